@@ -1,0 +1,315 @@
+//! What happened, in the past tense, self-contained: the log's content and, between actors, the letters.
+//!
+//! | bytes | field | |
+//! |---|---|---|
+//! | 0 | kind | which fact |
+//! | 1 | version | of that fact's body, today 1 |
+//! | 2..4 | length | `u16`, bytes of the body |
+//! | 4.. | body | the struct in the byte format of bincode 1 |
+
+use wincode::{SchemaRead, SchemaWrite};
+use wire::{BusinessDate, Currency, MessageId, ParticipantId, Reasons, Status, Timestamp, Uetr};
+
+use crate::{Direction, Key, Limits, Unreadable};
+
+const VERSION: u8 = 1;
+
+/// What a payment is known by and what it moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct Payment {
+    pub debtor: Key,
+    pub creditor: Key,
+    pub uetr: Uetr,
+    pub amount_minor: i64,
+    pub currency: Currency,
+    /// Message id of the instruction: `OrgnlMsgId` of everything said about it.
+    pub message_id: MessageId,
+    /// Set when this is a return: the payment that is returned.
+    pub original: Option<Uetr>,
+}
+
+/// Funds were set aside; the creditor agent is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct Reserved<'a> {
+    pub at: Timestamp,
+    pub payment: Payment,
+    pub content: u64,
+    pub deadline: Timestamp,
+    /// Records decided before this are no longer needed to recognise duplicates.
+    pub horizon: Timestamp,
+    /// The instruction's body as it came: what the creditor agent is shown. Empty in a letter.
+    pub body: &'a [u8],
+}
+
+/// At which point a payment was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub enum Stage {
+    /// When it was submitted: nothing had been set aside, the creditor agent was not asked.
+    Submit,
+    /// By the creditor agent's answer.
+    Answer,
+    /// By the creditor's actor, when the payment reached it.
+    Arrival,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct Rejected<'a> {
+    pub at: Timestamp,
+    pub payment: Payment,
+    pub content: u64,
+    pub horizon: Timestamp,
+    pub stage: Stage,
+    pub reasons: Reasons,
+    pub additional_information: Option<&'a str>,
+}
+
+/// Both positions changed, finally.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct Settled {
+    pub at: Timestamp,
+    pub payment: Payment,
+    /// ACSC, or ACWP when accepted without posting.
+    pub status: Status,
+    pub settlement_date: BusinessDate,
+}
+
+/// The clock ran out; the funds are released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct Expired {
+    pub at: Timestamp,
+    pub payment: Payment,
+    pub reasons: Reasons,
+}
+
+/// What the creditor agent said after settlement; changes no money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct Annotated {
+    pub at: Timestamp,
+    pub payment: Payment,
+    pub status: Status,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct Standing<'a> {
+    pub at: Timestamp,
+    pub participant: Key,
+    pub direction: Direction,
+    /// Who did it and why, as the operator gave it; empty when the participant did it itself.
+    pub note: &'a str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct PositionMoved<'a> {
+    pub at: Timestamp,
+    pub participant: Key,
+    pub currency: Currency,
+    pub amount_minor: i64,
+    pub note: &'a str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct LimitChanged<'a> {
+    pub at: Timestamp,
+    pub participant: Key,
+    pub currency: Currency,
+    pub limits: Limits,
+    pub note: &'a str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
+struct Registration {
+    at: Timestamp,
+    key: Key,
+    id: ParticipantId,
+    currency: Currency,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
+struct Roll {
+    at: Timestamp,
+    date: BusinessDate,
+}
+
+/// See the file's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact<'a> {
+    Registered {
+        at: Timestamp,
+        key: Key,
+        id: ParticipantId,
+        currency: Currency,
+    },
+    SignedOn(Standing<'a>),
+    SignedOff(Standing<'a>),
+    Suspended(Standing<'a>),
+    Resumed(Standing<'a>),
+    Funded(PositionMoved<'a>),
+    Defunded(PositionMoved<'a>),
+    LimitChanged(LimitChanged<'a>),
+    DayRolled {
+        at: Timestamp,
+        date: BusinessDate,
+    },
+    Reserved(Reserved<'a>),
+    Rejected(Rejected<'a>),
+    Settled(Settled),
+    /// A return settled: like [`Fact::Settled`], in the other direction than its original.
+    Returned(Settled),
+    Expired(Expired),
+    Annotated(Annotated),
+}
+
+impl Fact<'_> {
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Fact::Registered { at, .. } | Fact::DayRolled { at, .. } => *at,
+            Fact::SignedOn(fact) | Fact::SignedOff(fact) | Fact::Suspended(fact) | Fact::Resumed(fact) => fact.at,
+            Fact::Funded(fact) | Fact::Defunded(fact) => fact.at,
+            Fact::LimitChanged(fact) => fact.at,
+            Fact::Reserved(fact) => fact.at,
+            Fact::Rejected(fact) => fact.at,
+            Fact::Settled(fact) | Fact::Returned(fact) => fact.at,
+            Fact::Expired(fact) => fact.at,
+            Fact::Annotated(fact) => fact.at,
+        }
+    }
+
+    /// The payment it is about, if it is about one.
+    pub fn payment(&self) -> Option<&Payment> {
+        match self {
+            Fact::Reserved(fact) => Some(&fact.payment),
+            Fact::Rejected(fact) => Some(&fact.payment),
+            Fact::Settled(fact) | Fact::Returned(fact) => Some(&fact.payment),
+            Fact::Expired(fact) => Some(&fact.payment),
+            Fact::Annotated(fact) => Some(&fact.payment),
+            _ => None,
+        }
+    }
+
+    /// True when it changes what everyone may know: the [`crate::Scheme`] must see it.
+    pub fn concerns_all(&self) -> bool {
+        self.payment().is_none()
+    }
+
+    /// Who else has a leg of it, and the letter that tells: the fact itself without its free text.
+    pub fn letter(&self) -> Option<(Key, Fact<'static>)> {
+        match *self {
+            Fact::Reserved(fact) => {
+                let Reserved { at, payment, content, deadline, horizon, .. } = fact;
+                Some((
+                    payment.creditor,
+                    Fact::Reserved(Reserved { at, payment, content, deadline, horizon, body: &[] }),
+                ))
+            }
+            Fact::Rejected(fact) if fact.stage != Stage::Submit => {
+                let Rejected { at, payment, content, horizon, stage, reasons, .. } = fact;
+                let letter = Rejected { at, payment, content, horizon, stage, reasons, additional_information: None };
+                Some((payment.debtor, Fact::Rejected(letter)))
+            }
+            Fact::Settled(fact) => Some((fact.payment.debtor, Fact::Settled(fact))),
+            Fact::Returned(fact) => Some((fact.payment.debtor, Fact::Returned(fact))),
+            Fact::Expired(fact) => Some((fact.payment.debtor, Fact::Expired(fact))),
+            _ => None,
+        }
+    }
+
+    /// Appends the fact as the log keeps it.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Fact::Registered { at, key, id, currency } => {
+                put(1, &Registration { at: *at, key: *key, id: *id, currency: *currency }, out);
+            }
+            Fact::SignedOn(fact) => put(2, fact, out),
+            Fact::SignedOff(fact) => put(3, fact, out),
+            Fact::Suspended(fact) => put(4, fact, out),
+            Fact::Resumed(fact) => put(5, fact, out),
+            Fact::Funded(fact) => put(6, fact, out),
+            Fact::Defunded(fact) => put(7, fact, out),
+            Fact::LimitChanged(fact) => put(8, fact, out),
+            Fact::DayRolled { at, date } => put(9, &Roll { at: *at, date: *date }, out),
+            Fact::Reserved(fact) => put(16, fact, out),
+            Fact::Rejected(fact) => put(17, fact, out),
+            Fact::Settled(fact) => put(18, fact, out),
+            Fact::Returned(fact) => put(19, fact, out),
+            Fact::Expired(fact) => put(20, fact, out),
+            Fact::Annotated(fact) => put(21, fact, out),
+        }
+    }
+}
+
+fn put<T: SchemaWrite<wincode::config::DefaultConfig, Src = T>>(kind: u8, body: &T, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(&[kind, VERSION, 0, 0]);
+    wincode::serialize_into(&mut *out, body).expect("a fact always fits a Vec");
+    let length = out.len() - start - 4;
+    assert!(length <= usize::from(u16::MAX), "a fact of {length} bytes");
+    out[start + 2..start + 4].copy_from_slice(&(length as u16).to_le_bytes());
+}
+
+/// Walks the facts of one log entry.
+pub struct Facts<'a>(&'a [u8]);
+
+impl<'a> Facts<'a> {
+    pub fn new(entry: &'a [u8]) -> Self {
+        Facts(entry)
+    }
+}
+
+impl<'a> Iterator for Facts<'a> {
+    type Item = Result<Fact<'a>, Unreadable>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let Some((header, rest)) = self.0.split_first_chunk::<4>() else {
+            return Some(Err(Unreadable(format!("{} bytes are left, too few for a fact", self.0.len()))));
+        };
+        let length = usize::from(u16::from_le_bytes([header[2], header[3]]));
+        let Some((body, rest)) = rest.split_at_checked(length) else {
+            return Some(Err(Unreadable(format!("a fact of {length} bytes is cut off after {}", rest.len()))));
+        };
+        self.0 = rest;
+        if header[1] != VERSION {
+            let what = format!(
+                "kind {} has version {}, known is {VERSION}: written by a newer Crosstie?",
+                header[0], header[1]
+            );
+            return Some(Err(Unreadable(what)));
+        }
+        Some(decode(header[0], body).map_err(|error| Unreadable(format!("kind {}: {error}", header[0]))))
+    }
+}
+
+fn decode(kind: u8, body: &[u8]) -> Result<Fact<'_>, String> {
+    fn get<'a, T>(body: &'a [u8]) -> Result<T, String>
+    where
+        T: SchemaRead<'a, wincode::config::DefaultConfig, Dst = T>,
+    {
+        wincode::deserialize_exact(body).map_err(|error| error.to_string())
+    }
+    Ok(match kind {
+        1 => {
+            let Registration { at, key, id, currency } = get(body)?;
+            Fact::Registered { at, key, id, currency }
+        }
+        2 => Fact::SignedOn(get(body)?),
+        3 => Fact::SignedOff(get(body)?),
+        4 => Fact::Suspended(get(body)?),
+        5 => Fact::Resumed(get(body)?),
+        6 => Fact::Funded(get(body)?),
+        7 => Fact::Defunded(get(body)?),
+        8 => Fact::LimitChanged(get(body)?),
+        9 => {
+            let Roll { at, date } = get(body)?;
+            Fact::DayRolled { at, date }
+        }
+        16 => Fact::Reserved(get(body)?),
+        17 => Fact::Rejected(get(body)?),
+        18 => Fact::Settled(get(body)?),
+        19 => Fact::Returned(get(body)?),
+        20 => Fact::Expired(get(body)?),
+        21 => Fact::Annotated(get(body)?),
+        other => return Err(format!("no fact has the number {other}: written by a newer Crosstie?")),
+    })
+}

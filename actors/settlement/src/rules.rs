@@ -1,0 +1,36 @@
+//! The rules of the scheme that are numbers: clocks, windows and bounds. The same on every node.
+
+use std::time::Duration;
+
+/// Settings that `decide` reads. They are configuration, not facts: a fact carries what was made of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// The payment's clock: from its own timestamp to the end.
+    pub payment_timeout: Duration,
+    /// What must be left of it when the creditor agent is asked.
+    pub creditor_share: Duration,
+    /// How far a timestamp may lie in the future.
+    pub skew_max: Duration,
+    /// How long a UETR is remembered; an instruction with an older timestamp is refused.
+    pub duplicate_window: Duration,
+    /// Most that one payment may move, minor units, in any currency.
+    pub payment_minor_max: i64,
+    /// Payments that one debtor agent may have in process.
+    pub in_flight_max: u32,
+    /// Payments accepted without posting that one creditor agent may leave unresolved.
+    pub unposted_max: u32,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules {
+            payment_timeout: Duration::from_secs(10),
+            creditor_share: Duration::from_secs(5),
+            skew_max: Duration::from_secs(1),
+            duplicate_window: Duration::from_secs(48 * 3600),
+            payment_minor_max: 1_000_000_000,
+            in_flight_max: 65_536,
+            unposted_max: 100_000,
+        }
+    }
+}
