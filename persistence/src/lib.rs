@@ -1,1 +1,43 @@
-//! persistence
+//! A log of opaque entries on one disk: appended in batches, synced once per batch, given back in order after a crash.
+//!
+//! ```text
+//!  proposers            journal thread                                   threads beside it
+//!  ---------            --------------                                   -----------------
+//!  propose ─┐
+//!  propose ─┼─> open batch ──swap──> frame, write, sync ──> Fold::committed   keeper: zero-filled segments ahead of
+//!  propose ─┘        ^                                            │                   need, head file, free space
+//!                    └────────── recycled buffers <───────────────┘           snapshot: what Fold::freeze() captured
+//! ```
+//!
+//! What it does not know: payments, participants, what an entry means. One entry is one batch; with replication it will
+//! be one Raft entry, driven from the same journal thread behind the same [`Journal`] and [`Fold`].
+//!
+//! Its promise: an entry that was handed to [`Fold::committed`] is on the disk and comes back, in order, exactly once,
+//! at every later [`open`]; or `open` refuses with [`Error::Damaged`], naming file and offset. It never starts on less.
+//!
+//! In reading order: [`Fold`] (what the owner brings), [`Journal`] (what proposers hold), [`Log`] (the same without
+//! threads), `recovery`, `snapshot`, [`Reader`], [`disk`] and [`simulated`] (a disk that fails on demand).
+//! The bytes on disk are described in `FORMAT.md`.
+
+mod config;
+pub mod disk;
+mod error;
+mod fold;
+mod format;
+mod head;
+mod journal;
+mod log;
+mod reader;
+mod recovery;
+mod segment;
+pub mod simulated;
+mod snapshot;
+
+pub use config::{Config, Sync};
+pub use error::{Error, Refused, Remedy};
+pub use fold::{Entry, Fold, Freeze, Index, Term};
+pub use format::entry::HEADER_BYTES as ENTRY_HEADER_BYTES;
+pub use journal::{Journal, Statistics, open, open_on};
+pub use log::{Log, Mark};
+pub use reader::Reader;
+pub use recovery::{Recovery, TornTail};

@@ -1,0 +1,146 @@
+//! An entry: a header of 64 bytes, the payload, zeros up to the next sector.
+//!
+//! The header's own checksum makes its length trustworthy; the chain checksum runs from entry to entry, so an entry only
+//! fits behind the one it was written behind.
+
+use super::{SECTOR_BYTES, is_zero, put_u32, put_u64, round_up_to_sector, u32_at, u64_at};
+use crate::fold::{Index, Term};
+
+/// Room for the header at the front of a batch's buffer.
+pub const HEADER_BYTES: usize = 64;
+
+const MAGIC: u32 = u32::from_le_bytes(*b"CTen");
+
+/// What an entry is. One ordered log for all of them; only batches are written today, the rest is room for replication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Batch = 1,
+    Vote = 2,
+    Truncation = 3,
+    SnapshotMark = 4,
+    Membership = 5,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) kind: Kind,
+    pub(crate) index: Index,
+    pub(crate) term: Term,
+    pub(crate) payload_bytes: u32,
+    /// Chain checksum of the entry before.
+    pub(crate) previous: u32,
+    /// Chain checksum of this one.
+    pub(crate) chain: u32,
+    /// Sectors with at most one bit set. More zero sectors than this mean that sectors are missing. One bit, because a
+    /// flipped bit must not pass for a missing sector.
+    pub(crate) sparse_sectors: u32,
+}
+
+/// Why there is no header here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    Damaged(&'static str),
+    Kind(u8),
+}
+
+impl Header {
+    /// `bytes` begins with the header.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Header, Unreadable> {
+        let bytes = &bytes[..HEADER_BYTES];
+        if u32_at(bytes, 0) != MAGIC {
+            return Err(Unreadable::Damaged("neither an entry nor zeros"));
+        }
+        if u32_at(bytes, 4) != crc32c::crc32c(&bytes[8..]) {
+            return Err(Unreadable::Damaged("the entry header's checksum is wrong"));
+        }
+        let kind = match bytes[40] {
+            1 => Kind::Batch,
+            2 => Kind::Vote,
+            3 => Kind::Truncation,
+            4 => Kind::SnapshotMark,
+            5 => Kind::Membership,
+            other => return Err(Unreadable::Kind(other)),
+        };
+        Ok(Header {
+            kind,
+            index: u64_at(bytes, 16),
+            term: u64_at(bytes, 24),
+            payload_bytes: u32_at(bytes, 32),
+            previous: u32_at(bytes, 12),
+            chain: u32_at(bytes, 8),
+            sparse_sectors: u32_at(bytes, 36),
+        })
+    }
+
+    /// Header, payload and padding.
+    pub(crate) fn extent_bytes(&self) -> usize {
+        extent_bytes(self.payload_bytes as usize)
+    }
+}
+
+pub(crate) fn extent_bytes(payload_bytes: usize) -> usize {
+    round_up_to_sector(HEADER_BYTES + payload_bytes)
+}
+
+/// Turns a buffer (room for the header, then the payload) into an entry's extent, in place; returns its chain checksum.
+pub(crate) fn seal(buffer: &mut Vec<u8>, kind: Kind, index: Index, term: Term, previous: u32) -> u32 {
+    let payload_bytes = buffer.len() - HEADER_BYTES;
+    assert!(payload_bytes <= u32::MAX as usize, "payload of {payload_bytes} bytes does not fit its length field");
+    buffer.resize(extent_bytes(payload_bytes), 0);
+    buffer[..HEADER_BYTES].fill(0);
+    put_u32(buffer, 0, MAGIC);
+    put_u32(buffer, 12, previous);
+    put_u64(buffer, 16, index);
+    put_u64(buffer, 24, term);
+    put_u32(buffer, 32, payload_bytes as u32);
+    let sparse = buffer[SECTOR_BYTES..].chunks(SECTOR_BYTES).filter(|sector| is_sparse(sector)).count();
+    put_u32(buffer, 36, sparse as u32);
+    buffer[40] = kind as u8;
+    let chain = chain(buffer, previous);
+    put_u32(buffer, 8, chain);
+    let header = crc32c::crc32c(&buffer[8..HEADER_BYTES]);
+    put_u32(buffer, 4, header);
+    chain
+}
+
+/// Chain checksum of an extent that follows an entry with checksum `previous`.
+pub(crate) fn chain(extent: &[u8], previous: u32) -> u32 {
+    crc32c::crc32c_append(previous, &extent[16..])
+}
+
+/// Sectors of an extent that hold nothing but zeros.
+pub(crate) fn zero_sectors(extent: &[u8]) -> usize {
+    extent.chunks(SECTOR_BYTES).filter(|sector| is_zero(sector)).count()
+}
+
+fn is_sparse(sector: &[u8]) -> bool {
+    let mut bits = 0;
+    for byte in sector {
+        bits += byte.count_ones();
+        if bits > 1 {
+            return false;
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_entry_reads_back() {
+        for (payload_bytes, extent, sparse) in
+            [(0, 512, 0), (1, 512, 0), (448, 512, 0), (449, 1024, 1), (5000, 5120, 9)]
+        {
+            let mut buffer = vec![0; HEADER_BYTES + payload_bytes];
+            let chain_sealed = seal(&mut buffer, Kind::Batch, 7, 3, 0xABCD);
+            assert_eq!(buffer.len(), extent, "payload of {payload_bytes}");
+            let header = Header::parse(&buffer).unwrap();
+            assert_eq!((header.index, header.term, header.payload_bytes as usize), (7, 3, payload_bytes));
+            assert_eq!((header.sparse_sectors, header.chain, header.previous), (sparse, chain_sealed, 0xABCD));
+            assert_eq!(chain(&buffer, 0xABCD), chain_sealed);
+            assert_ne!(chain(&buffer, 0xABCE), chain_sealed, "an entry fits behind one predecessor only");
+        }
+    }
+}

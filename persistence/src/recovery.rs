@@ -1,0 +1,266 @@
+//! From what the disk holds back to a state: newest whole snapshot, then every entry after it, up to a clean or torn end.
+//!
+//! It tells three ends apart (`segment::find` decides): zeros, the clean end; one incomplete write and nothing after it,
+//! which nobody was told of, so it is cut; anything else, which is damage and is named. Never a guess.
+
+use std::time::Duration;
+use std::{io, path::PathBuf};
+
+use crate::config::Config;
+use crate::disk::{Disk, File};
+use crate::error::Error;
+use crate::fold::{Entry, Fold, Index};
+use crate::format::head::{self as head_format, Head};
+use crate::format::segment::{HEADER_BYTES, Header, file_name, parse_file_name};
+use crate::format::{entry, snapshot as snapshot_format};
+use crate::log::{Mark, Segment};
+use crate::segment::{self, Found, begin, is_spare_name, make_spare};
+use crate::{disk::RealDisk, head, snapshot};
+
+/// What opening the log found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// 0 when there was no snapshot.
+    pub snapshot_index: Index,
+    /// Newer snapshots that were damaged; they are kept, renamed to `*.damaged`, and an older state plus more log was used.
+    pub snapshots_damaged: Vec<PathBuf>,
+    pub last_index: Index,
+    pub entries_replayed: u64,
+    pub bytes_replayed: u64,
+    pub torn_tail: Option<TornTail>,
+    pub took: Duration,
+}
+
+/// An incomplete write at the end of the log, as a power loss leaves it. Nobody had been told it was committed; it was cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    pub file: PathBuf,
+    pub offset: u64,
+    pub bytes: u64,
+}
+
+pub(crate) struct Recovered<F> {
+    pub(crate) identity: u128,
+    pub(crate) segment: Segment<F>,
+    pub(crate) last: Mark,
+    pub(crate) recovery: Recovery,
+}
+
+/// The disk belongs to this process alone.
+pub(crate) fn recover<D: Disk, F: Fold>(disk: &D, config: &Config, fold: &mut F) -> Result<Recovered<D::File>, Error> {
+    let names = disk.list().map_err(|error| Error::disk("listing", disk.path(""), error))?;
+    let head = match head::read(disk)? {
+        Some(head) => head,
+        None => create(disk, &names)?,
+    };
+    for name in names.iter().filter(|name| name.ends_with(".tmp")) {
+        disk.remove(name).map_err(|error| Error::disk("removing", disk.path(name), error))?;
+    }
+    let mut segments: Vec<Index> = names.iter().filter_map(|name| parse_file_name(name)).collect();
+    segments.sort_unstable();
+    check_newest(disk, &head, &segments, &names)?;
+    if segments.is_empty() {
+        return begin_first_segment(disk, config, head.identity);
+    }
+
+    let mut damaged = Vec::new();
+    let restored = snapshot::restore_newest(disk, head.identity, &names, fold, &mut damaged)?;
+    let recovery = Recovery { snapshot_index: restored.index, ..Recovery::default() };
+    let mut replay = Replay { disk, identity: head.identity, restored, last: Mark::default(), recovery, fold };
+    let first = first_segment(disk, &segments, restored)?;
+    let mut image = Vec::new();
+    let mut newest = None;
+    for (position, first_index) in segments.iter().enumerate().skip(first) {
+        let is_newest = position + 1 == segments.len();
+        newest = Some(replay.segment(*first_index, position == first, is_newest, &mut image)?);
+    }
+    let Some(newest) = newest else { unreachable!("there is a first segment") };
+    let mut recovered = replay.finish(&head, newest)?;
+    for name in damaged {
+        recovered.recovery.snapshots_damaged.push(snapshot::set_aside(disk, &name)?);
+    }
+    Ok(recovered)
+}
+
+/// A new log in an empty directory.
+fn create<D: Disk>(disk: &D, names: &[String]) -> Result<Head, Error> {
+    let is_ours = |name: &&String| parse_file_name(name).is_some() || snapshot_format::parse_file_name(name).is_some();
+    if names.iter().any(|name| is_ours(&name)) {
+        let what = "the file is missing, yet there are segments or snapshots";
+        return Err(Error::damaged(disk.path(head_format::FILE_NAME), 0, what));
+    }
+    let is_stray = |name: &&String| *name != RealDisk::LOCK_FILE && !name.ends_with(".tmp") && !is_spare_name(name);
+    if let Some(stray) = names.iter().find(is_stray) {
+        return Err(Error::NotALog { directory: disk.path(""), stray: stray.clone() });
+    }
+    let identity = disk.fresh_identity().map_err(|error| Error::disk("naming the log in", disk.path(""), error))?;
+    let head = Head { identity, newest_segment: 0, closed_at: None };
+    head::write(disk, &head)?;
+    Ok(head)
+}
+
+/// The head knows the newest segment, so that it cannot vanish unnoticed.
+fn check_newest<D: Disk>(disk: &D, head: &Head, segments: &[Index], names: &[String]) -> Result<(), Error> {
+    if head.newest_segment != 0 && !segments.contains(&head.newest_segment) {
+        return Err(Error::damaged(disk.path(&file_name(head.newest_segment)), 0, "the newest segment is missing"));
+    }
+    let snapshots = names.iter().any(|name| snapshot_format::parse_file_name(name).is_some());
+    if segments.is_empty() && snapshots {
+        return Err(Error::damaged(disk.path(&file_name(1)), 0, "there is a snapshot, but no segment"));
+    }
+    Ok(())
+}
+
+fn begin_first_segment<D: Disk>(disk: &D, config: &Config, identity: u128) -> Result<Recovered<D::File>, Error> {
+    let segment_bytes = config.segment_bytes;
+    let header = Header { identity, first_index: 1, segment_bytes, previous: 0 };
+    let spare = make_spare(disk, 0, segment_bytes).map_err(|error| allocation_failure(disk, error))?;
+    let file =
+        begin(disk, spare, &header).map_err(|error| Error::disk("beginning", disk.path(&file_name(1)), error))?;
+    head::write(disk, &Head { identity, newest_segment: 1, closed_at: None })?;
+    let segment = Segment { file, header, end: HEADER_BYTES as u64 };
+    Ok(Recovered { identity, segment, last: Mark::default(), recovery: Recovery::default() })
+}
+
+/// Position of the segment that replay begins with: the one that holds the entry after the snapshot.
+fn first_segment<D: Disk>(disk: &D, segments: &[Index], restored: Mark) -> Result<usize, Error> {
+    let reachable = segments.iter().rposition(|first| *first <= restored.index + 1);
+    reachable.ok_or_else(|| {
+        let what = match restored.index {
+            0 => "the log begins later, and there is no whole snapshot of what came before".to_string(),
+            index => format!("the log begins with entry {}, the newest whole snapshot ends with {index}", segments[0]),
+        };
+        Error::damaged(disk.path(&file_name(restored.index + 1)), 0, format!("the segment is missing: {what}"))
+    })
+}
+
+pub(crate) fn allocation_failure<D: Disk>(disk: &D, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::DiskFull { directory: disk.path("") },
+        _ => Error::disk("preparing a segment in", disk.path(""), error),
+    }
+}
+
+/// Walks segments, checking every entry and folding those after the snapshot.
+struct Replay<'a, D: Disk, F: Fold> {
+    disk: &'a D,
+    identity: u128,
+    restored: Mark,
+    last: Mark,
+    recovery: Recovery,
+    fold: &'a mut F,
+}
+
+/// The newest segment and where its entries end.
+struct Walked<F> {
+    segment: Segment<F>,
+    torn_bytes: u64,
+}
+
+impl<D: Disk, F: Fold> Replay<'_, D, F> {
+    fn segment(
+        &mut self,
+        first_index: Index,
+        is_first: bool,
+        is_newest: bool,
+        image: &mut Vec<u8>,
+    ) -> Result<Walked<D::File>, Error> {
+        let path = self.disk.path(&file_name(first_index));
+        let (file, header) = segment::open(self.disk, first_index, self.identity)?;
+        if is_first {
+            self.last = Mark { index: first_index - 1, term: 0, chain: header.previous };
+            self.meet_snapshot()?;
+        }
+        if first_index != self.last.index + 1 {
+            let missing = self.disk.path(&file_name(self.last.index + 1));
+            return Err(Error::damaged(
+                missing,
+                0,
+                format!("the segment before {} is missing or ends early", path.display()),
+            ));
+        }
+        if header.previous != self.last.chain {
+            return Err(Error::damaged(path, 0, "it does not follow the segment before it"));
+        }
+        image.resize(header.segment_bytes as usize, 0);
+        let got = file.read_at(image, 0).map_err(|error| Error::disk("reading", &path, error))?;
+        if got != image.len() {
+            return Err(Error::damaged(path, got as u64, "the file became shorter while it was read"));
+        }
+        let mut offset = HEADER_BYTES;
+        loop {
+            match segment::find(image, offset, self.last.index + 1, self.last.chain) {
+                Found::Entry(header) => {
+                    let payload = &image[offset + entry::HEADER_BYTES..][..header.payload_bytes as usize];
+                    self.entry(&header, payload)?;
+                    offset += header.extent_bytes();
+                }
+                Found::End => {
+                    return Ok(Walked { segment: Segment { file, header, end: offset as u64 }, torn_bytes: 0 });
+                }
+                Found::Torn { bytes } if is_newest => {
+                    return Ok(Walked { segment: Segment { file, header, end: offset as u64 }, torn_bytes: bytes });
+                }
+                Found::Torn { .. } => {
+                    let what = format!("entry {} is incomplete, but segments follow", self.last.index + 1);
+                    return Err(Error::damaged(path, offset as u64, what));
+                }
+                Found::Damage(what) => return Err(Error::damaged(path, offset as u64, what)),
+            }
+        }
+    }
+
+    fn entry(&mut self, header: &entry::Header, payload: &[u8]) -> Result<(), Error> {
+        self.last = Mark { index: header.index, term: header.term, chain: header.chain };
+        if header.index > self.restored.index {
+            let entry = Entry { index: header.index, term: header.term, payload, replay: true };
+            self.fold.committed(entry, &mut Vec::new());
+            self.recovery.entries_replayed += 1;
+            self.recovery.bytes_replayed += payload.len() as u64;
+        }
+        self.meet_snapshot()
+    }
+
+    /// The snapshot must be one of this log: both have seen the same entries.
+    fn meet_snapshot(&mut self) -> Result<(), Error> {
+        if self.restored.index > 0 && self.last.index == self.restored.index {
+            if self.last.chain != self.restored.chain {
+                let file = self.disk.path(&snapshot_format::file_name(self.restored.index));
+                return Err(Error::damaged(file, 0, "the snapshot and the log do not belong together"));
+            }
+            self.last.term = self.restored.term;
+        }
+        Ok(())
+    }
+
+    /// Cuts what was torn, makes what is there durable, and marks the log as open.
+    fn finish(mut self, head: &Head, newest: Walked<D::File>) -> Result<Recovered<D::File>, Error> {
+        let Walked { segment, torn_bytes } = newest;
+        let path = self.disk.path(&file_name(segment.header.first_index));
+        if self.last.index < self.restored.index {
+            let what = format!("the log ends with entry {}, a snapshot with {}", self.last.index, self.restored.index);
+            return Err(Error::damaged(path, segment.end, what));
+        }
+        if let Some(closed_at) = head.closed_at
+            && (closed_at != self.last || torn_bytes > 0)
+        {
+            let what = format!("the log was closed with entry {}, but ends with {}", closed_at.index, self.last.index);
+            return Err(Error::damaged(path, segment.end, what));
+        }
+        let settle = || {
+            if torn_bytes > 0 {
+                segment.file.write_all_at(&vec![0; torn_bytes as usize], segment.end)?;
+            }
+            segment.file.sync_data() // what only the page cache held counts from here on
+        };
+        settle().map_err(|error| Error::disk("cutting the torn tail of", &path, error))?;
+        head::write(
+            self.disk,
+            &Head { identity: self.identity, newest_segment: segment.header.first_index, closed_at: None },
+        )?;
+        self.recovery.last_index = self.last.index;
+        self.recovery.torn_tail =
+            (torn_bytes > 0).then_some(TornTail { file: path, offset: segment.end, bytes: torn_bytes });
+        Ok(Recovered { identity: self.identity, segment, last: self.last, recovery: self.recovery })
+    }
+}

@@ -1,0 +1,130 @@
+//! The fold of these tests: it keeps what it was given, so that a test can compare.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+use persistence::simulated::SimulatedDisk;
+use persistence::{Config, Entry, Error, Fold, Freeze, Index, Journal, Log, Recovery, Sync};
+
+/// Small segments, so that a test sees many; no spinning.
+pub(crate) fn config() -> Config {
+    Config {
+        segment_bytes: 8 << 10,
+        batch_bytes_max: 2 << 10,
+        retained_bytes_max: 0,
+        snapshot_every_bytes: u64::MAX,
+        free_bytes_min: 0,
+        spin_us: 0,
+        sync: Sync::Real,
+        ..Config::new("unused")
+    }
+}
+
+/// Clones see the same book.
+#[derive(Clone, Default)]
+pub(crate) struct Ledger {
+    book: Arc<(Mutex<Book>, Condvar)>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Book {
+    pub(crate) entries: Vec<(Index, Vec<u8>)>,
+    pub(crate) passengers: Vec<u64>,
+    /// For each passenger: how many entries were committed when it was handed over.
+    pub(crate) handed_over_at: Vec<usize>,
+    pub(crate) batches: u64,
+}
+
+impl Ledger {
+    pub(crate) fn book(&self) -> Book {
+        self.book.0.lock().clone()
+    }
+
+    pub(crate) fn payloads(&self) -> Vec<Vec<u8>> {
+        self.book.0.lock().entries.iter().map(|(_, payload)| payload.clone()).collect()
+    }
+
+    /// Waits until the book is as the test wants it.
+    pub(crate) fn wait_for(&self, is_there: impl Fn(&Book) -> bool) {
+        let mut book = self.book.0.lock();
+        while !is_there(&book) {
+            self.book.1.wait(&mut book);
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Book)) {
+        change(&mut self.book.0.lock());
+        self.book.1.notify_all();
+    }
+}
+
+impl Fold for Ledger {
+    type Passenger = u64;
+
+    fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), String> {
+        let mut bytes = Vec::new();
+        snapshot.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        let mut entries = Vec::new();
+        let mut rest = bytes.as_slice();
+        while let Some((length, after)) = rest.split_first_chunk::<4>() {
+            let (payload, after) = after.split_at(u32::from_le_bytes(*length) as usize);
+            entries.push((entries.len() as Index + 1, payload.to_vec()));
+            rest = after;
+        }
+        self.change(|book| book.entries = entries);
+        Ok(())
+    }
+
+    fn committed(&mut self, entry: Entry<'_>, passengers: &mut Vec<u64>) {
+        self.change(|book| {
+            assert_eq!(entry.index, book.entries.len() as Index + 1, "entries come in order, each once");
+            assert!(!entry.replay || passengers.is_empty(), "nobody travels with a replay");
+            book.entries.push((entry.index, entry.payload.to_vec()));
+            book.handed_over_at.extend(passengers.iter().map(|_| book.entries.len()));
+            book.passengers.append(passengers);
+            book.batches += 1;
+        });
+    }
+
+    fn delivered(&mut self, passengers: &mut Vec<u64>) {
+        self.change(|book| {
+            book.handed_over_at.extend(passengers.iter().map(|_| book.entries.len()));
+            book.passengers.append(passengers);
+        });
+    }
+
+    fn freeze(&mut self) -> Freeze {
+        let entries = self.book().entries;
+        Box::new(move |output: &mut dyn Write| -> io::Result<()> {
+            for (_, payload) in &entries {
+                output.write_all(&(payload.len() as u32).to_le_bytes())?;
+                output.write_all(payload)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Opens a log without threads; gives it with what it replayed.
+pub(crate) fn open_log(
+    disk: &SimulatedDisk,
+    config: &Config,
+) -> Result<(Log<SimulatedDisk>, Recovery, Vec<Vec<u8>>), Error> {
+    let mut ledger = Ledger::default();
+    let (log, recovery) = Log::open(disk.clone(), config, &mut ledger)?;
+    Ok((log, recovery, ledger.payloads()))
+}
+
+pub(crate) fn open_journal(disk: &SimulatedDisk, config: Config) -> (Journal<u64>, Recovery, Ledger) {
+    let ledger = Ledger::default();
+    let (journal, recovery) = persistence::open_on(disk.clone(), config, ledger.clone()).unwrap();
+    (journal, recovery, ledger)
+}
+
+/// Appends and syncs one entry.
+pub(crate) fn commit(log: &mut Log<SimulatedDisk>, payload: &[u8]) -> Result<Index, Error> {
+    let index = log.append_payload(1, payload)?;
+    log.sync()?;
+    Ok(index)
+}
