@@ -3,19 +3,11 @@
 use wire::message::{Refused, StatusReport};
 use wire::{Currency, Kind, Message, ParticipantId, Reason, Status};
 
-use crate::fact::{Fact, LimitChanged, PositionMoved};
-use crate::notice::{self, Told};
+use crate::fact::{Fact, LimitChanged, PositionMoved, Stage, Standing};
+use crate::notice::{self, Recipient};
 use crate::participant::{Inquiry, Participant, Purpose};
 use crate::payments::{Record, State};
 use crate::{Key, Scheme};
-
-/// Whose feed a notice goes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recipient {
-    Participant(Key),
-    /// The shared system feed.
-    Everyone,
-}
 
 /// Where notices go. `write` appends one whole frame.
 pub trait Sink {
@@ -72,68 +64,46 @@ impl Book {
                 self.participants.extend(listing.map(|listing| Participant::new(*key, listing)));
                 self.notices.push(0);
             }
-            Fact::SignedOn(standing)
-            | Fact::SignedOff(standing)
-            | Fact::Suspended(standing)
-            | Fact::Resumed(standing) => {
-                self.apply_to(standing.participant, fact);
-            }
-            Fact::Funded(PositionMoved { participant, currency, at, .. })
-            | Fact::Defunded(PositionMoved { participant, currency, at, .. })
-            | Fact::LimitChanged(LimitChanged { participant, currency, at, .. }) => {
-                self.apply_to(*participant, fact);
-                let number = self.number(*participant);
-                if let Some(own) = self.participants.get(participant.place()) {
-                    let write = |out: &mut Vec<u8>| notice::write_position(own, *currency, *at, number, out);
-                    sink.notice(Recipient::Participant(*participant), number, write);
+            Fact::SignedOn(Standing { participant, .. })
+            | Fact::SignedOff(Standing { participant, .. })
+            | Fact::Suspended(Standing { participant, .. })
+            | Fact::Resumed(Standing { participant, .. })
+            | Fact::Funded(PositionMoved { participant, .. })
+            | Fact::Defunded(PositionMoved { participant, .. })
+            | Fact::LimitChanged(LimitChanged { participant, .. }) => self.apply_to(*participant, fact),
+            // A payment refused on submission never concerned its creditor agent.
+            Fact::Rejected(rejected) if rejected.stage == Stage::Submit => self.apply_to(rejected.payment.debtor, fact),
+            Fact::Reserved(_)
+            | Fact::Rejected(_)
+            | Fact::Settled(_)
+            | Fact::Returned(_)
+            | Fact::Expired(_)
+            | Fact::Annotated(_) => {
+                if let Some(payment) = fact.payment() {
+                    self.apply_to(payment.debtor, fact);
+                    self.apply_to(payment.creditor, fact);
                 }
-            }
-            Fact::Reserved(reserved) => {
-                self.apply_to(reserved.payment.debtor, fact);
-                self.apply_to(reserved.payment.creditor, fact);
-                let to = reserved.payment.creditor;
-                let number = self.number(to);
-                sink.notice(Recipient::Participant(to), number, |out| notice::write_offer(reserved, number, out));
-            }
-            Fact::Rejected(_) | Fact::Settled(_) | Fact::Returned(_) | Fact::Expired(_) | Fact::Annotated(_) => {
-                self.end(fact, sink);
             }
             Fact::DayRolled { .. } => {}
         }
-        if let Some((event, about)) = notice::system_event(fact) {
-            self.system_notices += 1;
-            let number = self.system_notices;
-            let write = |out: &mut Vec<u8>| notice::write_system(event, about, fact.at(), &self.scheme, number, out);
-            sink.notice(Recipient::Everyone, number, write);
-        }
-    }
-
-    fn end(&mut self, fact: &Fact<'_>, sink: &mut impl Sink) {
-        let (Some(payment), Some(told)) = (fact.payment(), Told::of(fact)) else { return };
-        self.apply_to(payment.debtor, fact);
-        // A payment refused on submission never concerned its creditor agent.
-        if fact.letter().is_some() || matches!(fact, Fact::Annotated(_)) {
-            self.apply_to(payment.creditor, fact);
-        }
-        let number = self.number(payment.debtor);
-        sink.notice(Recipient::Participant(payment.debtor), number, |out| told.write(number, &self.scheme, out));
-        if told.to_creditor {
-            let number = self.number(payment.creditor);
-            sink.notice(Recipient::Participant(payment.creditor), number, |out| told.write(number, &self.scheme, out));
-        }
+        let Book { scheme, notices, system_notices, .. } = self;
+        notice::notices(fact, scheme, |to, write| {
+            let last = match to {
+                Recipient::Participant(key) => notices.get_mut(key.place()),
+                Recipient::Everyone => Some(&mut *system_notices),
+            };
+            if let Some(last) = last {
+                *last += 1;
+                let number = *last;
+                sink.notice(to, number, |out| write(number, out));
+            }
+        });
     }
 
     fn apply_to(&mut self, key: Key, fact: &Fact<'_>) {
         if let Some(participant) = self.participants.get_mut(key.place()) {
             participant.apply(fact);
         }
-    }
-
-    fn number(&mut self, key: Key) -> u64 {
-        self.notices.get_mut(key.place()).map_or(0, |last| {
-            *last += 1;
-            *last
-        })
     }
 
     /// What `asker` is told about a payment; `None` when the book does not (or no longer) remember it.

@@ -10,7 +10,7 @@
 use wincode::{SchemaRead, SchemaWrite};
 use wire::{BusinessDate, Currency, MessageId, ParticipantId, Reasons, Status, Timestamp, Uetr};
 
-use crate::{Direction, Key, Limits, Unreadable};
+use crate::{Direction, Key, Position, Unreadable};
 
 const VERSION: u8 = 1;
 
@@ -104,6 +104,8 @@ pub struct PositionMoved<'a> {
     pub participant: Key,
     pub currency: Currency,
     pub amount_minor: i64,
+    /// The position afterwards, as its actor sees it: what the participant is told.
+    pub position: Position,
     pub note: &'a str,
 }
 
@@ -112,7 +114,8 @@ pub struct LimitChanged<'a> {
     pub at: Timestamp,
     pub participant: Key,
     pub currency: Currency,
-    pub limits: Limits,
+    /// The position with its new limits, as its actor sees it.
+    pub position: Position,
     pub note: &'a str,
 }
 

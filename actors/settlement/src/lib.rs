@@ -20,11 +20,12 @@ mod snapshot;
 mod submit;
 
 pub use answer::Answer;
-pub use book::{Book, Recipient, Sink};
+pub use book::{Book, Sink};
 pub use deadlines::Deadlines;
 pub use fact::{
     Annotated, Expired, Fact, Facts, LimitChanged, Payment, PositionMoved, Rejected, Reserved, Settled, Stage, Standing,
 };
+pub use notice::{Recipient, notices};
 pub use operate::{Direction, Operation};
 pub use participant::{Command, Decision, Inquiry, Participant, Purpose, Reply, View};
 pub use payments::{Payments, Record, State};

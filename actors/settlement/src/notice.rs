@@ -14,23 +14,58 @@ use wire::frame::{self, Kind};
 use wire::message::{PositionNotice, StatusNotice, SystemEvent, SystemNotice};
 use wire::{BusinessDate, Currency, Reasons, Status, Timestamp};
 
-use crate::fact::{Fact, Payment, Reserved, Stage};
-use crate::{Key, Participant, Scheme};
+use crate::fact::{Fact, LimitChanged, Payment, PositionMoved, Reserved, Stage};
+use crate::{Key, Position, Scheme};
+
+/// Whose feed a notice goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recipient {
+    Participant(Key),
+    /// The shared system feed.
+    Everyone,
+}
+
+/// Calls `tell` for each notice that a fact makes, with its recipient and what writes its frame once it has a number.
+/// Depends on the fact and on the identifiers in `scheme` alone, so a feed can be read again from the log.
+pub fn notices(fact: &Fact<'_>, scheme: &Scheme, mut tell: impl FnMut(Recipient, &dyn Fn(u64, &mut Vec<u8>))) {
+    match fact {
+        Fact::Reserved(reserved) => {
+            tell(Recipient::Participant(reserved.payment.creditor), &|number, out| write_offer(reserved, number, out));
+        }
+        Fact::Funded(PositionMoved { participant, currency, at, position, .. })
+        | Fact::Defunded(PositionMoved { participant, currency, at, position, .. })
+        | Fact::LimitChanged(LimitChanged { participant, currency, at, position, .. }) => {
+            tell(Recipient::Participant(*participant), &|number, out| {
+                write_position(position, *currency, *at, number, out)
+            });
+        }
+        _ => {}
+    }
+    if let Some(told) = Told::of(fact) {
+        tell(Recipient::Participant(told.payment.debtor), &|number, out| told.write(number, scheme, out));
+        if told.to_creditor {
+            tell(Recipient::Participant(told.payment.creditor), &|number, out| told.write(number, scheme, out));
+        }
+    }
+    if let Some((event, about)) = system_event(fact) {
+        tell(Recipient::Everyone, &|number, out| write_system(event, about, fact, scheme, number, out));
+    }
+}
 
 /// A status as it is told to one or both agents of a payment.
-pub(crate) struct Told<'a> {
-    pub(crate) at: Timestamp,
-    pub(crate) payment: &'a Payment,
-    pub(crate) status: Status,
-    pub(crate) reasons: Reasons,
-    pub(crate) settlement_date: BusinessDate,
-    pub(crate) additional_information: Option<&'a str>,
-    pub(crate) to_creditor: bool,
+struct Told<'a> {
+    at: Timestamp,
+    payment: &'a Payment,
+    status: Status,
+    reasons: Reasons,
+    settlement_date: BusinessDate,
+    additional_information: Option<&'a str>,
+    to_creditor: bool,
 }
 
 impl<'a> Told<'a> {
     /// The status that a fact about an ended payment tells; `None` for all others.
-    pub(crate) fn of(fact: &'a Fact<'_>) -> Option<Told<'a>> {
+    fn of(fact: &'a Fact<'_>) -> Option<Told<'a>> {
         let plain = |at, payment, status| Told {
             at,
             payment,
@@ -56,7 +91,7 @@ impl<'a> Told<'a> {
         })
     }
 
-    pub(crate) fn write(&self, number: u64, scheme: &Scheme, out: &mut Vec<u8>) {
+    fn write(&self, number: u64, scheme: &Scheme, out: &mut Vec<u8>) {
         let notice = StatusNotice {
             number,
             at: self.at,
@@ -76,7 +111,7 @@ impl<'a> Told<'a> {
 }
 
 /// The offer to the creditor agent: three numbers, then the instruction's body as it came.
-pub(crate) fn write_offer(reserved: &Reserved<'_>, number: u64, out: &mut Vec<u8>) {
+fn write_offer(reserved: &Reserved<'_>, number: u64, out: &mut Vec<u8>) {
     let kind = if reserved.payment.original.is_some() { Kind::ReturnNotice } else { Kind::TransferNotice };
     let start = frame::begin(kind, out);
     for value in [number, reserved.at.nanoseconds(), reserved.deadline.nanoseconds()] {
@@ -86,14 +121,7 @@ pub(crate) fn write_offer(reserved: &Reserved<'_>, number: u64, out: &mut Vec<u8
     frame::finish(start, out);
 }
 
-pub(crate) fn write_position(
-    participant: &Participant,
-    currency: Currency,
-    at: Timestamp,
-    number: u64,
-    out: &mut Vec<u8>,
-) {
-    let position = participant.position(currency).copied().unwrap_or_default();
+fn write_position(position: &Position, currency: Currency, at: Timestamp, number: u64, out: &mut Vec<u8>) {
     let notice = PositionNotice {
         number,
         at,
@@ -107,7 +135,7 @@ pub(crate) fn write_position(
 }
 
 /// What everyone is told, if anything.
-pub(crate) fn system_event(fact: &Fact<'_>) -> Option<(SystemEvent, Key)> {
+fn system_event(fact: &Fact<'_>) -> Option<(SystemEvent, Key)> {
     match fact {
         Fact::SignedOn(standing) => Some((SystemEvent::FPON, standing.participant)),
         Fact::SignedOff(standing) => Some((SystemEvent::FPOF, standing.participant)),

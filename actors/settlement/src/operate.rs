@@ -3,9 +3,9 @@
 use wincode::{SchemaRead, SchemaWrite};
 use wire::{Currency, Reason};
 
-use crate::Limits;
 use crate::fact::{Fact, LimitChanged, PositionMoved, Standing};
 use crate::participant::{Decision, Participant, View};
+use crate::{Limits, Position};
 
 /// Which way payments are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
@@ -56,17 +56,33 @@ pub(crate) fn decide<'a>(participant: &Participant, operation: Operation<'a>, vi
             if amount_minor <= 0 || !room {
                 return Decision::refused(if amount_minor <= 0 { Reason::AM01 } else { Reason::AM13 });
             }
-            Decision::fact(Fact::Funded(PositionMoved { at, participant: key, currency, amount_minor, note }))
+            let position = changed(participant, currency, |position| position.fund(amount_minor));
+            Decision::fact(Fact::Funded(PositionMoved { at, participant: key, currency, amount_minor, position, note }))
         }
         Operation::Defund { currency, amount_minor, note } => {
             let available = participant.position(currency).map_or(0, crate::Position::available);
             if amount_minor <= 0 || amount_minor > available {
                 return Decision::refused(if amount_minor <= 0 { Reason::AM01 } else { Reason::AM04 });
             }
-            Decision::fact(Fact::Defunded(PositionMoved { at, participant: key, currency, amount_minor, note }))
+            let position = changed(participant, currency, |position| position.fund(-amount_minor));
+            Decision::fact(Fact::Defunded(PositionMoved {
+                at,
+                participant: key,
+                currency,
+                amount_minor,
+                position,
+                note,
+            }))
         }
         Operation::Limit { currency, limits, note } => {
-            Decision::fact(Fact::LimitChanged(LimitChanged { at, participant: key, currency, limits, note }))
+            let position = changed(participant, currency, |position| position.limits = limits);
+            Decision::fact(Fact::LimitChanged(LimitChanged { at, participant: key, currency, position, note }))
         }
     }
+}
+
+fn changed(participant: &Participant, currency: Currency, change: impl FnOnce(&mut Position)) -> Position {
+    let mut position = participant.position(currency).copied().unwrap_or_default();
+    change(&mut position);
+    position
 }

@@ -204,7 +204,7 @@ impl Participant {
             Fact::Resumed(standing) => self.listing.suspend(standing.direction, false),
             Fact::Funded(moved) => self.hold(moved.currency).fund(moved.amount_minor),
             Fact::Defunded(moved) => self.hold(moved.currency).fund(-moved.amount_minor),
-            Fact::LimitChanged(changed) => self.hold(changed.currency).limits = changed.limits,
+            Fact::LimitChanged(changed) => self.hold(changed.currency).limits = changed.position.limits,
             Fact::Registered { .. } | Fact::DayRolled { .. } => {}
         }
     }
