@@ -47,9 +47,7 @@ impl ParticipantId {
 }
 
 fn check_participant(text: &[u8]) -> Result<()> {
-    let wrong = |what: &str| {
-        Err(Error::field_is("participant", format!("{:?} {what}", String::from_utf8_lossy(text))))
-    };
+    let wrong = |what: &str| Err(Error::field_is("participant", format!("{:?} {what}", String::from_utf8_lossy(text))));
     if text.is_empty() {
         return wrong("is empty");
     }
@@ -63,7 +61,9 @@ fn check_participant(text: &[u8]) -> Result<()> {
         return wrong("may not begin or end with a hyphen");
     }
     if text.iter().all(u8::is_ascii_digit) && !is_routing_number(text) {
-        return wrong("has only digits but is no routing transit number: nine digits whose checksum (3, 7, 1) is a multiple of 10");
+        return wrong(
+            "has only digits but is no routing transit number: nine digits whose checksum (3, 7, 1) is a multiple of 10",
+        );
     }
     Ok(())
 }
@@ -118,6 +118,12 @@ impl Uetr {
         Uetr(bytes)
     }
 
+    /// A new one, from the thread's random generator.
+    #[cfg(feature = "client")]
+    pub fn random() -> Self {
+        Uetr::from_random(rand::random())
+    }
+
     pub fn from_bytes(bytes: [u8; 16]) -> Result<Self> {
         let uetr = Uetr(bytes);
         uetr.check("uetr")?;
@@ -136,7 +142,8 @@ impl FromStr for Uetr {
     type Err = Error;
     /// Thirty-two hexadecimal digits, with or without the four hyphens of the canonical form.
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || Error::field_is("uetr", format!("{text:?} is not a UUID such as 7b0e0d4c-52f3-4a3e-9c7e-0a1b2c3d4e5f"));
+        let wrong =
+            || Error::field_is("uetr", format!("{text:?} is not a UUID such as 7b0e0d4c-52f3-4a3e-9c7e-0a1b2c3d4e5f"));
         let hyphens = text.len() == 36;
         if !hyphens && text.len() != 32 {
             return Err(wrong());
@@ -185,7 +192,7 @@ impl fmt::Debug for Uetr {
 /// | Pix | `M`, 8 characters of the ISPB, 23 characters |
 ///
 /// All characters are letters and digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, SchemaRead, SchemaWrite)]
 pub struct MessageId {
     length: u8,
     text: [u8; 35],
@@ -195,7 +202,7 @@ impl MessageId {
     pub const LENGTH_MAX: usize = 35;
 
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.text[..self.length as usize]).unwrap_or("")
+        self.text.get(..self.length as usize).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or("")
     }
 
     /// The FedNow form from its three parts; `connection_party` is padded with zeros to, or cut at, nine characters.
@@ -230,7 +237,9 @@ impl MessageId {
             && bytes[24..].iter().all(u8::is_ascii_digit);
         let pix = bytes.len() == 32 && bytes[0] == b'M';
         if !(fednow || rtp || pix) {
-            return wrong("has none of the three known forms; the usual one is a date CCYYMMDD, nine characters of the sender and 1 to 18 more");
+            return wrong(
+                "has none of the three known forms; the usual one is a date CCYYMMDD, nine characters of the sender and 1 to 18 more",
+            );
         }
         Ok(())
     }

@@ -4,6 +4,8 @@
 //! This crate knows nobody: not the switch, not its log. `PROTOCOL.md` beside it describes every byte, so that a
 //! client can be written from that page alone.
 
+#[cfg(feature = "client")]
+pub mod client;
 pub mod frame;
 pub mod identifiers;
 pub mod message;
@@ -11,6 +13,8 @@ pub mod money;
 pub mod reason;
 pub mod time;
 
+#[cfg(feature = "client")]
+pub use client::Client;
 pub use frame::{Frames, Kind};
 pub use identifiers::{MessageId, ParticipantId, Uetr};
 pub use message::Message;

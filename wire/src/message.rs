@@ -235,6 +235,7 @@ pub struct StatusNotice<'a> {
     pub at: Timestamp,
     pub uetr: Uetr,
     pub debtor_agent: ParticipantId,
+    /// None (sixteen zero bytes) when the payment named a creditor agent that is not registered.
     pub creditor_agent: ParticipantId,
     pub amount_minor: i64,
     pub currency: Currency,
@@ -327,7 +328,7 @@ pub enum Message<'a> {
     SystemNotice(SystemNotice),
 }
 
-fn text(value: &str, length_max: usize, field: &'static str) -> Result<()> {
+pub(crate) fn text(value: &str, length_max: usize, field: &'static str) -> Result<()> {
     let length = value.len();
     if length == 0 || (length > length_max && value.chars().count() > length_max) {
         return Err(Error::field_is(field, format!("must have 1 to {length_max} characters")));
@@ -460,7 +461,9 @@ impl Message<'_> {
             Message::StatusNotice(notice) => {
                 notice.uetr.check("uetr")?;
                 notice.debtor_agent.check("debtor_agent")?;
-                notice.creditor_agent.check("creditor_agent")?;
+                if !notice.creditor_agent.is_none() {
+                    notice.creditor_agent.check("creditor_agent")?;
+                }
                 amount(notice.amount_minor, &notice.currency)?;
                 notice.status.check("status")?;
                 notice.reasons.check("reasons")?;

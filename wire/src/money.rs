@@ -14,9 +14,29 @@ pub struct Currency([u8; 3]);
 
 /// ISO 4217 active codes whose exponent is not 2.
 const OTHER_EXPONENTS: [(&[u8; 3], u32); 23] = [
-    (b"BIF", 0), (b"CLP", 0), (b"DJF", 0), (b"GNF", 0), (b"ISK", 0), (b"JPY", 0), (b"KMF", 0), (b"KRW", 0),
-    (b"PYG", 0), (b"RWF", 0), (b"UGX", 0), (b"VND", 0), (b"VUV", 0), (b"XAF", 0), (b"XOF", 0), (b"XPF", 0),
-    (b"BHD", 3), (b"IQD", 3), (b"JOD", 3), (b"KWD", 3), (b"LYD", 3), (b"OMR", 3), (b"TND", 3),
+    (b"BIF", 0),
+    (b"CLP", 0),
+    (b"DJF", 0),
+    (b"GNF", 0),
+    (b"ISK", 0),
+    (b"JPY", 0),
+    (b"KMF", 0),
+    (b"KRW", 0),
+    (b"PYG", 0),
+    (b"RWF", 0),
+    (b"UGX", 0),
+    (b"VND", 0),
+    (b"VUV", 0),
+    (b"XAF", 0),
+    (b"XOF", 0),
+    (b"XPF", 0),
+    (b"BHD", 3),
+    (b"IQD", 3),
+    (b"JOD", 3),
+    (b"KWD", 3),
+    (b"LYD", 3),
+    (b"OMR", 3),
+    (b"TND", 3),
 ];
 
 /// ISO 4217 active codes whose exponent is 2, in alphabetical order.
@@ -39,7 +59,10 @@ impl Currency {
     pub(crate) fn check(&self, field: &'static str) -> Result<()> {
         match self.lookup() {
             Some(_) => Ok(()),
-            None => Err(Error::field_is(field, format!("{:?} is no active currency of ISO 4217", String::from_utf8_lossy(&self.0)))),
+            None => Err(Error::field_is(
+                field,
+                format!("{:?} is no active currency of ISO 4217", String::from_utf8_lossy(&self.0)),
+            )),
         }
     }
 
@@ -125,7 +148,8 @@ impl Money {
             return Err(too_large());
         }
         decimal.rescale(currency.exponent());
-        let minor = i64::try_from(decimal.mantissa()).ok().filter(|minor| *minor <= Self::MINOR_MAX).ok_or_else(too_large)?;
+        let minor =
+            i64::try_from(decimal.mantissa()).ok().filter(|minor| *minor <= Self::MINOR_MAX).ok_or_else(too_large)?;
         Ok(Money { minor, currency })
     }
 
@@ -166,7 +190,9 @@ mod tests {
         check("1500", "JPY", Some(1500));
         check("1.234", "KWD", Some(1234));
         check("9999999999999999.99", "EUR", Some(999_999_999_999_999_999));
-        for refused in ["-1", "+1", "", ".", "1.", ".5", "1.234", "1e3", "1,000", " 1", "1 ", "1.2.3", "0x10", "١", "NaN", "inf"] {
+        for refused in
+            ["-1", "+1", "", ".", "1.", ".5", "1.234", "1e3", "1,000", " 1", "1 ", "1.2.3", "0x10", "١", "NaN", "inf"]
+        {
             check(refused, "EUR", None);
         }
         check("1.5", "JPY", None);

@@ -34,7 +34,14 @@ impl Status {
     pub const ACSP: Status = Status(*b"ACSP");
 
     pub const ALL: [Status; 8] = [
-        Status::ACTC, Status::ACWP, Status::ACSC, Status::ACCC, Status::PDNG, Status::BLCK, Status::RJCT, Status::ACSP,
+        Status::ACTC,
+        Status::ACWP,
+        Status::ACSC,
+        Status::ACCC,
+        Status::PDNG,
+        Status::BLCK,
+        Status::RJCT,
+        Status::ACSP,
     ];
 
     pub fn as_str(&self) -> &str {
@@ -94,7 +101,10 @@ impl Reason {
         if self.0.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()) {
             return Ok(());
         }
-        Err(Error::field_is(field, format!("{:?} is no reason code: four capital letters or digits", String::from_utf8_lossy(&self.0))))
+        Err(Error::field_is(
+            field,
+            format!("{:?} is no reason code: four capital letters or digits", String::from_utf8_lossy(&self.0)),
+        ))
     }
 }
 
@@ -268,6 +278,10 @@ catalogue! {
     DRAN b"DRAN" Operator again "The node is being stopped and takes no new payments." "Connect again, to this or another node, and send the same payment.";
     STAL b"STAL" DebtorAgent again "The timestamp is older than the duplicate window, so the switch cannot tell whether it has seen it." "Ask for its status; if it is unknown, send a new payment with a new UETR.";
     SIGN b"SIGN" DebtorAgent again "Sign on first." "Send SignOn before anything else.";
+    SUPR b"SUPR" DebtorAgent again "A newer session of the same participant took over." "Do not connect again: find out which of your programs holds the newer session.";
+    VERS b"VERS" DebtorAgent again "Client and switch have no protocol version in common." "Use a client library of a version that the switch speaks.";
+    IDLE b"IDLE" DebtorAgent again "Nothing was heard from this connection for longer than silence_max_ms." "Connect again; send a heartbeat every third of that time.";
+    SOFF b"SOFF" Nobody again "The participant signed off; the session is over." "Connect and sign on to take part again.";
     FORM b"FORM" DebtorAgent again "The message breaks the protocol." "Correct the field named in the text.";
 }
 

@@ -69,7 +69,8 @@ impl BusinessDate {
     pub fn new(year: u32, month: u32, day: u32) -> Result<Self> {
         let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
         let days = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-        let valid = (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=days[month as usize - 1]).contains(&day);
+        let valid =
+            (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=days[month as usize - 1]).contains(&day);
         if !valid {
             return Err(Error::field_is("date", format!("{year:04}-{month:02}-{day:02} is no date")));
         }
@@ -160,7 +161,8 @@ mod tests {
 
     #[test]
     fn dates_and_days_agree() {
-        for (date, days) in [("1970-01-01", 0), ("2000-02-29", 11_016), ("2026-11-23", 20_780), ("2100-03-01", 47_541)] {
+        for (date, days) in [("1970-01-01", 0), ("2000-02-29", 11_016), ("2026-11-23", 20_780), ("2100-03-01", 47_541)]
+        {
             let date: BusinessDate = date.parse().unwrap();
             assert_eq!((date.days(), BusinessDate::from_days(days)), (days, date));
         }
@@ -174,7 +176,8 @@ mod tests {
 
     #[test]
     fn what_is_no_date_is_refused() {
-        for text in ["2026-02-29", "2026-13-01", "2026-00-10", "20261123", "2026-1-23", "", "2026-11-3x", "0000-00-00"] {
+        for text in ["2026-02-29", "2026-13-01", "2026-00-10", "20261123", "2026-1-23", "", "2026-11-3x", "0000-00-00"]
+        {
             assert!(text.parse::<BusinessDate>().is_err(), "{text}");
         }
         assert_eq!(Timestamp(1_795_442_531_000_310_000).to_string(), "2026-11-23T14:02:11.000310Z");
