@@ -150,11 +150,12 @@ fn system_event(fact: &Fact<'_>) -> Option<(SystemEvent, Key)> {
 pub(crate) fn write_system(
     event: SystemEvent,
     about: Key,
-    at: Timestamp,
+    fact: &Fact<'_>,
     scheme: &Scheme,
     number: u64,
     out: &mut Vec<u8>,
 ) {
-    let (participant, business_date) = (scheme.id(about), scheme.business_date());
+    let business_date = if let Fact::DayRolled { date, .. } = fact { *date } else { BusinessDate::NONE };
+    let (participant, at) = (scheme.id(about), fact.at());
     frame::encode(Kind::SystemNotice, &SystemNotice { number, at, event, participant, business_date }, out);
 }
