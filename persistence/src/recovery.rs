@@ -66,7 +66,15 @@ pub(crate) fn recover<D: Disk, F: Fold>(disk: &D, config: &Config, fold: &mut F)
     let mut damaged = Vec::new();
     let restored = snapshot::restore_newest(disk, head.identity, &names, fold, &mut damaged)?;
     let recovery = Recovery { snapshot_index: restored.index, ..Recovery::default() };
-    let mut replay = Replay { disk, identity: head.identity, restored, last: Mark::default(), recovery, fold };
+    let mut replay = Replay {
+        disk,
+        identity: head.identity,
+        restored,
+        last: Mark::default(),
+        recovery,
+        fold,
+        ended: Default::default(),
+    };
     let first = first_segment(disk, &segments, restored)?;
     let mut image = Vec::new();
     let mut newest = None;
@@ -149,6 +157,8 @@ struct Replay<'a, D: Disk, F: Fold> {
     last: Mark,
     recovery: Recovery,
     fold: &'a mut F,
+    /// The segment walked before, and where its entries end.
+    ended: (String, u64),
 }
 
 /// The newest segment and where its entries end.
@@ -172,12 +182,7 @@ impl<D: Disk, F: Fold> Replay<'_, D, F> {
             self.meet_snapshot()?;
         }
         if first_index != self.last.index + 1 {
-            let missing = self.disk.path(&file_name(self.last.index + 1));
-            return Err(Error::damaged(
-                missing,
-                0,
-                format!("the segment before {} is missing or ends early", path.display()),
-            ));
+            return Err(self.gap(first_index));
         }
         if header.previous != self.last.chain {
             return Err(Error::damaged(path, 0, "it does not follow the segment before it"));
@@ -196,6 +201,7 @@ impl<D: Disk, F: Fold> Replay<'_, D, F> {
                     offset += header.extent_bytes();
                 }
                 Found::End => {
+                    self.ended = (file_name(first_index), offset as u64);
                     return Ok(Walked { segment: Segment { file, header, end: offset as u64 }, torn_bytes: 0 });
                 }
                 Found::Torn { bytes } if is_newest => {
@@ -208,6 +214,16 @@ impl<D: Disk, F: Fold> Replay<'_, D, F> {
                 Found::Damage(what) => return Err(Error::damaged(path, offset as u64, what)),
             }
         }
+    }
+
+    fn gap(&self, first_index: Index) -> Error {
+        let (ended, offset) = &self.ended;
+        let what = format!(
+            "it ends with entry {}, the next segment begins with {first_index}: its end, or {}, is missing",
+            self.last.index,
+            file_name(self.last.index + 1)
+        );
+        Error::damaged(self.disk.path(ended), *offset, what)
     }
 
     fn entry(&mut self, header: &entry::Header, payload: &[u8]) -> Result<(), Error> {

@@ -155,7 +155,7 @@ pub(crate) fn find(image: &[u8], offset: usize, index: Index, previous: u32) -> 
     if entry::chain(extent, previous) == header.chain {
         return Found::Entry(header);
     }
-    let sectors_missing = entry::zero_sectors(extent) > header.sparse_sectors as usize;
+    let sectors_missing = header.sparse.misses_sectors(entry::Sparse::count(extent));
     let used = length_without_trailing_zeros(rest);
     if sectors_missing && used <= extent.len() {
         Found::Torn { bytes: used as u64 }

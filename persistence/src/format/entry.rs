@@ -3,7 +3,7 @@
 //! The header's own checksum makes its length trustworthy; the chain checksum runs from entry to entry, so an entry only
 //! fits behind the one it was written behind.
 
-use super::{SECTOR_BYTES, is_zero, put_u32, put_u64, round_up_to_sector, u32_at, u64_at};
+use super::{SECTOR_BYTES, put_u32, put_u64, round_up_to_sector, u32_at, u64_at};
 use crate::fold::{Index, Term};
 
 /// Room for the header at the front of a batch's buffer.
@@ -31,9 +31,35 @@ pub(crate) struct Header {
     pub(crate) previous: u32,
     /// Chain checksum of this one.
     pub(crate) chain: u32,
-    /// Sectors with at most one bit set. More zero sectors than this mean that sectors are missing. One bit, because a
-    /// flipped bit must not pass for a missing sector.
-    pub(crate) sparse_sectors: u32,
+    pub(crate) sparse: Sparse,
+}
+
+/// Counts of sectors that are hard to tell from missing ones, so that a missing one can be told after all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sparse {
+    pub(crate) zero: u32,
+    /// With a single bit set: a flip of it must not pass for a missing sector.
+    pub(crate) one_bit: u32,
+}
+
+impl Sparse {
+    pub(crate) fn count(extent: &[u8]) -> Sparse {
+        let mut sparse = Sparse::default();
+        for sector in extent.chunks(SECTOR_BYTES) {
+            match bits_up_to_two(sector) {
+                0 => sparse.zero += 1,
+                1 => sparse.one_bit += 1,
+                _ => {}
+            }
+        }
+        sparse
+    }
+
+    /// Whether an extent that was written with `self` and is found with `found` misses a sector that had at least two
+    /// bits set. If all that is missing had one bit, it is the same bytes as after a flip, and must count as damage.
+    pub(crate) fn misses_sectors(self, found: Sparse) -> bool {
+        found.zero.saturating_sub(self.zero) > self.one_bit.saturating_sub(found.one_bit)
+    }
 }
 
 /// Why there is no header here.
@@ -68,7 +94,7 @@ impl Header {
             payload_bytes: u32_at(bytes, 32),
             previous: u32_at(bytes, 12),
             chain: u32_at(bytes, 8),
-            sparse_sectors: u32_at(bytes, 36),
+            sparse: Sparse { zero: u32_at(bytes, 36), one_bit: u32_at(bytes, 44) },
         })
     }
 
@@ -93,8 +119,9 @@ pub(crate) fn seal(buffer: &mut Vec<u8>, kind: Kind, index: Index, term: Term, p
     put_u64(buffer, 16, index);
     put_u64(buffer, 24, term);
     put_u32(buffer, 32, payload_bytes as u32);
-    let sparse = buffer[SECTOR_BYTES..].chunks(SECTOR_BYTES).filter(|sector| is_sparse(sector)).count();
-    put_u32(buffer, 36, sparse as u32);
+    let sparse = Sparse::count(buffer);
+    put_u32(buffer, 36, sparse.zero);
+    put_u32(buffer, 44, sparse.one_bit);
     buffer[40] = kind as u8;
     let chain = chain(buffer, previous);
     put_u32(buffer, 8, chain);
@@ -108,20 +135,16 @@ pub(crate) fn chain(extent: &[u8], previous: u32) -> u32 {
     crc32c::crc32c_append(previous, &extent[16..])
 }
 
-/// Sectors of an extent that hold nothing but zeros.
-pub(crate) fn zero_sectors(extent: &[u8]) -> usize {
-    extent.chunks(SECTOR_BYTES).filter(|sector| is_zero(sector)).count()
-}
-
-fn is_sparse(sector: &[u8]) -> bool {
+/// Ordinary data has two bits within its first bytes, so this looks at little of it.
+fn bits_up_to_two(sector: &[u8]) -> u32 {
     let mut bits = 0;
     for byte in sector {
         bits += byte.count_ones();
         if bits > 1 {
-            return false;
+            return 2;
         }
     }
-    true
+    bits
 }
 
 #[cfg(test)]
@@ -138,9 +161,28 @@ mod tests {
             assert_eq!(buffer.len(), extent, "payload of {payload_bytes}");
             let header = Header::parse(&buffer).unwrap();
             assert_eq!((header.index, header.term, header.payload_bytes as usize), (7, 3, payload_bytes));
-            assert_eq!((header.sparse_sectors, header.chain, header.previous), (sparse, chain_sealed, 0xABCD));
+            assert_eq!((header.sparse.zero, header.chain, header.previous), (sparse, chain_sealed, 0xABCD));
             assert_eq!(chain(&buffer, 0xABCD), chain_sealed);
             assert_ne!(chain(&buffer, 0xABCE), chain_sealed, "an entry fits behind one predecessor only");
+        }
+    }
+
+    #[test]
+    fn a_missing_sector_is_told_from_a_flipped_bit() {
+        let cases = [
+            // written: zero, one bit; found: zero, one bit
+            ((0, 0), (0, 0), false),
+            ((0, 0), (1, 0), true),
+            ((3, 0), (3, 0), false),
+            ((3, 0), (4, 0), true),
+            ((0, 1), (1, 0), false),
+            ((0, 1), (1, 1), true),
+            ((0, 2), (3, 1), true),
+            ((2, 2), (4, 0), false),
+        ];
+        let sparse = |(zero, one_bit)| Sparse { zero, one_bit };
+        for (written, found, missing) in cases {
+            assert_eq!(sparse(written).misses_sectors(sparse(found)), missing, "{written:?} {found:?}");
         }
     }
 }

@@ -106,25 +106,36 @@ impl Fold for Ledger {
     }
 }
 
-/// Opens a log without threads; gives it with what it replayed.
-pub(crate) fn open_log(
-    disk: &SimulatedDisk,
-    config: &Config,
-) -> Result<(Log<SimulatedDisk>, Recovery, Vec<Vec<u8>>), Error> {
+/// A log without threads, and what it replayed.
+pub(crate) struct Opened {
+    pub(crate) log: Log<SimulatedDisk>,
+    pub(crate) recovery: Recovery,
+    pub(crate) ledger: Ledger,
+}
+
+pub(crate) fn open_log(disk: &SimulatedDisk, config: &Config) -> Result<Opened, Error> {
     let mut ledger = Ledger::default();
     let (log, recovery) = Log::open(disk.clone(), config, &mut ledger)?;
-    Ok((log, recovery, ledger.payloads()))
+    Ok(Opened { log, recovery, ledger })
+}
+
+impl Opened {
+    /// Appends and syncs one entry, then folds it.
+    pub(crate) fn commit(&mut self, payload: &[u8]) -> Result<(), Error> {
+        let index = self.log.append_payload(1, payload)?;
+        self.log.sync()?;
+        self.ledger.committed(Entry { index, term: 1, payload, replay: false }, &mut Vec::new());
+        Ok(())
+    }
+
+    pub(crate) fn snapshot(&mut self) -> Result<(), Error> {
+        self.log.snapshot(self.ledger.freeze())
+    }
 }
 
 pub(crate) fn open_journal(disk: &SimulatedDisk, config: Config) -> (Journal<u64>, Recovery, Ledger) {
     let ledger = Ledger::default();
-    let (journal, recovery) = persistence::open_on(disk.clone(), config, ledger.clone()).unwrap();
+    let opened = persistence::open_on(disk.clone(), config, ledger.clone());
+    let (journal, recovery) = opened.expect("the log opens");
     (journal, recovery, ledger)
-}
-
-/// Appends and syncs one entry.
-pub(crate) fn commit(log: &mut Log<SimulatedDisk>, payload: &[u8]) -> Result<Index, Error> {
-    let index = log.append_payload(1, payload)?;
-    log.sync()?;
-    Ok(index)
 }

@@ -1,0 +1,151 @@
+//! A snapshot and the log after it are as good as the whole log; an older snapshot stands in for a damaged one; commits
+//! go on while one is written.
+
+use std::io::{self, Read, Write};
+use std::sync::mpsc::{Receiver, channel};
+
+use persistence::simulated::SimulatedDisk;
+use persistence::{Config, Entry, Error, Fold, Freeze};
+
+use crate::ledger::{Ledger, config, open_journal, open_log};
+
+fn names(disk: &SimulatedDisk, prefix: &str) -> Vec<String> {
+    disk.files().into_iter().filter(|name| name.starts_with(prefix)).collect()
+}
+
+/// Three snapshots with entries between and after them; returns everything that was committed.
+fn with_snapshots(disk: &SimulatedDisk, config: &Config) -> Vec<Vec<u8>> {
+    let mut opened = open_log(disk, config).unwrap();
+    for number in 0..40_u8 {
+        opened.commit(&vec![number; 1500]).unwrap();
+        if [9, 19, 29].contains(&number) {
+            opened.snapshot().unwrap();
+        }
+    }
+    disk.kill();
+    opened.ledger.payloads()
+}
+
+#[test]
+fn snapshot_and_rest_equal_the_whole_log() {
+    for (retained_bytes_max, first_kept) in [(u64::MAX, 1), (0, 19)] {
+        let disk = SimulatedDisk::new();
+        let config = Config { retained_bytes_max, ..config() };
+        let expected = with_snapshots(&disk, &config);
+        assert_eq!(names(&disk, "snapshot-"), ["snapshot-0000000000000014.snap", "snapshot-000000000000001e.snap"]);
+        let opened = open_log(&disk, &config).unwrap();
+        assert_eq!(opened.ledger.payloads(), expected);
+        assert_eq!((opened.recovery.snapshot_index, opened.recovery.entries_replayed), (30, 10));
+        assert_eq!(names(&disk, "log-")[0], format!("log-{first_kept:016x}.seg"), "retaining {retained_bytes_max}");
+    }
+}
+
+#[test]
+fn an_older_snapshot_stands_in_for_a_damaged_one() {
+    let disk = SimulatedDisk::new();
+    let expected = with_snapshots(&disk, &config());
+    let newest = names(&disk, "snapshot-").pop().unwrap();
+    let whole = disk.content(&newest).unwrap();
+    for byte in (0..whole.len()).step_by(509) {
+        let damaged = disk.duplicate();
+        let mut bytes = whole.clone();
+        bytes[byte] ^= 4;
+        damaged.set_content(&newest, bytes);
+        let opened = open_log(&damaged, &config()).unwrap();
+        assert_eq!(opened.ledger.payloads(), expected, "byte {byte}");
+        assert_eq!(opened.recovery.snapshot_index, 20);
+        assert_eq!(opened.recovery.snapshots_damaged.len(), 1);
+        assert_eq!(names(&damaged, &newest), [format!("{newest}.damaged")]);
+    }
+    for name in names(&disk, "snapshot-") {
+        disk.set_content(&name, b"gone".to_vec());
+    }
+    let Err(error) = open_log(&disk, &config()) else { panic!("opened without its past") };
+    assert!(matches!(&error, Error::Damaged { file, .. } if file.ends_with("log-0000000000000001.seg")), "{error}");
+    assert_eq!(names(&disk, "snapshot-").len(), 2, "a refused open changes nothing");
+}
+
+#[test]
+fn a_snapshot_of_entries_the_log_lacks() {
+    let disk = SimulatedDisk::new();
+    with_snapshots(&disk, &Config { retained_bytes_max: u64::MAX, ..config() });
+    let snapshot = names(&disk, "snapshot-").pop().unwrap();
+    let other = SimulatedDisk::new();
+    open_log(&other, &config()).unwrap().commit(b"one entry").unwrap();
+    other.kill();
+    other.set_content(&snapshot, disk.content(&snapshot).unwrap());
+    assert!(matches!(open_log(&other, &config()), Err(Error::Damaged { .. })));
+}
+
+#[test]
+fn the_journal_takes_them_by_itself() {
+    let disk = SimulatedDisk::new();
+    let config = Config { snapshot_every_bytes: 20_000, ..config() };
+    let (journal, _, ledger) = open_journal(&disk, config.clone());
+    for number in 0..100_u8 {
+        journal.propose(|batch, _| batch.resize(batch.len() + 1500, number)).unwrap();
+        ledger.wait_for(|book| book.entries.len() > usize::from(number));
+    }
+    while journal.statistics().snapshots < 2 {
+        journal.request_snapshot();
+        std::thread::yield_now();
+    }
+    journal.stop();
+    assert!(names(&disk, "log-").len() < 30, "old segments go");
+    let opened = open_log(&disk, &config).unwrap();
+    assert_eq!(opened.ledger.payloads(), ledger.payloads());
+    assert!(opened.recovery.snapshot_index > 0);
+    assert_eq!(names(&disk, "snapshot-").len(), 2);
+}
+
+/// Its snapshots are written only when the test says so.
+struct Slow(Ledger, Option<Receiver<()>>);
+
+impl Fold for Slow {
+    type Passenger = u64;
+
+    fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), String> {
+        self.0.restore(snapshot)
+    }
+
+    fn committed(&mut self, entry: Entry<'_>, passengers: &mut Vec<u64>) {
+        self.0.committed(entry, passengers);
+    }
+
+    fn delivered(&mut self, passengers: &mut Vec<u64>) {
+        self.0.delivered(passengers);
+    }
+
+    fn freeze(&mut self) -> Freeze {
+        let (go, frozen) = (self.1.take(), self.0.freeze());
+        Box::new(move |output: &mut dyn Write| -> io::Result<()> {
+            let _ = go.map(|go| go.recv());
+            frozen(output)
+        })
+    }
+}
+
+#[test]
+fn commits_go_on_while_one_is_written() {
+    let disk = SimulatedDisk::new();
+    let (go, wait) = channel();
+    let ledger = Ledger::default();
+    let slow = Slow(ledger.clone(), Some(wait));
+    let (journal, _) = persistence::open_on(disk.clone(), config(), slow).unwrap();
+    for number in 0..50 {
+        journal.propose(|batch, _| batch.resize(batch.len() + 1000, number)).unwrap();
+        if number == 10 {
+            journal.request_snapshot();
+        }
+        ledger.wait_for(|book| book.entries.len() > usize::from(number));
+    }
+    assert_eq!(journal.statistics().snapshots, 0);
+    go.send(()).unwrap();
+    while journal.statistics().snapshots == 0 {
+        std::thread::yield_now();
+    }
+    let index = journal.statistics().snapshot_index;
+    assert!((10..=12).contains(&index), "it holds what was committed when it was asked for, not {index}");
+    journal.stop();
+    assert_eq!(open_log(&disk, &config()).unwrap().ledger.payloads(), ledger.payloads());
+}
