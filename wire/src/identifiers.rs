@@ -42,7 +42,15 @@ impl ParticipantId {
     }
 
     pub(crate) fn check(&self, field: &'static str) -> Result<()> {
-        Self::from_bytes(self.0).map(|_| ()).map_err(|error| Error::field_is(field, error.to_string()))
+        let is_routing_number = || self.0[9..] == [0; 7] && is_routing_number(&self.0[..9]);
+        if crate::text::participant_length(&self.0).is_some() || is_routing_number() {
+            return Ok(());
+        }
+        match Self::from_bytes(self.0) {
+            Ok(_) => Ok(()),
+            Err(Error::Field { what, .. }) => Err(Error::field_is(field, what)),
+            Err(other) => Err(other),
+        }
     }
 }
 
@@ -72,6 +80,7 @@ fn check_participant(text: &[u8]) -> Result<()> {
 fn is_routing_number(digits: &[u8]) -> bool {
     let weights = [3u32, 7, 1, 3, 7, 1, 3, 7, 1];
     digits.len() == 9
+        && digits.iter().all(u8::is_ascii_digit)
         && digits.iter().zip(weights).map(|(digit, weight)| u32::from(digit - b'0') * weight).sum::<u32>() % 10 == 0
 }
 
@@ -226,13 +235,13 @@ impl MessageId {
         if bytes.is_empty() || bytes.len() > Self::LENGTH_MAX {
             return wrong("must have 1 to 35 characters");
         }
-        if !bytes.iter().all(u8::is_ascii_alphanumeric) {
+        if !crate::text::is_alphanumeric(bytes) {
             return wrong("may hold only letters and digits");
         }
-        let fednow = bytes.len() >= 18 && is_date(&bytes[..8]);
+        let fednow = bytes.len() >= 18 && bytes.first_chunk().is_some_and(is_date);
         let rtp = bytes.len() == 35
             && bytes[0] == b'M'
-            && is_date(&bytes[1..9])
+            && bytes[1..].first_chunk().is_some_and(is_date)
             && bytes[20] == b'B'
             && bytes[24..].iter().all(u8::is_ascii_digit);
         let pix = bytes.len() == 32 && bytes[0] == b'M';
@@ -245,8 +254,8 @@ impl MessageId {
     }
 }
 
-fn is_date(text: &[u8]) -> bool {
-    std::str::from_utf8(text).ok().is_some_and(|text| crate::BusinessDate::from_compact(text).is_ok())
+fn is_date(text: &[u8; 8]) -> bool {
+    crate::text::eight_digits(text).is_some_and(crate::BusinessDate::is_number_of_date)
 }
 
 impl FromStr for MessageId {

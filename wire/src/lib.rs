@@ -11,6 +11,7 @@ pub mod identifiers;
 pub mod message;
 pub mod money;
 pub mod reason;
+mod text;
 pub mod time;
 
 #[cfg(feature = "client")]

@@ -8,6 +8,7 @@ use wincode::{SchemaRead, SchemaWrite};
 use crate::identifiers::{MessageId, ParticipantId, Uetr};
 use crate::money::{Currency, Money};
 use crate::reason::{Reason, Reasons, Status};
+use crate::text::{check as text, check_optional as optional_text};
 use crate::time::{BusinessDate, Timestamp};
 use crate::{Error, Result};
 
@@ -326,21 +327,6 @@ pub enum Message<'a> {
     StatusNotice(StatusNotice<'a>),
     PositionNotice(PositionNotice),
     SystemNotice(SystemNotice),
-}
-
-pub(crate) fn text(value: &str, length_max: usize, field: &'static str) -> Result<()> {
-    let length = value.len();
-    if length == 0 || (length > length_max && value.chars().count() > length_max) {
-        return Err(Error::field_is(field, format!("must have 1 to {length_max} characters")));
-    }
-    if value.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
-        return Err(Error::field_is(field, "has a control character"));
-    }
-    Ok(())
-}
-
-fn optional_text(value: Option<&str>, length_max: usize, field: &'static str) -> Result<()> {
-    value.map_or(Ok(()), |value| text(value, length_max, field))
 }
 
 fn amount(minor: i64, currency: &Currency) -> Result<()> {

@@ -80,14 +80,41 @@ impl Currency {
     }
 
     fn lookup(&self) -> Option<u32> {
-        if self.0 == *b"EUR" || self.0 == *b"USD" {
+        if is_in(&TWO_DECIMALS_SET, &self.0) {
             return Some(2);
         }
-        if let Some((_, exponent)) = OTHER_EXPONENTS.iter().find(|(code, _)| **code == self.0) {
-            return Some(*exponent);
-        }
-        TWO_DECIMALS.split_ascii_whitespace().any(|code| code.as_bytes() == self.0).then_some(2)
+        OTHER_EXPONENTS.iter().find(|(code, _)| **code == self.0).map(|(_, exponent)| *exponent)
     }
+}
+
+/// One bit for each of the 26 x 26 x 26 codes: a payment's currency is checked by one look.
+type Set = [u64; (26 * 26 * 26_usize).div_ceil(64)];
+
+static TWO_DECIMALS_SET: Set = {
+    let mut set = [0; _];
+    let (codes, mut start) = (TWO_DECIMALS.as_bytes(), 0);
+    while start < codes.len() {
+        let place = place(&[codes[start], codes[start + 1], codes[start + 2]]).expect("a code of capital letters");
+        set[place / 64] |= 1 << (place % 64);
+        start += 4;
+    }
+    set
+};
+
+const fn place(code: &[u8; 3]) -> Option<usize> {
+    let (mut place, mut index) = (0, 0);
+    while index < 3 {
+        if !code[index].is_ascii_uppercase() {
+            return None;
+        }
+        place = place * 26 + (code[index] - b'A') as usize;
+        index += 1;
+    }
+    Some(place)
+}
+
+fn is_in(set: &Set, code: &[u8; 3]) -> bool {
+    place(code).is_some_and(|place| set[place / 64] >> (place % 64) & 1 == 1)
 }
 
 impl FromStr for Currency {
@@ -202,6 +229,19 @@ mod tests {
         check("92233720368547758.08", "EUR", None);
         assert_eq!(Money::new(-5, Currency::EUR).to_string(), "-0.05 EUR");
         assert_eq!(Money::new(1500, "JPY".parse().unwrap()).to_string(), "1500 JPY");
+    }
+
+    #[test]
+    fn the_set_of_currencies_is_the_list() {
+        let mut known = 0;
+        for number in 0..=0xff_ffff_u32 {
+            let [_, code @ ..] = number.to_be_bytes();
+            known += usize::from(is_in(&TWO_DECIMALS_SET, &code));
+        }
+        let listed: Vec<&str> = TWO_DECIMALS.split_ascii_whitespace().collect();
+        assert_eq!(known, listed.len());
+        assert!(listed.iter().all(|code| code.parse::<Currency>().unwrap().exponent() == 2));
+        assert!(OTHER_EXPONENTS.iter().all(|(code, exponent)| Currency(**code).lookup() == Some(*exponent)));
     }
 
     #[test]

@@ -67,14 +67,14 @@ impl BusinessDate {
     pub const NONE: BusinessDate = BusinessDate(0);
 
     pub fn new(year: u32, month: u32, day: u32) -> Result<Self> {
-        let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-        let days = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-        let valid =
-            (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=days[month as usize - 1]).contains(&day);
-        if !valid {
+        if !is_date(year, month, day) {
             return Err(Error::field_is("date", format!("{year:04}-{month:02}-{day:02} is no date")));
         }
         Ok(BusinessDate(year * 10_000 + month * 100 + day))
+    }
+
+    pub(crate) fn is_number_of_date(number: u32) -> bool {
+        is_date(number / 10_000, number / 100 % 100, number % 100)
     }
 
     /// `CCYYMMDD`, checked.
@@ -129,6 +129,17 @@ impl BusinessDate {
         let of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
         era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
     }
+}
+
+/// The Gregorian calendar from 1970 to 9999.
+fn is_date(year: u32, month: u32, day: u32) -> bool {
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let days = match month {
+        2 => 28 + u32::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=days).contains(&day)
 }
 
 impl FromStr for BusinessDate {

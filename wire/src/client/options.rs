@@ -68,7 +68,7 @@ impl Options {
                 return wrong(field, "must be 1 to 10000000");
             }
         }
-        crate::message::text(&self.software, 64, "software").map_err(Error::Invalid)
+        crate::text::check(&self.software, 64, "software").map_err(Error::Invalid)
     }
 }
 
