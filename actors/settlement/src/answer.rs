@@ -51,6 +51,10 @@ pub(crate) fn decide<'a>(creditor: &Participant, answer: Answer<'a>, view: &View
     if answer.status == Status::RJCT {
         return rejected(payment, Stage::Answer, answer.reason, answer.additional_information, view);
     }
+    // Asked again here: after a crash a return may be offered although its arrival was never judged.
+    if let Some(reason) = payment.original.and_then(|original| against_original(creditor, &payment, original)) {
+        return rejected(payment, Stage::Arrival, reason, None, view);
+    }
     let without_posting = answer.status == Status::ACWP;
     if without_posting && creditor.unposted.len() >= view.rules.unposted_max as usize {
         return Decision::refused(Reason::BUSY);

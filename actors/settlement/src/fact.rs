@@ -189,9 +189,43 @@ impl Fact<'_> {
         }
     }
 
-    /// True when it changes what everyone may know: the [`crate::Scheme`] must see it.
-    pub fn concerns_all(&self) -> bool {
-        self.payment().is_none()
+    /// The fact without its free text, when it changes what everyone may know: the [`crate::Scheme`] must see it.
+    pub fn news(&self) -> Option<Fact<'static>> {
+        let plain = |fact: &Standing<'_>| {
+            let Standing { at, participant, direction, .. } = *fact;
+            Standing { at, participant, direction, note: "" }
+        };
+        let moved = |fact: &PositionMoved<'_>| {
+            let PositionMoved { at, participant, currency, amount_minor, position, .. } = *fact;
+            PositionMoved { at, participant, currency, amount_minor, position, note: "" }
+        };
+        Some(match self {
+            Fact::SignedOn(fact) => Fact::SignedOn(plain(fact)),
+            Fact::SignedOff(fact) => Fact::SignedOff(plain(fact)),
+            Fact::Suspended(fact) => Fact::Suspended(plain(fact)),
+            Fact::Resumed(fact) => Fact::Resumed(plain(fact)),
+            Fact::Funded(fact) => Fact::Funded(moved(fact)),
+            Fact::Defunded(fact) => Fact::Defunded(moved(fact)),
+            Fact::LimitChanged(LimitChanged { at, participant, currency, position, .. }) => {
+                Fact::LimitChanged(LimitChanged {
+                    at: *at,
+                    participant: *participant,
+                    currency: *currency,
+                    position: *position,
+                    note: "",
+                })
+            }
+            Fact::Registered { at, key, id, currency } => {
+                Fact::Registered { at: *at, key: *key, id: *id, currency: *currency }
+            }
+            Fact::DayRolled { at, date } => Fact::DayRolled { at: *at, date: *date },
+            Fact::Reserved(_)
+            | Fact::Rejected(_)
+            | Fact::Settled(_)
+            | Fact::Returned(_)
+            | Fact::Expired(_)
+            | Fact::Annotated(_) => return None,
+        })
     }
 
     /// Who else has a leg of it, and the letter that tells: the fact itself without its free text.
@@ -265,14 +299,14 @@ impl<'a> Iterator for Facts<'a> {
         if self.0.is_empty() {
             return None;
         }
-        let Some((header, rest)) = self.0.split_first_chunk::<4>() else {
-            return Some(Err(Unreadable(format!("{} bytes are left, too few for a fact", self.0.len()))));
+        let entry = std::mem::take(&mut self.0); // an error ends the walk
+        let Some((header, rest)) = entry.split_first_chunk::<4>() else {
+            return Some(Err(Unreadable(format!("{} bytes are left, too few for a fact", entry.len()))));
         };
         let length = usize::from(u16::from_le_bytes([header[2], header[3]]));
         let Some((body, rest)) = rest.split_at_checked(length) else {
             return Some(Err(Unreadable(format!("a fact of {length} bytes is cut off after {}", rest.len()))));
         };
-        self.0 = rest;
         if header[1] != VERSION {
             let what = format!(
                 "kind {} has version {}, known is {VERSION}: written by a newer Crosstie?",
@@ -280,7 +314,9 @@ impl<'a> Iterator for Facts<'a> {
             );
             return Some(Err(Unreadable(what)));
         }
-        Some(decode(header[0], body).map_err(|error| Unreadable(format!("kind {}: {error}", header[0]))))
+        let fact = decode(header[0], body).map_err(|error| Unreadable(format!("kind {}: {error}", header[0])));
+        self.0 = if fact.is_ok() { rest } else { &[] };
+        Some(fact)
     }
 }
 

@@ -113,7 +113,8 @@ pub struct Participant {
 }
 
 impl Participant {
-    pub(crate) fn new(key: Key, listing: Listing) -> Self {
+    /// One that has just been registered.
+    pub fn new(key: Key, listing: Listing) -> Self {
         let positions = listing.currencies.iter().map(|currency| (*currency, Position::default())).collect();
         Participant {
             key,
@@ -253,7 +254,7 @@ impl Participant {
         self.incoming.insert(identity(&payment), Incoming { payment, deadline: fact.deadline });
         if let Some(original) = payment.original {
             // Claimed while the return is in process, so that two returns cannot exceed the original together.
-            self.payments.change(original, |record| record.returned_minor += payment.amount_minor);
+            self.claim(original, &payment, payment.amount_minor);
         }
     }
 
@@ -265,8 +266,17 @@ impl Participant {
         }
         self.incoming.remove(&identity(payment));
         if let Some(original) = payment.original {
-            self.payments.change(original, |record| record.returned_minor -= payment.amount_minor);
+            self.claim(original, payment, -payment.amount_minor);
         }
+    }
+
+    /// Counts a return against its original, if it comes from the agent that was paid; all others are rejected anyway.
+    fn claim(&mut self, original: Uetr, payment: &Payment, amount_minor: i64) {
+        self.payments.change(original, |record| {
+            if record.creditor == payment.debtor && record.currency == payment.currency {
+                record.returned_minor += amount_minor;
+            }
+        });
     }
 
     fn settle(&mut self, fact: &Settled) {
@@ -279,12 +289,22 @@ impl Participant {
                 record.settlement_date = fact.settlement_date;
                 record.ended_at = fact.at;
             });
+            self.resolve_returned(&payment);
             return;
         }
         self.incoming.remove(&identity(&payment));
         self.hold(payment.currency).credit(payment.amount_minor);
         if without_posting {
             self.unposted.insert(identity(&payment), payment);
+        }
+    }
+
+    /// A payment that was accepted without posting and is given back wholly needs no further word.
+    fn resolve_returned(&mut self, payment: &Payment) {
+        let Some(original) = payment.original else { return };
+        let identity = (payment.creditor, original.number());
+        if self.unposted.get(&identity).is_some_and(|unposted| unposted.amount_minor <= payment.amount_minor) {
+            self.unposted.remove(&identity);
         }
     }
 

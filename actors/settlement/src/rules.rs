@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use wire::Timestamp;
+
 /// Settings that `decide` reads. They are configuration, not facts: a fact carries what was made of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -19,6 +21,20 @@ pub struct Rules {
     pub in_flight_max: u32,
     /// Payments accepted without posting that one creditor agent may leave unresolved.
     pub unposted_max: u32,
+}
+
+impl Rules {
+    /// How far in the future a timestamp may lie to be rejected on the record. One still further ahead would have to
+    /// be remembered longer than anything else, so it is refused like a stale one. Also: how much later than the
+    /// first attempt a repeat may be stamped and is still known in any case.
+    pub fn future_max(&self) -> Duration {
+        self.skew_max + self.duplicate_window / 48
+    }
+
+    /// What was decided before this cannot come again: its timestamp is older than the duplicate window.
+    pub fn horizon(&self, now: Timestamp) -> Timestamp {
+        now.minus(self.duplicate_window + self.future_max())
+    }
 }
 
 impl Default for Rules {

@@ -4,9 +4,13 @@
 //! |---|---|
 //! | magic | `CROSSTIE BOOK 1\n` |
 //! | scheme | length `u32`, then business date, last stamp, system notice number, listings |
-//! | per listing | length `u32`, then notice number, positions, payments offered, payments unposted; `u64` count, then so many records of 88 bytes |
+//! | per listing | length `u32`, then notice number and positions |
+//! | payments offered | count `u32`, then so many in parts of up to 4,096, each with its length `u32` |
+//! | payments unposted | the same |
+//! | payments sent | count `u64`, then so many records of 88 bytes |
 //!
-//! All in the byte format of bincode 1. [`Frozen`] shares the records' chunks with the book, so taking one is quick
+//! The last four lines repeat for each listing. All in the byte format of bincode 1. Reading allocates no more than
+//! what has really come. [`Frozen`] shares the records' chunks with the book, so taking one is quick
 //! whatever the number of payments.
 
 use std::io::{self, Read, Write};
@@ -24,6 +28,7 @@ use crate::{Key, Listing, Position, Scheme};
 const MAGIC: &[u8; 16] = b"CROSSTIE BOOK 1\n";
 const RECORD_BYTES: usize = 88;
 const PART_BYTES_MAX: usize = 256 << 20;
+const PART_ITEMS_MAX: usize = 4096;
 
 #[derive(SchemaRead, SchemaWrite)]
 struct SchemePart {
@@ -37,8 +42,6 @@ struct SchemePart {
 struct ParticipantPart {
     notices: u64,
     positions: Vec<(Currency, Position)>,
-    incoming: Vec<Incoming>,
-    unposted: Vec<Payment>,
 }
 
 /// A book that stands still, ready to be written by another thread.
@@ -49,6 +52,8 @@ pub struct Frozen {
 
 struct FrozenParticipant {
     part: ParticipantPart,
+    incoming: Vec<Incoming>,
+    unposted: Vec<Payment>,
     /// Records at the front of the first chunk that are forgotten already.
     skipped: u64,
     chunks: Vec<Arc<Vec<Record>>>,
@@ -65,13 +70,13 @@ impl Book {
         };
         let part = |(participant, notices): (&Participant, &u64)| {
             let (skipped, chunks) = participant.payments.share();
-            let part = ParticipantPart {
-                notices: *notices,
-                positions: participant.positions.clone(),
+            FrozenParticipant {
+                part: ParticipantPart { notices: *notices, positions: participant.positions.clone() },
                 incoming: participant.incoming.values().copied().collect(),
                 unposted: participant.unposted.values().copied().collect(),
-            };
-            FrozenParticipant { part, skipped, chunks }
+                skipped,
+                chunks,
+            }
         };
         Frozen { scheme, participants: self.participants.iter().zip(&self.notices).map(part).collect() }
     }
@@ -82,8 +87,10 @@ impl Frozen {
         out.write_all(MAGIC)?;
         write_part(&self.scheme, out)?;
         let mut buffer = Vec::with_capacity(RECORD_BYTES * 256);
-        for FrozenParticipant { part, skipped, chunks } in &self.participants {
+        for FrozenParticipant { part, incoming, unposted, skipped, chunks } in &self.participants {
             write_part(part, out)?;
+            write_items(incoming, out)?;
+            write_items(unposted, out)?;
             let count = chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>() - skipped;
             out.write_all(&count.to_le_bytes())?;
             let mut left_out = *skipped as usize;
@@ -109,11 +116,19 @@ where
     out.write_all(&bytes)
 }
 
+/// In parts, for one part may not grow without bound.
+fn write_items<T: Copy>(items: &[T], out: &mut dyn Write) -> io::Result<()>
+where
+    Vec<T>: SchemaWrite<wincode::config::DefaultConfig, Src = Vec<T>>,
+{
+    out.write_all(&(items.len() as u32).to_le_bytes())?;
+    items.chunks(PART_ITEMS_MAX).try_for_each(|part| write_part(&part.to_vec(), out))
+}
+
 /// Reads back what [`Frozen::write`] wrote.
 pub fn restore(from: &mut dyn Read) -> Result<Book, String> {
-    let failed = |error: io::Error| format!("the book in the snapshot ends early: {error}");
     let mut magic = [0; 16];
-    from.read_exact(&mut magic).map_err(failed)?;
+    from.read_exact(&mut magic).map_err(ends_early)?;
     if &magic != MAGIC {
         return Err("the snapshot holds no book of a version known here".into());
     }
@@ -123,8 +138,8 @@ pub fn restore(from: &mut dyn Read) -> Result<Book, String> {
         let part: ParticipantPart = read_part(from)?;
         let mut participant = Participant::new(Key(place as u32), listing.clone());
         participant.positions = part.positions;
-        participant.incoming = part.incoming.into_iter().map(|one| (identity(&one.payment), one)).collect();
-        participant.unposted = part.unposted.into_iter().map(|one| (identity(&one), one)).collect();
+        read_items(from, |one: Incoming| _ = participant.incoming.insert(identity(&one.payment), one))?;
+        read_items(from, |one: Payment| _ = participant.unposted.insert(identity(&one), one))?;
         participant.payments = read_payments(from)?;
         book.participants.push(participant);
         book.notices.push(part.notices);
@@ -134,40 +149,68 @@ pub fn restore(from: &mut dyn Read) -> Result<Book, String> {
 }
 
 fn read_payments(from: &mut dyn Read) -> Result<Payments, String> {
-    let failed = |error: io::Error| format!("the book in the snapshot ends early: {error}");
     let mut count = [0; 8];
-    from.read_exact(&mut count).map_err(failed)?;
-    let count = u64::from_le_bytes(count) as usize;
+    from.read_exact(&mut count).map_err(ends_early)?;
+    let count = u64::from_le_bytes(count);
     let mut payments = Payments::default();
-    payments.reserve(count.min(1 << 28));
     let mut buffer = [0; RECORD_BYTES * 256];
-    let mut left = count;
-    while left > 0 {
-        let records = left.min(256);
+    let mut done = 0;
+    while done < count {
+        let records = (count - done).min(256) as usize;
         let bytes = &mut buffer[..records * RECORD_BYTES];
-        from.read_exact(bytes).map_err(failed)?;
+        from.read_exact(bytes).map_err(ends_early)?;
+        if payments.is_full() {
+            // The count may be wrong: room for sixteen times what has come, which moves each place hardly more than once.
+            payments.reserve((count - done).min(16 * done.max(256)) as usize);
+        }
         for record in bytes.chunks_exact(RECORD_BYTES) {
             payments.insert(
                 wincode::deserialize_exact(record).map_err(|error| format!("a record in the snapshot: {error}"))?,
             );
         }
-        left -= records;
+        done += records as u64;
     }
     Ok(payments)
+}
+
+fn read_items<T>(from: &mut dyn Read, mut take: impl FnMut(T)) -> Result<(), String>
+where
+    Vec<T>: for<'a> SchemaRead<'a, wincode::config::DefaultConfig, Dst = Vec<T>>,
+{
+    let mut left = read_length(from)?;
+    while left > 0 {
+        let items: Vec<T> = read_part(from)?;
+        if items.len() != left.min(PART_ITEMS_MAX) {
+            return Err(format!("a part of the snapshot holds {} items, {left} were announced", items.len()));
+        }
+        left -= items.len();
+        items.into_iter().for_each(&mut take);
+    }
+    Ok(())
 }
 
 fn read_part<T>(from: &mut dyn Read) -> Result<T, String>
 where
     T: for<'a> SchemaRead<'a, wincode::config::DefaultConfig, Dst = T>,
 {
-    let failed = |error: io::Error| format!("the book in the snapshot ends early: {error}");
-    let mut length = [0; 4];
-    from.read_exact(&mut length).map_err(failed)?;
-    let length = u32::from_le_bytes(length) as usize;
+    let length = read_length(from)?;
     if length > PART_BYTES_MAX {
         return Err(format!("a part of the snapshot claims {length} bytes, the limit is {PART_BYTES_MAX}"));
     }
-    let mut bytes = vec![0; length];
-    from.read_exact(&mut bytes).map_err(failed)?;
+    let mut bytes = Vec::new();
+    from.take(length as u64).read_to_end(&mut bytes).map_err(ends_early)?;
+    if bytes.len() < length {
+        return Err(format!("the book in the snapshot ends early: {} bytes of a part of {length}", bytes.len()));
+    }
     wincode::deserialize_exact(&bytes).map_err(|error| format!("a part of the snapshot: {error}"))
+}
+
+fn read_length(from: &mut dyn Read) -> Result<usize, String> {
+    let mut length = [0; 4];
+    from.read_exact(&mut length).map_err(ends_early)?;
+    Ok(u32::from_le_bytes(length) as usize)
+}
+
+fn ends_early(error: io::Error) -> String {
+    format!("the book in the snapshot ends early: {error}")
 }

@@ -1,7 +1,7 @@
 //! The debtor agent submits a payment: set its funds aside, ask the creditor agent.
 //!
-//! In this order (domain, validation order): a timestamp older than the duplicate window is refused; a UETR seen
-//! before hears its answer again, or DUPL with other content; a node that takes no new payments says so. Then
+//! In this order (domain, validation order): a timestamp older than the duplicate window, or an hour in the future
+//! (see [`crate::Rules::future_max`]), is refused, for its UETR could not be remembered as long as it may come; a UETR seen before hears its answer again, or DUPL with other content; a node that takes no new payments says so. Then
 //! everything that is wrong is collected: creditor agent unknown or the debtor itself, the clock, the amount, the
 //! creditor agent's standing, the debtor agent's own. Funds are looked at only when nothing else is wrong; last comes
 //! the time that is left for the creditor agent. What is rejected is recorded, so that a repeat hears the same.
@@ -39,6 +39,9 @@ pub(crate) fn decide<'a>(debtor: &Participant, submit: &Submit, body: &'a [u8], 
     if submit.created_at < view.now.minus(view.rules.duplicate_window) {
         return Decision::refused(Reason::STAL);
     }
+    if submit.created_at > view.now.plus(view.rules.future_max()) {
+        return Decision::refused(Reason::DT04);
+    }
     if let Some(known) = debtor.payments.get(submit.uetr) {
         return match known.content == submit.content {
             true => Decision::inquire(debtor.key, submit.uetr, Purpose::Repeat),
@@ -62,7 +65,7 @@ pub(crate) fn decide<'a>(debtor: &Participant, submit: &Submit, body: &'a [u8], 
         message_id: submit.message_id,
         original: submit.original,
     };
-    let horizon = view.now.minus(view.rules.duplicate_window + view.rules.skew_max);
+    let horizon = view.rules.horizon(view.now);
     let deadline = submit.created_at.plus(view.rules.payment_timeout);
     let reasons = check(debtor, submit, creditor, deadline, view);
     if reasons.is_empty() {

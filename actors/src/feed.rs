@@ -1,0 +1,259 @@
+//! The recent end of one participant's feed, as the frames that go out.
+//!
+//! The ledger appends, sessions read from their own place. Memory holds a bounded tail in chunks; of chunks that left
+//! it remains a mark: the number of their first notice and the log entry that made it, from where the feed can be read
+//! again.
+//!
+//! ```text
+//!  marks   (1, entry 7) (812, entry 90) …          on disk, read again by `replay_feed`
+//!  chunks  [ 1640 … 2210 ] [ 2211 … 2499 ]         in memory
+//!                                 ^ cursor of a session
+//! ```
+
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
+use persistence::Index;
+use wire::frame;
+
+const CHUNK_BYTES: usize = 32 << 10;
+const MARKS_MAX: usize = 1 << 16;
+
+struct Chunk {
+    serial: u64,
+    /// Number of its first notice, and the log entry that made it.
+    first: u64,
+    index: Index,
+    bytes: Vec<u8>,
+}
+
+#[derive(Default)]
+struct Tail {
+    chunks: VecDeque<Chunk>,
+    marks: VecDeque<(u64, Index)>,
+    next_serial: u64,
+    /// Number of the last notice.
+    last: u64,
+    bytes: usize,
+}
+
+/// A session's place in a feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    serial: u64,
+    offset: usize,
+    /// Number of the next notice, where the place has not been looked up yet.
+    wanted: u64,
+}
+
+impl Cursor {
+    const UNPLACED: u64 = u64::MAX;
+
+    /// The place behind notice number `last`.
+    pub fn after(last: u64) -> Self {
+        Cursor { serial: Self::UNPLACED, offset: 0, wanted: last + 1 }
+    }
+}
+
+/// What a session got from a feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Everything there is.
+    AtEnd,
+    /// There is more.
+    More,
+    /// The next notice is no longer in memory: read the log from this entry on, where notice `first` was made.
+    Behind { wanted: u64, first: u64, index: Index },
+    /// The next notice is no longer kept at all; the oldest that is has this number.
+    Gone { wanted: u64, oldest: u64 },
+}
+
+/// See the file's head.
+pub struct Feed {
+    tail: Mutex<Tail>,
+    tail_bytes_max: usize,
+}
+
+impl Feed {
+    /// A feed whose notices up to number `last` were made before; `marks` tell where.
+    pub fn new(last: u64, marks: Vec<(u64, Index)>, tail_bytes_max: usize) -> Self {
+        Feed { tail: Mutex::new(Tail { last, marks: marks.into(), ..Tail::default() }), tail_bytes_max }
+    }
+
+    /// Takes up a feed where a snapshot left it.
+    pub(crate) fn resume(&self, last: u64, marks: Vec<(u64, Index)>) {
+        *self.tail.lock() = Tail { last, marks: marks.into(), ..Tail::default() };
+    }
+
+    /// Number of the last notice.
+    pub fn last(&self) -> u64 {
+        self.tail.lock().last
+    }
+
+    /// Bytes held in memory.
+    pub fn bytes(&self) -> usize {
+        self.tail.lock().bytes
+    }
+
+    /// Appends frames, the first of which has number `first` and the last `last`, made by log entry `index`.
+    pub(crate) fn append(&self, first: u64, last: u64, index: Index, frames: &[u8]) {
+        let mut tail = self.tail.lock();
+        assert_eq!(first, tail.last + 1, "a feed has no gap");
+        let fits = tail.chunks.back().is_some_and(|chunk| chunk.bytes.len() + frames.len() <= CHUNK_BYTES);
+        if !fits {
+            let serial = tail.next_serial;
+            tail.next_serial += 1;
+            let bytes = Vec::with_capacity(frames.len().clamp(1 << 10, CHUNK_BYTES));
+            tail.chunks.push_back(Chunk { serial, first, index, bytes });
+        }
+        if let Some(chunk) = tail.chunks.back_mut() {
+            chunk.bytes.extend_from_slice(frames);
+        }
+        tail.bytes += frames.len();
+        tail.last = last;
+        while tail.bytes > self.tail_bytes_max && tail.chunks.len() > 1 {
+            if let Some(left) = tail.chunks.pop_front() {
+                tail.bytes -= left.bytes.len();
+                tail.marks.push_back((left.first, left.index));
+            }
+            if tail.marks.len() > MARKS_MAX {
+                tail.marks.pop_front();
+            }
+        }
+    }
+
+    /// Where each part of the feed begins, for a snapshot.
+    pub(crate) fn marks(&self) -> Vec<(u64, Index)> {
+        let tail = self.tail.lock();
+        tail.marks.iter().copied().chain(tail.chunks.iter().map(|chunk| (chunk.first, chunk.index))).collect()
+    }
+
+    /// Appends frames from the cursor on to `out` and moves the cursor: at least one chunk, as long as it stays within
+    /// `bytes_max`.
+    pub fn read(&self, cursor: &mut Cursor, bytes_max: usize, out: &mut Vec<u8>) -> Progress {
+        let tail = self.tail.lock();
+        if cursor.serial == Cursor::UNPLACED && !place(&tail, cursor) {
+            return if cursor.wanted > tail.last { Progress::AtEnd } else { behind(&tail, cursor.wanted) };
+        }
+        let Some(oldest) = tail.chunks.front().map(|chunk| chunk.serial) else { return Progress::AtEnd };
+        if cursor.serial < oldest {
+            return behind(&tail, cursor.wanted);
+        }
+        let start = out.len();
+        let mut place = (cursor.serial - oldest) as usize;
+        while let Some(chunk) = tail.chunks.get(place) {
+            let rest = &chunk.bytes[cursor.offset..];
+            if out.len() > start && out.len() + rest.len() > start + bytes_max {
+                break;
+            }
+            out.extend_from_slice(rest);
+            cursor.offset = chunk.bytes.len();
+            cursor.serial = chunk.serial;
+            let next = tail.chunks.get(place + 1);
+            cursor.wanted = next.map_or(tail.last + 1, |next| next.first);
+            let Some(next) = next else { return Progress::AtEnd };
+            (cursor.serial, cursor.offset) = (next.serial, 0);
+            place += 1;
+        }
+        Progress::More
+    }
+}
+
+/// Finds the chunk and the offset of the wanted notice; false when it is not in memory (or not made yet).
+fn place(tail: &Tail, cursor: &mut Cursor) -> bool {
+    let after = tail.chunks.partition_point(|chunk| chunk.first <= cursor.wanted);
+    let Some(chunk) = after.checked_sub(1).and_then(|place| tail.chunks.get(place)) else { return false };
+    let (mut number, mut offset) = (chunk.first, 0);
+    while number < cursor.wanted && offset < chunk.bytes.len() {
+        match frame::frame_length(&chunk.bytes[offset..]) {
+            Ok(Some(length)) => offset += length,
+            _ => return false,
+        }
+        number += 1;
+    }
+    if number < cursor.wanted {
+        return false;
+    }
+    (cursor.serial, cursor.offset) = (chunk.serial, offset);
+    true
+}
+
+fn behind(tail: &Tail, wanted: u64) -> Progress {
+    let after = tail.marks.partition_point(|(first, _)| *first <= wanted);
+    match after.checked_sub(1).and_then(|place| tail.marks.get(place)) {
+        Some((first, index)) => Progress::Behind { wanted, first: *first, index: *index },
+        None => {
+            let oldest = tail.marks.front().map(|(first, _)| *first);
+            let oldest = oldest.or(tail.chunks.front().map(|chunk| chunk.first)).unwrap_or(tail.last + 1);
+            Progress::Gone { wanted, oldest }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::Kind;
+
+    fn notice(number: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        let start = frame::begin(Kind::SystemNotice, &mut out);
+        out.extend_from_slice(&number.to_le_bytes());
+        out.extend_from_slice(&vec![7; (number % 90) as usize]);
+        frame::finish(start, &mut out);
+        out
+    }
+
+    fn numbers(bytes: &[u8]) -> Vec<u64> {
+        wire::Frames::new(bytes).map(|frame| u64::from_le_bytes(*frame.unwrap().body.first_chunk().unwrap())).collect()
+    }
+
+    fn filled(count: u64, tail_bytes_max: usize) -> Feed {
+        let feed = Feed::new(0, Vec::new(), tail_bytes_max);
+        let mut number = 1;
+        while number <= count {
+            let last = (number + number % 5).min(count);
+            let frames: Vec<u8> = (number..=last).flat_map(notice).collect();
+            feed.append(number, last, 1000 + number, &frames);
+            number = last + 1;
+        }
+        feed
+    }
+
+    #[test]
+    fn a_reader_gets_everything_after_its_number_once() {
+        let feed = filled(5_000, usize::MAX);
+        for last in [0, 1, 2, 17, 2_499, 4_998, 4_999] {
+            let mut cursor = Cursor::after(last);
+            let mut seen = Vec::new();
+            loop {
+                let mut out = Vec::new();
+                let progress = feed.read(&mut cursor, 40_000, &mut out);
+                seen.extend(numbers(&out));
+                if progress == Progress::AtEnd {
+                    break;
+                }
+                assert_eq!(progress, Progress::More);
+            }
+            assert!(seen.into_iter().eq(last + 1..=5_000), "after {last}");
+        }
+        let (mut cursor, mut out) = (Cursor::after(5_000), Vec::new());
+        assert_eq!((feed.read(&mut cursor, 1 << 20, &mut out), out.len()), (Progress::AtEnd, 0));
+        feed.append(5_001, 5_001, 9, &notice(5_001));
+        assert_eq!(feed.read(&mut cursor, 1 << 20, &mut out), Progress::AtEnd);
+        assert_eq!(numbers(&out), [5_001]);
+    }
+
+    #[test]
+    fn a_reader_that_falls_behind_is_sent_to_the_log() {
+        let feed = filled(5_000, 64 << 10);
+        assert!(feed.bytes() <= 64 << 10);
+        let Progress::Behind { wanted, first, index } = feed.read(&mut Cursor::after(99), 1000, &mut Vec::new()) else {
+            panic!("expected to be behind")
+        };
+        assert!(wanted == 100 && first <= 100 && index == 1000 + first, "{wanted} {first} {index}");
+        let feed = Feed::new(500, Vec::new(), 1 << 20);
+        assert_eq!(feed.read(&mut Cursor::after(3), 1, &mut Vec::new()), Progress::Gone { wanted: 4, oldest: 501 });
+        assert_eq!(feed.read(&mut Cursor::after(500), 1, &mut Vec::new()), Progress::AtEnd);
+    }
+}

@@ -1,0 +1,255 @@
+//! The actor of one or several participants: takes their instructions and letters, lets the pure core decide, applies
+//! what was decided and hands it to the post office.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use settlement::{
+    Book, Command, Deadlines, Decision, Direction, Fact, Key, Limits, Operation, Participant, Reply, Scheme, View,
+};
+use tokio::sync::oneshot;
+use wire::{Currency, Kind, Reason, Timestamp, Uetr};
+
+use crate::instruction::Instructions;
+use crate::ledger::Passenger;
+use crate::line::Line;
+use crate::post::{Outbox, PostOffice};
+
+/// A fact that another participant's actor decided, and whose leg of it is meant.
+pub(crate) type Letter = (Key, Fact<'static>);
+
+/// What an operator asks of one participant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnedOperation {
+    SignOff,
+    Suspend { direction: Direction, note: String },
+    Resume { direction: Direction, note: String },
+    Fund { currency: Currency, amount_minor: i64, note: String },
+    Defund { currency: Currency, amount_minor: i64, note: String },
+    Limit { currency: Currency, limits: Limits, note: String },
+}
+
+impl OwnedOperation {
+    fn borrowed(&self) -> Operation<'_> {
+        match self {
+            OwnedOperation::SignOff => Operation::SignOff,
+            OwnedOperation::Suspend { direction, note } => Operation::Suspend { direction: *direction, note },
+            OwnedOperation::Resume { direction, note } => Operation::Resume { direction: *direction, note },
+            OwnedOperation::Fund { currency, amount_minor, note } => {
+                Operation::Fund { currency: *currency, amount_minor: *amount_minor, note }
+            }
+            OwnedOperation::Defund { currency, amount_minor, note } => {
+                Operation::Defund { currency: *currency, amount_minor: *amount_minor, note }
+            }
+            OwnedOperation::Limit { currency, limits, note } => {
+                Operation::Limit { currency: *currency, limits: *limits, note }
+            }
+        }
+    }
+}
+
+/// An operation and who waits for it: told once it is committed, with a read of the book, or why not.
+pub struct Operate {
+    pub key: Key,
+    pub operation: OwnedOperation,
+    pub done: oneshot::Sender<Result<(), Reason>>,
+}
+
+pub(crate) enum Message {
+    Instructions(Instructions),
+    Letters(Vec<Letter>),
+    Operate(Operate),
+    /// A participant joins.
+    Adopt(Box<Participant>),
+    /// The earliest deadline is over.
+    Due,
+}
+
+pub(crate) struct Host {
+    pub(crate) post: Arc<PostOffice>,
+}
+
+/// A participant and what its live actor waits for.
+struct Hosted {
+    participant: Participant,
+    deadlines: Deadlines,
+}
+
+pub(crate) struct State {
+    post: Arc<PostOffice>,
+    hosted: Vec<Hosted>,
+    first: usize,
+    outbox: Outbox,
+    /// When the timer that was set will fire.
+    armed: Option<Timestamp>,
+}
+
+impl State {
+    fn hosted(&mut self, key: Key) -> Option<&mut Hosted> {
+        let place = key.place().checked_sub(self.first)?;
+        self.hosted.get_mut(place)
+    }
+
+    fn instruct(&mut self, instructions: &Instructions) {
+        let post = self.post.clone();
+        let scheme = post.scheme();
+        let view = view(&post, &scheme);
+        let key = instructions.line.key();
+        let mut noted = Vec::new();
+        for instruction in &instructions.items {
+            let decision = match instruction.command(&instructions.bytes, &scheme) {
+                Ok(command) => self.decide(key, command, &view, &mut noted),
+                Err(reason) => Some(Reply::Refused(reason)),
+            };
+            if let Some(reply) = decision {
+                let (kind, uetr) = instruction.subject();
+                self.reply(&instructions.line, kind, uetr, reply);
+            }
+        }
+        let instructions =
+            Passenger::Done { line: instructions.line.clone(), instructions: instructions.items.len() as u32 };
+        self.outbox.passengers.push(instructions);
+        drop(scheme);
+        note(&post, &noted);
+    }
+
+    fn reply(&mut self, line: &Arc<Line>, kind: Kind, uetr: Option<Uetr>, reply: Reply) {
+        self.outbox.passengers.push(Passenger::Reply { line: line.clone(), kind, uetr, reply });
+    }
+
+    /// Decides, applies, keeps the fact and its letter for the post office; gives back what the asker is to hear.
+    fn decide(
+        &mut self,
+        key: Key,
+        command: Command<'_>,
+        view: &View<'_>,
+        noted: &mut Vec<Fact<'static>>,
+    ) -> Option<Reply> {
+        let place = key.place().checked_sub(self.first)?;
+        let Hosted { participant, deadlines } = self.hosted.get_mut(place)?;
+        let Decision { fact, reply } = participant.decide(command, view);
+        if let Some(fact) = &fact {
+            if let Some(payment) = fact.payment().filter(|payment| payment.creditor == key)
+                && let Some(deadline) = participant.deadline(payment.debtor, payment.uetr)
+            {
+                deadlines.disarm(deadline, payment.debtor, payment.uetr);
+            }
+            participant.apply(fact);
+            fact.encode(&mut self.outbox.facts);
+            self.outbox.letters.extend(fact.letter());
+            noted.extend(fact.news());
+        }
+        reply
+    }
+
+    fn receive(&mut self, letters: &[Letter]) {
+        let post = self.post.clone();
+        let scheme = post.scheme();
+        let view = view(&post, &scheme);
+        for (to, fact) in letters {
+            let Some(hosted) = self.hosted(*to) else { continue };
+            hosted.participant.apply(fact);
+            if let Fact::Reserved(reserved) = fact {
+                hosted.deadlines.arm(fact);
+                let (debtor, uetr) = (reserved.payment.debtor, reserved.payment.uetr);
+                self.decide(*to, Command::Arrive { debtor, uetr }, &view, &mut Vec::new());
+            }
+        }
+    }
+
+    fn operate(&mut self, request: Operate) {
+        let post = self.post.clone();
+        let scheme = post.scheme();
+        let view = view(&post, &scheme);
+        let mut noted = Vec::new();
+        let reply = self.decide(request.key, Command::Operate(request.operation.borrowed()), &view, &mut noted);
+        let result = match reply {
+            Some(Reply::Refused(reason)) => Err(reason),
+            _ => Ok(()),
+        };
+        let tell = move |_: &Book| _ = request.done.send(result);
+        self.outbox.passengers.push(Passenger::Query(Box::new(tell)));
+        drop(scheme);
+        note(&post, &noted);
+    }
+
+    fn expire(&mut self) {
+        self.armed = None;
+        let post = self.post.clone();
+        let scheme = post.scheme();
+        let view = view(&post, &scheme);
+        for place in 0..self.hosted.len() {
+            let key = self.hosted[place].participant.key();
+            while let Some((debtor, uetr)) = self.hosted[place].deadlines.take_due(view.now) {
+                self.decide(key, Command::Expire { debtor, uetr }, &view, &mut Vec::new());
+            }
+        }
+    }
+
+    /// Sets a timer for the earliest deadline, unless one is set that fires no later. Deadlines mostly pass unused: the
+    /// timer finds nothing due and is set again for the earliest then.
+    fn arm(&mut self, myself: &ActorRef<Message>) {
+        let earliest = self.hosted.iter().filter_map(|hosted| hosted.deadlines.earliest()).min();
+        let Some(earliest) = earliest.filter(|earliest| self.armed.is_none_or(|armed| *earliest < armed)) else {
+            return;
+        };
+        self.armed = Some(earliest);
+        let wait = earliest.since(self.post.clock.now()) + Duration::from_micros(100);
+        let myself = myself.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            // An actor that ended meanwhile needs no timer.
+            drop(myself.cast(Message::Due));
+        });
+    }
+}
+
+fn view<'a>(post: &'a PostOffice, scheme: &'a Scheme) -> View<'a> {
+    View { now: post.clock.now(), rules: &post.rules, scheme, refusing: post.refusing() }
+}
+
+fn note(post: &PostOffice, facts: &[Fact<'static>]) {
+    facts.iter().for_each(|fact| post.note(fact));
+}
+
+impl Actor for Host {
+    type Msg = Message;
+    type State = State;
+    /// The participants to begin with, in the order of their keys, and the key of the first.
+    type Arguments = (usize, Vec<Participant>);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        (first, participants): Self::Arguments,
+    ) -> Result<State, ActorProcessingErr> {
+        let adopt = |participant: Participant| Hosted { deadlines: Deadlines::of(&participant), participant };
+        let hosted = participants.into_iter().map(adopt).collect();
+        let post = self.post.clone();
+        let mut state = State { post, hosted, first, outbox: Outbox::default(), armed: None };
+        state.arm(&myself);
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Instructions(instructions) => state.instruct(&instructions),
+            Message::Letters(letters) => state.receive(&letters),
+            Message::Operate(request) => state.operate(request),
+            Message::Adopt(participant) => {
+                state.hosted.push(Hosted { deadlines: Deadlines::default(), participant: *participant });
+            }
+            Message::Due => state.expire(),
+        }
+        // A journal that has stopped ends the node; what was decided here then never happened.
+        state.post.clone().deposit(&mut state.outbox).await?;
+        state.arm(&myself);
+        Ok(())
+    }
+}

@@ -1,0 +1,267 @@
+//! The ledger: folds committed entries into the book, writes the feeds, hands over what travelled with a batch.
+//!
+//! It lives on the journal's thread. Everything participants and operators are told comes from here.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use persistence::{Entry, Fold, Freeze, Index};
+use settlement::{Book, Fact, Facts, Key, Recipient, Reply, Scheme, Sink, notices};
+use wire::message::Refused;
+use wire::{Kind, Message, Reason, Uetr};
+
+use crate::bell::Bell;
+use crate::feed::Feed;
+use crate::line::Line;
+
+/// Every feed of the node, by participant, and the shared one.
+pub struct Feeds {
+    participants: RwLock<Vec<Arc<Feed>>>,
+    pub everyone: Arc<Feed>,
+    tail_bytes_max: usize,
+}
+
+impl Feeds {
+    pub(crate) fn new(tail_bytes_max: usize) -> Self {
+        let everyone = Arc::new(Feed::new(0, Vec::new(), tail_bytes_max));
+        Feeds { participants: RwLock::default(), everyone, tail_bytes_max }
+    }
+
+    pub fn of(&self, key: Key) -> Option<Arc<Feed>> {
+        self.participants.read().get(key.place()).cloned()
+    }
+}
+
+/// In-memory company of a batch: looked after when the batch is committed.
+pub(crate) enum Passenger {
+    /// So many instructions of this connection are decided and committed.
+    Done { line: Arc<Line>, instructions: u32 },
+    /// The answer to an instruction that made no fact.
+    Reply { line: Arc<Line>, kind: Kind, uetr: Option<Uetr>, reply: Reply },
+    /// Somebody wants to read the book as it is now.
+    Query(Box<dyn FnOnce(&Book) + Send>),
+}
+
+/// Frames of one feed made by the entry at hand.
+#[derive(Default)]
+struct Staged {
+    first: u64,
+    last: u64,
+    frames: Vec<u8>,
+}
+
+/// See the file's head.
+pub(crate) struct Ledger {
+    book: Book,
+    feeds: Arc<Feeds>,
+    bell: Arc<Bell>,
+    /// The feeds again, without their lock; the last place is the shared feed's.
+    by_place: Vec<Arc<Feed>>,
+    staged: Vec<Staged>,
+    staged_everyone: Staged,
+    changed: Vec<Key>,
+}
+
+impl Ledger {
+    pub(crate) fn new(feeds: Arc<Feeds>, bell: Arc<Bell>) -> Self {
+        Ledger {
+            book: Book::default(),
+            feeds,
+            bell,
+            by_place: Vec::new(),
+            staged: Vec::new(),
+            staged_everyone: Staged::default(),
+            changed: Vec::new(),
+        }
+    }
+
+    fn add_feed(&mut self, last: u64, marks: Vec<(u64, Index)>) {
+        let feed = Arc::new(Feed::new(last, marks, self.feeds.tail_bytes_max));
+        self.feeds.participants.write().push(feed.clone());
+        self.by_place.push(feed);
+        self.staged.push(Staged::default());
+    }
+
+    fn fold(&mut self, entry: &Entry<'_>) {
+        for fact in Facts::new(entry.payload) {
+            // Entries are checksummed: what cannot be read was never written by us, and to go on would be to guess.
+            let fact = fact.unwrap_or_else(|error| panic!("entry {}: {error}", entry.index));
+            if let Fact::Registered { .. } = fact {
+                self.add_feed(0, Vec::new());
+            }
+            let Ledger { book, staged, staged_everyone, changed, .. } = self;
+            book.apply(&fact, &mut Staging { staged, staged_everyone, changed });
+        }
+    }
+
+    fn publish(&mut self, index: Index) -> bool {
+        for key in &self.changed {
+            let staged = &mut self.staged[key.place()];
+            self.by_place[key.place()].append(staged.first, staged.last, index, &staged.frames);
+            staged.frames.clear();
+        }
+        let everyone = !self.staged_everyone.frames.is_empty();
+        if everyone {
+            let staged = &mut self.staged_everyone;
+            self.feeds.everyone.append(staged.first, staged.last, index, &staged.frames);
+            staged.frames.clear();
+        }
+        everyone
+    }
+
+    fn attend(&mut self, passengers: &mut Vec<Passenger>, everyone: bool) {
+        let mut lines = Vec::new();
+        for passenger in passengers.drain(..) {
+            match passenger {
+                Passenger::Done { line, instructions } => line.give_back(instructions),
+                Passenger::Reply { line, kind, uetr, reply } => {
+                    self.reply(&line, kind, uetr, reply);
+                    lines.push(line);
+                }
+                Passenger::Query(query) => query(&self.book),
+            }
+        }
+        if everyone || !lines.is_empty() || !self.changed.is_empty() {
+            let changed = &mut self.changed;
+            self.bell.ring(|rung| {
+                rung.feeds.append(changed);
+                rung.everyone |= everyone;
+                rung.lines.append(&mut lines);
+            });
+        }
+    }
+
+    fn reply(&self, line: &Line, kind: Kind, uetr: Option<Uetr>, reply: Reply) {
+        let reason = match reply {
+            Reply::Refused(reason) => reason,
+            Reply::Inquire(inquiry) => match self.book.answer(line.key(), &inquiry) {
+                Some(message) => return line.say(|out| message.encode(out)),
+                None => Reason::AG09,
+            },
+        };
+        let text = reason.explanation().map_or("", |explanation| explanation.meaning);
+        let uetr = uetr.map_or([0; 16], |uetr| *uetr.bytes());
+        line.say(|out| Message::Refused(Refused { kind: kind as u16, uetr, reason, text }).encode(out));
+    }
+}
+
+/// Collects the notices of one entry, feed by feed.
+struct Staging<'a> {
+    staged: &'a mut [Staged],
+    staged_everyone: &'a mut Staged,
+    changed: &'a mut Vec<Key>,
+}
+
+impl Sink for Staging<'_> {
+    fn notice(&mut self, to: Recipient, number: u64, write: impl FnOnce(&mut Vec<u8>)) {
+        let staged = match to {
+            Recipient::Participant(key) => {
+                let staged = &mut self.staged[key.place()];
+                if staged.frames.is_empty() {
+                    self.changed.push(key);
+                }
+                staged
+            }
+            Recipient::Everyone => &mut *self.staged_everyone,
+        };
+        if staged.frames.is_empty() {
+            staged.first = number;
+        }
+        staged.last = number;
+        write(&mut staged.frames);
+    }
+}
+
+impl Fold for Ledger {
+    type Passenger = Passenger;
+
+    fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), String> {
+        self.book = settlement::restore(snapshot)?;
+        let everyone = read_marks(snapshot)?;
+        self.feeds.everyone.resume(self.book.last_system_notice(), everyone);
+        for place in 0..self.book.participants().len() {
+            let marks = read_marks(snapshot)?;
+            self.add_feed(self.book.last_notice(Key(place as u32)), marks);
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self, entry: Entry<'_>, passengers: &mut Vec<Passenger>) {
+        self.fold(&entry);
+        let everyone = self.publish(entry.index);
+        if entry.replay {
+            self.changed.clear();
+        } else {
+            self.attend(passengers, everyone);
+        }
+    }
+
+    fn delivered(&mut self, passengers: &mut Vec<Passenger>) {
+        self.attend(passengers, false);
+    }
+
+    fn freeze(&mut self) -> Freeze {
+        let book = self.book.freeze();
+        let marks: Vec<_> =
+            std::iter::once(&self.feeds.everyone).chain(&self.by_place).map(|feed| feed.marks()).collect();
+        Box::new(move |out| {
+            book.write(out)?;
+            marks.iter().try_for_each(|marks| write_marks(marks, out))
+        })
+    }
+}
+
+fn write_marks(marks: &[(u64, Index)], out: &mut dyn Write) -> io::Result<()> {
+    out.write_all(&(marks.len() as u64).to_le_bytes())?;
+    marks.iter().try_for_each(|(number, index)| {
+        out.write_all(&number.to_le_bytes())?;
+        out.write_all(&index.to_le_bytes())
+    })
+}
+
+fn read_marks(from: &mut dyn Read) -> Result<Vec<(u64, Index)>, String> {
+    let mut number = || {
+        let mut bytes = [0; 8];
+        from.read_exact(&mut bytes).map_err(|error| format!("the feeds in the snapshot end early: {error}"))?;
+        Ok::<u64, String>(u64::from_le_bytes(bytes))
+    };
+    let count = number()?;
+    if count > 1 << 24 {
+        return Err(format!("a feed in the snapshot claims {count} marks"));
+    }
+    (0..count).map(|_| Ok((number()?, number()?))).collect()
+}
+
+/// Reads a part of a feed again from the log: the frames of notices `wanted..` of one recipient, about `bytes_max` of
+/// them, and the number of the last. `first` is the number of the first notice that entry `index` made for it.
+///
+/// Blocks on the disk. `up_to` is the last committed entry.
+pub fn replay_feed(
+    directory: &Path,
+    scheme: &Scheme,
+    recipient: Recipient,
+    (wanted, first, index): (u64, u64, Index),
+    up_to: Index,
+    bytes_max: usize,
+) -> Result<(Vec<u8>, u64), persistence::Error> {
+    let mut reader = persistence::Reader::open(directory, index)?;
+    let (mut out, mut number) = (Vec::new(), first - 1);
+    while let Some(entry) = reader.next(up_to)? {
+        for fact in Facts::new(entry.payload).flatten() {
+            notices(&fact, scheme, |to, write| {
+                if to == recipient {
+                    number += 1;
+                    if number >= wanted {
+                        write(number, &mut out);
+                    }
+                }
+            });
+        }
+        if out.len() >= bytes_max {
+            break;
+        }
+    }
+    Ok((out, number))
+}

@@ -1,0 +1,129 @@
+//! Starting and stopping the whole: log, ledger, actors.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorRef};
+use settlement::{Book, Key, Rules};
+use tokio::sync::oneshot;
+use wire::{BusinessDate, Currency, ParticipantId};
+
+use crate::bell::Bell;
+use crate::host::{Operate, OwnedOperation};
+use crate::ledger::{Feeds, Ledger};
+use crate::post::PostOffice;
+use crate::supervisor::{self, Supervisor};
+
+/// Settings of the switch.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub log: persistence::Config,
+    pub rules: Rules,
+    /// Participants that share one actor. One is simplest; more make larger batches when participants are many.
+    pub participants_per_actor: usize,
+    /// Notices of one feed kept in memory, bytes.
+    pub feed_tail_bytes_max: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Log(#[from] persistence::Error),
+    #[error("the journal has stopped")]
+    Stopped,
+    #[error("the actors could not be started: {0}")]
+    Actors(String),
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl From<persistence::Refused> for Error {
+    fn from(_: persistence::Refused) -> Self {
+        Error::Stopped
+    }
+}
+
+/// A running switch. Cheap to clone.
+#[derive(Clone)]
+pub struct Switch {
+    pub post: Arc<PostOffice>,
+    pub bell: Arc<Bell>,
+    pub log_directory: PathBuf,
+    supervisor: ActorRef<supervisor::Message>,
+}
+
+/// Recovers the log, folds it into the book, builds the actors from the book. Must be called within a tokio runtime of
+/// one thread, on which the actors then live.
+pub async fn start(config: Config) -> Result<(Switch, persistence::Recovery), Error> {
+    let feeds = Arc::new(Feeds::new(config.feed_tail_bytes_max));
+    let bell = Arc::new(Bell::default());
+    let log_directory = config.log.directory.clone();
+    let ledger = Ledger::new(feeds.clone(), bell.clone());
+    let (journal, recovery) = persistence::open(config.log, ledger)?;
+
+    let (sender, receiver) = oneshot::channel();
+    let read = move |book: &Book| drop(sender.send((book.scheme().clone(), book.participants().to_vec())));
+    journal.propose(|_, company| company.push(crate::ledger::Passenger::Query(Box::new(read))))?;
+    let (scheme, participants) = receiver.await.map_err(|_| Error::Stopped)?;
+
+    let post = Arc::new(PostOffice::new(journal, scheme, config.rules, feeds, config.participants_per_actor.max(1)));
+    tokio::spawn(post.clone().deliver_for_ever());
+    let (supervisor, _) = Actor::spawn(None, Supervisor { post: post.clone() }, participants)
+        .await
+        .map_err(|error| Error::Actors(error.to_string()))?;
+    let switch = Switch { post, bell, log_directory, supervisor };
+    if switch.post.scheme().business_date().is_none() {
+        switch.roll(None).await?;
+    }
+    Ok((switch, recovery))
+}
+
+impl Switch {
+    /// Takes in a participant with a position in `currency`.
+    pub async fn register(&self, id: ParticipantId, currency: Currency) -> Result<Key, Error> {
+        let (done, answer) = oneshot::channel();
+        self.supervisor.cast(supervisor::Message::Register { id, currency, done }).map_err(|_| Error::Stopped)?;
+        answer.await.map_err(|_| Error::Stopped)?.map_err(Error::Refused)
+    }
+
+    /// Rolls the business date: to `date`, or by a day.
+    pub async fn roll(&self, date: Option<BusinessDate>) -> Result<BusinessDate, Error> {
+        let (done, answer) = oneshot::channel();
+        self.supervisor.cast(supervisor::Message::Roll { date, done }).map_err(|_| Error::Stopped)?;
+        answer.await.map_err(|_| Error::Stopped)?.map_err(Error::Refused)
+    }
+
+    /// Asks for an operation on a participant; returns once it is committed.
+    pub async fn operate(&self, id: ParticipantId, operation: OwnedOperation) -> Result<(), Error> {
+        let key = self.post.scheme().key(id).ok_or_else(|| Error::Refused(format!("{id} is not registered")))?;
+        let (done, answer) = oneshot::channel();
+        self.post.operate(Operate { key, operation, done });
+        answer.await.map_err(|_| Error::Stopped)?.map_err(|reason| {
+            let meaning = reason.explanation().map_or("", |explanation| explanation.meaning);
+            Error::Refused(format!("refused with {reason}: {meaning}"))
+        })
+    }
+
+    /// Calls back when the journal failed: the process must end.
+    pub fn on_failure(&self, callback: impl FnOnce(Arc<persistence::Error>) + Send + 'static) {
+        self.post.journal().on_failure(callback);
+    }
+
+    /// Refuses new payments, waits until those in process have ended or `patience` is over, then closes the log.
+    /// Returns how many payments were still in process; they go on when the node starts again.
+    pub async fn stop(&self, patience: Duration) -> Result<usize, Error> {
+        self.post.drain();
+        let until = tokio::time::Instant::now() + patience;
+        loop {
+            let in_process = |book: &Book| book.participants().iter().map(|own| own.incoming_count()).sum::<usize>();
+            let left = self.post.query(in_process).await?;
+            if left == 0 || tokio::time::Instant::now() >= until {
+                self.supervisor.stop(None);
+                self.post.journal().stop();
+                return Ok(left);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
