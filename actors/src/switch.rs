@@ -110,20 +110,23 @@ impl Switch {
         self.post.journal().on_failure(callback);
     }
 
-    /// Refuses new payments, waits until those in process have ended or `patience` is over, then closes the log.
-    /// Returns how many payments were still in process; they go on when the node starts again.
-    pub async fn stop(&self, patience: Duration) -> Result<usize, Error> {
-        self.post.drain();
+    /// Waits until no payment is in process, or until `patience` is over; returns how many are left. They go on when
+    /// the node starts again.
+    pub async fn wait_for_quiet(&self, patience: Duration) -> Result<usize, Error> {
         let until = tokio::time::Instant::now() + patience;
         loop {
             let in_process = |book: &Book| book.participants().iter().map(|own| own.incoming_count()).sum::<usize>();
             let left = self.post.query(in_process).await?;
             if left == 0 || tokio::time::Instant::now() >= until {
-                self.supervisor.stop(None);
-                self.post.journal().stop();
                 return Ok(left);
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Commits what is open and closes the log.
+    pub fn close(&self) {
+        self.supervisor.stop(None);
+        self.post.journal().stop();
     }
 }

@@ -1,0 +1,104 @@
+//! The whole switch, wired on one page.
+//!
+//! ```text
+//!   listener ── session ──Instructions──> actors ── journal ── ledger
+//!                  ^                                              │ bell
+//!                  └── outlet <────────── courier <───────────────┘
+//! ```
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use actors::Switch;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::courier::{self, Outlets};
+use crate::session::{self, Context, Limits};
+
+/// What a node is started with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub listen: SocketAddr,
+    /// Connections at most, signed on or not.
+    pub connections_max: usize,
+    pub session: Limits,
+    pub switch: actors::Config,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Switch(#[from] actors::Error),
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+}
+
+/// A running node.
+pub struct Node {
+    pub switch: Switch,
+    pub address: SocketAddr,
+    pub recovery: persistence::Recovery,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+/// Recovers, then listens. Needs a tokio runtime of one thread, on which everything but the journal then runs.
+pub async fn start(config: Config) -> Result<Node, Error> {
+    let listen_failed = |source| Error::Listen { address: config.listen, source };
+    // The address is taken first, so that a second node on it fails before it touches anything.
+    let listener = TcpListener::bind(config.listen).await.map_err(listen_failed)?;
+    let address = listener.local_addr().map_err(listen_failed)?;
+
+    let (switch, recovery) = actors::start(config.switch).await?;
+    let outlets = Arc::new(Outlets::default());
+    tokio::spawn(courier::deliver(switch.clone(), outlets.clone()));
+    let context = Arc::new(Context { switch: switch.clone(), outlets, limits: config.session });
+    let accepting = tokio::spawn(accept(listener, context, config.connections_max));
+    Ok(Node { switch, address, recovery, accepting })
+}
+
+async fn accept(listener: TcpListener, context: Arc<Context>, connections_max: usize) {
+    let permits = Arc::new(Semaphore::new(connections_max));
+    loop {
+        let Ok(permit) = permits.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                prepare(&stream);
+                let context = context.clone();
+                tokio::spawn(async move {
+                    session::serve(context, stream).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: wait for some to come back.
+                tracing::warn!(event = "accept_failed", error = %error);
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+fn prepare(stream: &TcpStream) {
+    // Batches are made here, so the kernel need not wait for more; dead peers are noticed even when nothing is sent.
+    _ = stream.set_nodelay(true);
+    _ = socket2::SockRef::from(stream).set_keepalive(true);
+}
+
+impl Node {
+    /// Ends all connections with a word, lets payments in process end, closes the log.
+    pub async fn stop(self, patience: std::time::Duration) -> Result<usize, Error> {
+        let left = {
+            self.switch.post.drain();
+            self.switch.wait_for_quiet(patience).await?
+        };
+        self.accepting.abort();
+        for line in self.switch.post.connected() {
+            let text = "the node is being stopped; connect again when it is back, or to another".to_string();
+            line.end(actors::Ending { reason: wire::Reason::DRAN, retry_after_ms: 1000, text });
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        self.switch.close();
+        Ok(left)
+    }
+}

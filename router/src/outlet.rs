@@ -1,0 +1,145 @@
+//! The writing side of a connection: pulls replies and feeds as fast as the socket takes them.
+//!
+//! A slow reader makes a long feed, never a full memory: nothing is pulled before the last pull is written.
+
+use std::io;
+use std::sync::Arc;
+
+use actors::{Cursor, Feed, Line, Progress};
+use parking_lot::Mutex;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::Notify;
+
+/// Pulled at a time, bytes.
+const PULL_BYTES_MAX: usize = 256 << 10;
+
+/// What an outlet needs from its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// The socket is full: wait until it is writable, then pump again.
+    Writable,
+    /// The next notice of a feed, its own or the shared one, is not in memory: read it from the log.
+    CatchUp { everyone: bool, wanted: u64, first: u64, index: u64 },
+    /// The next notice is no longer kept at all.
+    Gone { wanted: u64, oldest: u64 },
+    /// The connection is broken.
+    Broken,
+}
+
+struct Pending {
+    out: Vec<u8>,
+    sent: usize,
+    own: Cursor,
+    everyone: Cursor,
+    need: Option<Need>,
+}
+
+/// See the file's head.
+pub(crate) struct Outlet {
+    line: Arc<Line>,
+    socket: OwnedWriteHalf,
+    feed: Arc<Feed>,
+    everyone: Arc<Feed>,
+    pending: Mutex<Pending>,
+    needs: Notify,
+}
+
+impl Outlet {
+    /// `greeting` goes out first, then the feeds from the cursors on.
+    pub(crate) fn new(
+        line: Arc<Line>,
+        socket: OwnedWriteHalf,
+        (feed, own): (Arc<Feed>, Cursor),
+        (everyone, shared): (Arc<Feed>, Cursor),
+        greeting: Vec<u8>,
+    ) -> Self {
+        let pending = Pending { out: greeting, sent: 0, own, everyone: shared, need: None };
+        Outlet { line, socket, feed, everyone, pending: Mutex::new(pending), needs: Notify::new() }
+    }
+
+    pub(crate) fn line(&self) -> &Arc<Line> {
+        &self.line
+    }
+
+    /// Writes whatever there is until the socket is full or nothing is left.
+    pub(crate) fn pump(&self) {
+        let mut pending = self.pending.lock();
+        if pending.need.is_some() {
+            return;
+        }
+        if let Err(need) = self.pump_until(&mut pending) {
+            pending.need = Some(need);
+            self.needs.notify_one();
+        }
+    }
+
+    fn pump_until(&self, pending: &mut Pending) -> Result<(), Need> {
+        loop {
+            if pending.sent == pending.out.len() {
+                pending.out.clear();
+                pending.sent = 0;
+                self.pull(pending)?;
+                if pending.out.is_empty() {
+                    return Ok(());
+                }
+            }
+            match self.socket.try_write(&pending.out[pending.sent..]) {
+                Ok(bytes) => pending.sent += bytes,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Need::Writable),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(Need::Broken),
+            }
+        }
+    }
+
+    fn pull(&self, pending: &mut Pending) -> Result<(), Need> {
+        self.line.take_direct(&mut pending.out);
+        let feeds = [(false, &self.feed, &mut pending.own), (true, &self.everyone, &mut pending.everyone)];
+        for (everyone, feed, cursor) in feeds {
+            let need = match feed.read(cursor, PULL_BYTES_MAX, &mut pending.out) {
+                Progress::AtEnd | Progress::More => continue,
+                Progress::Behind { wanted, first, index } => Need::CatchUp { everyone, wanted, first, index },
+                Progress::Gone { wanted, oldest } => Need::Gone { wanted, oldest },
+            };
+            // What was pulled already goes out first; the next pull meets this again.
+            return if pending.out.is_empty() { Err(need) } else { Ok(()) };
+        }
+        Ok(())
+    }
+
+    /// Waits until the outlet needs something.
+    pub(crate) async fn until_needed(&self) -> Need {
+        loop {
+            if let Some(need) = self.pending.lock().need {
+                return need;
+            }
+            self.needs.notified().await;
+        }
+    }
+
+    /// True while the socket is full.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.pending.lock().need == Some(Need::Writable)
+    }
+
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        self.socket.writable().await
+    }
+
+    /// The need is met; goes on writing.
+    pub(crate) fn go_on(&self) {
+        self.pending.lock().need = None;
+        self.pump();
+    }
+
+    /// Continues a feed with frames read from the log, up to notice number `last`.
+    pub(crate) fn caught_up(&self, everyone: bool, frames: &[u8], last: u64) {
+        let mut pending = self.pending.lock();
+        pending.out.extend_from_slice(frames);
+        if everyone {
+            pending.everyone = Cursor::after(last);
+        } else {
+            pending.own = Cursor::after(last);
+        }
+    }
+}

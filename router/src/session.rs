@@ -1,0 +1,399 @@
+//! One connection of one participant, from sign-on to its end.
+//!
+//! A reader task takes frames from the socket and hands instructions to the participant's actor; it reads no further
+//! than the window allows. The session itself minds the rest: what the outlet needs, silence, and the end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use actors::{Cursor, Ending, Instruction, Instructions, Line, Switch};
+use bytes::{Bytes, BytesMut};
+use settlement::Recipient;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::time::{Instant, timeout};
+use wire::frame::{FRAME_BYTES_MAX, HEADER_BYTES, decode};
+use wire::message::{GoAway, HeartbeatReply, PROTOCOL_MAX, PROTOCOL_MIN, Refused, SignOn, SignedOn};
+use wire::{Frames, Message, ParticipantId, Reason, Timestamp};
+
+use crate::courier::Outlets;
+use crate::outlet::{Need, Outlet};
+
+/// Settings of every session.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Name of the node, told at sign-on.
+    pub node: String,
+    /// Instructions that may be outstanding.
+    pub window: u32,
+    /// A connection that says nothing for so long is closed.
+    pub silence_max: Duration,
+    /// A connection that has not signed on after so long is closed.
+    pub sign_on_timeout: Duration,
+    /// Room for one read from the socket, bytes.
+    pub read_bytes: usize,
+}
+
+/// What all sessions share.
+pub(crate) struct Context {
+    pub(crate) switch: Switch,
+    pub(crate) outlets: Arc<Outlets>,
+    pub(crate) limits: Limits,
+}
+
+fn ending(reason: Reason, retry_after_ms: u32, text: impl Into<String>) -> Ending {
+    Ending { reason, retry_after_ms, text: text.into() }
+}
+
+/// Serves one connection until it ends.
+pub(crate) async fn serve(context: Arc<Context>, stream: TcpStream) {
+    let (mut reader, writer) = stream.into_split();
+    let mut buffer = BytesMut::with_capacity(context.limits.read_bytes);
+    let signed_on = match timeout(context.limits.sign_on_timeout, sign_on(&context, &mut reader, &mut buffer)).await {
+        Ok(signed_on) => signed_on,
+        Err(_) => Err(ending(Reason::SIGN, 1000, "no SignOn came in time")),
+    };
+    let accepted = match signed_on {
+        Ok(accepted) => accepted,
+        Err(ending) => {
+            let farewell = farewell(&ending);
+            _ = timeout(Duration::from_secs(1), async {
+                writer.writable().await?;
+                writer.try_write(&farewell)
+            })
+            .await;
+            return;
+        }
+    };
+    let Accepted { line, participant, feeds, greeting } = accepted;
+    let outlet = Arc::new(Outlet::new(line.clone(), writer, feeds.0, feeds.1, greeting));
+    context.switch.post.connect(line.clone());
+    context.outlets.insert(outlet.clone());
+    outlet.pump();
+    tracing::info!(event = "signed_on", participant = %participant);
+
+    let heard = Arc::new(AtomicU64::new(0));
+    let reading = Reading { context: context.clone(), line: line.clone(), participant, heard: heard.clone() };
+    let task = tokio::spawn({
+        let outlet = outlet.clone();
+        async move { reading.run(reader, buffer, &outlet).await }
+    });
+    let ending = mind(&context, &outlet, task, &heard).await;
+    if let Some(ending) = &ending {
+        say_farewell(&outlet, ending).await;
+    }
+    context.outlets.remove(&outlet);
+    context.switch.post.disconnect(&line);
+    let why = ending
+        .map_or_else(|| "the connection broke or was closed by the participant".to_string(), |ending| ending.text);
+    tracing::info!(event = "disconnected", participant = %participant, why);
+}
+
+struct Accepted {
+    line: Arc<Line>,
+    participant: ParticipantId,
+    feeds: ((Arc<actors::Feed>, Cursor), (Arc<actors::Feed>, Cursor)),
+    greeting: Vec<u8>,
+}
+
+async fn sign_on(context: &Context, reader: &mut OwnedReadHalf, buffer: &mut BytesMut) -> Result<Accepted, Ending> {
+    let broken = |error: wire::Error| ending(Reason::FORM, 1000, error.to_string());
+    loop {
+        if let Some(length) = wire::frame::frame_length(buffer).map_err(broken)?
+            && buffer.len() >= length
+        {
+            let frame = buffer.split_to(length).freeze();
+            let kind = u16::from_le_bytes([frame[4], frame[5]]);
+            return match decode(kind, &frame[HEADER_BYTES..]).map_err(broken)? {
+                Message::SignOn(sign_on) => accept(context, &sign_on),
+                _ => Err(ending(Reason::SIGN, 1000, "the first message must be SignOn")),
+            };
+        }
+        match reader.read_buf(buffer).await {
+            Ok(0) | Err(_) => return Err(ending(Reason::SIGN, 1000, "the connection was closed before SignOn")),
+            Ok(_) => {}
+        }
+    }
+}
+
+fn accept(context: &Context, sign_on: &SignOn<'_>) -> Result<Accepted, Ending> {
+    let post = &context.switch.post;
+    let protocol = PROTOCOL_MAX.min(sign_on.protocol_max);
+    if protocol < PROTOCOL_MIN.max(sign_on.protocol_min) {
+        let text = format!("this node speaks protocol versions {PROTOCOL_MIN} to {PROTOCOL_MAX}");
+        return Err(ending(Reason::FORM, 60_000, text));
+    }
+    let unknown = || ending(Reason::AGNT, 60_000, format!("{} is not registered at this switch", sign_on.participant));
+    let (key, business_date, suspended) = {
+        let scheme = post.scheme();
+        let key = scheme.key(sign_on.participant).ok_or_else(unknown)?;
+        (key, scheme.business_date(), scheme.listing(key).is_some_and(|listing| listing.suspended_receiving))
+    };
+    if suspended {
+        return Err(ending(Reason::S947, 60_000, "this participant is suspended; ask the operator of the switch"));
+    }
+    let feed = post.feeds.of(key).ok_or_else(unknown)?;
+    let everyone = post.feeds.everyone.clone();
+    for (asked, last, name) in [
+        (sign_on.last_notice, feed.last(), "last_notice"),
+        (sign_on.last_system_notice, everyone.last(), "last_system_notice"),
+    ] {
+        if asked > last {
+            let text = format!(
+                "{name} is {asked}, but the feed ends with {last}: this is not the switch you were connected to"
+            );
+            return Err(ending(Reason::FORM, 60_000, text));
+        }
+    }
+    let line = Arc::new(Line::new(key, context.limits.window));
+    let milliseconds = |length: Duration| length.as_millis().min(u128::from(u32::MAX)) as u32;
+    let rules = &post.rules;
+    let mut greeting = Vec::new();
+    let signed_on = SignedOn {
+        protocol,
+        node: &context.limits.node,
+        next_notice: sign_on.last_notice + 1,
+        next_system_notice: sign_on.last_system_notice + 1,
+        window: context.limits.window,
+        frame_bytes_max: FRAME_BYTES_MAX as u32,
+        silence_max_ms: milliseconds(context.limits.silence_max),
+        payment_timeout_ms: milliseconds(rules.payment_timeout),
+        creditor_share_ms: milliseconds(rules.creditor_share),
+        skew_max_ms: milliseconds(rules.skew_max),
+        business_date,
+        sent_at: post.clock.now(),
+    };
+    Message::SignedOn(signed_on).encode(&mut greeting);
+    let items = vec![Instruction::SignOn];
+    post.instruct(Instructions { line: line.clone(), bytes: Bytes::new(), items });
+    let cursors = (Cursor::after(sign_on.last_notice), Cursor::after(sign_on.last_system_notice));
+    Ok(Accepted { line, participant: sign_on.participant, feeds: ((feed, cursors.0), (everyone, cursors.1)), greeting })
+}
+
+/// The reader task.
+struct Reading {
+    context: Arc<Context>,
+    line: Arc<Line>,
+    participant: ParticipantId,
+    /// When something was last read, nanoseconds since 1970.
+    heard: Arc<AtomicU64>,
+}
+
+impl Reading {
+    /// Reads until the connection ends; gives why, when it was not the peer that closed it.
+    async fn run(self, mut reader: OwnedReadHalf, mut buffer: BytesMut, outlet: &Outlet) -> Option<Ending> {
+        loop {
+            match self.take_frames(&mut buffer, outlet) {
+                Ok(false) => {}
+                Ok(true) => return self.signed_off().await,
+                Err(error) => return Some(ending(Reason::FORM, 1000, error.to_string())),
+            }
+            if !self.line.has_room() {
+                self.line.wait_for_room().await;
+            }
+            if buffer.capacity() - buffer.len() < FRAME_BYTES_MAX {
+                buffer.reserve(self.context.limits.read_bytes);
+            }
+            match reader.read_buf(&mut buffer).await {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => self.heard.store(Timestamp::now().nanoseconds(), Ordering::Relaxed),
+            }
+        }
+    }
+
+    /// Hands over all complete frames at the front of `buffer`. True after a sign-off.
+    fn take_frames(&self, buffer: &mut BytesMut, outlet: &Outlet) -> Result<bool, wire::Error> {
+        let mut frames = Frames::new(buffer);
+        let mut count = 0;
+        let broken = loop {
+            match frames.next() {
+                Some(Ok(_)) => count += 1,
+                Some(Err(error)) => break Some(error),
+                None => break None,
+            }
+        };
+        let taken = frames.taken();
+        if taken > 0 {
+            let bytes = buffer.split_to(taken).freeze();
+            if self.take(bytes, count, outlet) {
+                return Ok(true);
+            }
+        }
+        broken.map_or(Ok(false), Err)
+    }
+
+    fn take(&self, bytes: Bytes, count: usize, outlet: &Outlet) -> bool {
+        let mut items = Vec::with_capacity(count);
+        let (mut replied, mut signed_off) = (false, false);
+        for frame in Frames::new(&bytes).flatten() {
+            let start = frame.body.as_ptr() as usize - bytes.as_ptr() as usize;
+            let taken =
+                decode(frame.kind, frame.body).map_err(|error| (Reason::FORM, Some(error))).and_then(|message| {
+                    if let Message::Heartbeat(heartbeat) = &message {
+                        let reply =
+                            HeartbeatReply { echo: heartbeat.sent_at, sent_at: self.context.switch.post.clock.now() };
+                        self.line.say(|out| Message::HeartbeatReply(reply).encode(out));
+                        replied = true;
+                        return Ok(None);
+                    }
+                    let instruction =
+                        Instruction::take(&message, start..start + frame.body.len(), &bytes, self.participant);
+                    match instruction.map_err(|reason| (reason, None))? {
+                        Some(Instruction::SignOn) => Err((Reason::FORM, Some(already_signed_on()))),
+                        None => Err((Reason::FORM, Some(wire::Error::UnknownKind(frame.kind)))),
+                        instruction => Ok(instruction),
+                    }
+                });
+            match taken {
+                Ok(Some(instruction)) => {
+                    signed_off = matches!(instruction, Instruction::SignOff);
+                    items.push(instruction);
+                }
+                Ok(None) => {}
+                Err((reason, error)) => {
+                    self.refuse(frame.kind, frame.body, reason, error);
+                    replied = true;
+                }
+            }
+            if signed_off {
+                break;
+            }
+        }
+        if !items.is_empty() {
+            self.context.switch.post.instruct(Instructions { line: self.line.clone(), bytes, items });
+        }
+        if replied {
+            outlet.pump();
+        }
+        signed_off
+    }
+
+    fn refuse(&self, kind: u16, body: &[u8], reason: Reason, error: Option<wire::Error>) {
+        let meaning = || reason.explanation().map_or("", |explanation| explanation.meaning).to_string();
+        let mut text = error.map_or_else(meaning, |error| error.to_string());
+        text.truncate(text.floor_char_boundary(500));
+        let text: String = text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect();
+        let uetr = uetr_of(kind, body);
+        self.line.say(|out| Message::Refused(Refused { kind, uetr, reason, text: &text }).encode(out));
+    }
+
+    /// After a sign-off: everything before it is committed and told, then the connection ends.
+    async fn signed_off(&self) -> Option<Ending> {
+        while self.line.outstanding() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Some(ending(Reason::SIGN, 0, "signed off"))
+    }
+}
+
+fn already_signed_on() -> wire::Error {
+    wire::Error::Field { field: "kind", what: "this connection has signed on already".into() }
+}
+
+/// The payment that a refused message spoke of, where its form still tells.
+fn uetr_of(kind: u16, body: &[u8]) -> [u8; 16] {
+    match decode(kind, body) {
+        Ok(Message::CreditTransfer(transfer)) => *transfer.uetr.bytes(),
+        Ok(Message::PaymentReturn(payment_return)) => *payment_return.uetr.bytes(),
+        _ => [0; 16],
+    }
+}
+
+/// Looks after a connection until it ends: `None` when the peer closed it or it broke.
+async fn mind(
+    context: &Context,
+    outlet: &Outlet,
+    mut reading: tokio::task::JoinHandle<Option<Ending>>,
+    heard: &AtomicU64,
+) -> Option<Ending> {
+    let silence_max = context.limits.silence_max;
+    let mut look = tokio::time::interval(silence_max / 4);
+    let started = Instant::now();
+    let ended = loop {
+        tokio::select! {
+            ended = &mut reading => return ended.ok().flatten(),
+            ending = outlet.line().until_ended() => break Some(ending),
+            need = outlet.until_needed() => match meet(context, outlet, need).await {
+                Ok(()) => outlet.go_on(),
+                Err(ending) => break ending,
+            },
+            _ = look.tick() => {
+                let silent = Timestamp::now().since(Timestamp(heard.load(Ordering::Relaxed)));
+                if silent > silence_max && started.elapsed() > silence_max {
+                    let text = format!("nothing was heard for {} ms; send heartbeats", silence_max.as_millis());
+                    break Some(ending(Reason::FORM, 0, text));
+                }
+            }
+        }
+    };
+    reading.abort();
+    ended
+}
+
+async fn meet(context: &Context, outlet: &Outlet, need: Need) -> Result<(), Option<Ending>> {
+    match need {
+        Need::Writable => tokio::select! {
+            writable = outlet.writable() => writable.map_err(|_| None),
+            // A peer that reads nothing is not waited for when the connection is to end.
+            ending = outlet.line().until_ended() => Err(Some(ending)),
+        },
+        Need::Broken => Err(None),
+        Need::Gone { wanted, oldest } => {
+            let text = format!(
+                "notice {wanted} is no longer kept, the oldest is {oldest}: reconcile by status requests, then sign on with last_notice {}",
+                oldest - 1
+            );
+            Err(Some(ending(Reason::AG09, 60_000, text)))
+        }
+        Need::CatchUp { everyone, wanted, first, index } => {
+            let switch = &context.switch;
+            let recipient = if everyone { Recipient::Everyone } else { Recipient::Participant(outlet.line().key()) };
+            let (directory, scheme) = (switch.log_directory.clone(), switch.post.scheme().clone());
+            let up_to = switch.post.committed_index();
+            let read = tokio::task::spawn_blocking(move || {
+                actors::replay_feed(&directory, &scheme, recipient, (wanted, first, index), up_to, 1 << 20)
+            });
+            match read.await {
+                Ok(Ok((frames, last))) => {
+                    outlet.caught_up(everyone, &frames, last);
+                    Ok(())
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(event = "feed_unreadable", error = %error, "a feed could not be read again from the log");
+                    Err(Some(ending(
+                        Reason::AG09,
+                        60_000,
+                        format!("the feed cannot be read from notice {wanted} on: {error}"),
+                    )))
+                }
+                Err(_) => Err(None),
+            }
+        }
+    }
+}
+
+fn farewell(ending: &Ending) -> Vec<u8> {
+    let mut out = Vec::new();
+    let text = if ending.text.is_empty() { "the connection ends" } else { &ending.text };
+    let text = &text[..text.floor_char_boundary(500)];
+    Message::GoAway(GoAway { reason: ending.reason, retry_after_ms: ending.retry_after_ms, text }).encode(&mut out);
+    out
+}
+
+/// Writes what is still to be told and the reason of the end, for at most a second.
+async fn say_farewell(outlet: &Outlet, ending: &Ending) {
+    let farewell = farewell(ending);
+    outlet.line().say(|out| out.extend_from_slice(&farewell));
+    _ = timeout(Duration::from_secs(1), async {
+        outlet.go_on();
+        while outlet.is_waiting() {
+            if outlet.writable().await.is_err() {
+                return;
+            }
+            outlet.go_on();
+        }
+    })
+    .await;
+}
