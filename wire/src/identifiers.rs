@@ -7,8 +7,9 @@ use wincode::{SchemaRead, SchemaWrite};
 
 use crate::{Error, Result};
 
-/// A participant: a routing transit number (9 digits with its checksum), a BIC (8 or 11 characters, ISO 9362), or a
-/// registered name (1 to 16 characters: capital letters, digits and inner hyphens).
+/// A participant, by a registered name of 1 to 16 characters: capital letters, digits and inner hyphens. Digits alone are
+/// a routing transit number and must have its nine digits and its checksum. A BIC (8 or 11 characters, ISO 9362) is a
+/// name like any other: its form says nothing that the register of the switch does not say better.
 ///
 /// Sixteen bytes, ASCII, zero-padded on the right: the form it has on the wire, in the log and in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, SchemaRead, SchemaWrite)]

@@ -330,12 +330,11 @@ pub enum Message<'a> {
 }
 
 fn amount(minor: i64, currency: &Currency) -> Result<()> {
-    currency.check("currency")?;
     // Zero and negative amounts are business, not syntax: they are rejected with AM01 and the rejection is recorded.
     if minor.unsigned_abs() > Money::MINOR_MAX as u64 {
         return Err(Error::field_is("amount_minor", "has more than 18 digits"));
     }
-    Ok(())
+    currency.check("currency")
 }
 
 fn optional_date(date: BusinessDate, field: &'static str) -> Result<()> {
@@ -403,16 +402,15 @@ impl Answer<'_> {
 }
 
 impl Message<'_> {
-    /// Checks every field that its type alone does not keep right.
+    /// Checks every field that its type alone does not keep right, in the order of the body.
     pub fn check(&self) -> Result<()> {
         match self {
             Message::SignOn(sign_on) => {
-                sign_on.participant.check("participant")?;
-                text(sign_on.software, 64, "software")?;
                 if sign_on.protocol_min == 0 || sign_on.protocol_min > sign_on.protocol_max {
                     return Err(Error::field_is("protocol_min", "must be at least 1 and not above protocol_max"));
                 }
-                Ok(())
+                sign_on.participant.check("participant")?;
+                text(sign_on.software, 64, "software")
             }
             Message::SignOff(_) | Message::Heartbeat(_) | Message::HeartbeatReply(_) => Ok(()),
             Message::CreditTransfer(transfer) => transfer.check(),
