@@ -32,6 +32,11 @@ impl ParticipantId {
         self.0 == [0; 16]
     }
 
+    /// As it came; [`ParticipantId::check`] must follow.
+    pub(crate) fn unchecked(bytes: [u8; 16]) -> Self {
+        ParticipantId(bytes)
+    }
+
     /// Checks the sixteen bytes of the wire form.
     pub fn from_bytes(bytes: [u8; 16]) -> Result<Self> {
         let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(16);
@@ -132,6 +137,11 @@ impl Uetr {
     #[cfg(feature = "client")]
     pub fn random() -> Self {
         Uetr::from_random(rand::random())
+    }
+
+    /// As it came; [`Uetr::check`] must follow.
+    pub(crate) fn unchecked(bytes: [u8; 16]) -> Self {
+        Uetr(bytes)
     }
 
     pub fn from_bytes(bytes: [u8; 16]) -> Result<Self> {

@@ -10,6 +10,7 @@ pub mod frame;
 pub mod identifiers;
 pub mod message;
 pub mod money;
+mod quick;
 pub mod reason;
 mod text;
 pub mod time;

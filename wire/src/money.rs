@@ -50,6 +50,11 @@ impl Currency {
     pub const USD: Currency = Currency(*b"USD");
     pub const EUR: Currency = Currency(*b"EUR");
 
+    /// As it came; [`Currency::check`] must follow.
+    pub(crate) fn unchecked(bytes: [u8; 3]) -> Self {
+        Currency(bytes)
+    }
+
     pub fn from_bytes(bytes: [u8; 3]) -> Result<Self> {
         let currency = Currency(bytes);
         currency.check("currency")?;

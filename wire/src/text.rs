@@ -27,7 +27,7 @@ pub(crate) fn check_optional(value: Option<&str>, length_max: usize, field: &'st
 /// Only ASCII letters and digits.
 pub(crate) fn is_alphanumeric(bytes: &[u8]) -> bool {
     all_words(bytes, b'0', |word| {
-        high_if_between(word | 0x20 * ONES, b'a', b'z') | high_if_between(word, b'0', b'9') == HIGH
+        high_if_between(word | (0x20 * ONES), b'a', b'z') | high_if_between(word, b'0', b'9') == HIGH
     })
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn eight_digits(bytes: &[u8; 8]) -> Option<u32> {
         return None;
     }
     // Neighbours join: digits to pairs, pairs to fours, fours to eight.
-    let digits = word & 0x0f * ONES;
+    let digits = word & (0x0f * ONES);
     let pairs = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
     Some(((fours * 10_000 + (fours >> 32)) & 0xffff_ffff) as u32)

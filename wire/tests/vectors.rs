@@ -2,6 +2,7 @@
 //!
 //! `CROSSTIE_WRITE_VECTORS=1 cargo test -p wire --test vectors` writes the valid and invalid ones anew: only for a new
 //! protocol version. `vectors/bincode-1.3.3/` was written by that crate itself and is never written anew.
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod support;
 

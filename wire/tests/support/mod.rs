@@ -1,5 +1,5 @@
 //! Messages to test with, and how each reads as JSON: the form that PROTOCOL.md calls the JSON of a vector.
-#![allow(dead_code)] // each test takes what it needs
+#![allow(dead_code, clippy::unwrap_used)] // each test takes what it needs; a panic is how a test fails
 
 use serde_json::{Value, json};
 use wire::message::*;
