@@ -8,7 +8,7 @@ use crate::format::{SECTOR_BYTES, entry, segment};
 /// How a log is kept. [`Config::new`] has the defaults.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the files are; created if absent. One log per directory, nothing else in it.
+    /// Where the files are; created if absent. One log per directory and no other files; subdirectories are ignored.
     pub directory: PathBuf,
     /// Size of a segment file, preallocated in full: a multiple of 4096, at least twice `batch_bytes_max`.
     /// Segments already on disk keep the size they were made with.

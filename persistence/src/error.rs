@@ -30,8 +30,8 @@ pub enum Error {
     #[error("{file}: written in format version {version}, which this build does not read; use a newer build")]
     Unsupported { file: PathBuf, version: u32 },
 
-    /// The file system is full, the reserve is used up, and a batch needed a new segment.
-    #[error("{directory}: no space left for a log segment, and the reserve is used up; make room, then start again")]
+    /// The file system is full, and what was set aside is used up.
+    #[error("{directory}: no space left for the log, and the reserve is used up; make room, then start again")]
     DiskFull { directory: PathBuf },
 
     /// A write, a sync or a read failed. What was in flight is not acknowledged; recovery at the next start decides.

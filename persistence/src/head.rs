@@ -39,5 +39,8 @@ pub(crate) fn write<D: Disk>(disk: &D, head: &Head) -> Result<(), Error> {
         disk.rename(TEMPORARY, FILE_NAME)?;
         disk.sync_directory()
     };
-    replace().map_err(|error| Error::disk("writing", disk.path(FILE_NAME), error))
+    replace().map_err(|error| match error.kind() {
+        io::ErrorKind::StorageFull => Error::DiskFull { directory: disk.path("") },
+        _ => Error::disk("writing", disk.path(FILE_NAME), error),
+    })
 }

@@ -160,7 +160,7 @@ impl<D: Disk> Log<D> {
     fn rotate(&mut self) -> Result<(), Error> {
         let spare = match &self.reserve {
             Some(reserve) => reserve.take()?,
-            None => make_spare(&self.disk, 0, self.config.segment_bytes)
+            None => make_spare(&self.disk, 0, self.config.segment_bytes, |_| usize::MAX)
                 .map_err(|error| recovery::allocation_failure(&self.disk, error))?,
         };
         let header = segment::Header {

@@ -122,7 +122,7 @@ fn check_newest<D: Disk>(disk: &D, head: &Head, segments: &[Index], names: &[Str
 fn begin_first_segment<D: Disk>(disk: &D, config: &Config, identity: u128) -> Result<Recovered<D::File>, Error> {
     let segment_bytes = config.segment_bytes;
     let header = Header { identity, first_index: 1, segment_bytes, previous: 0 };
-    let spare = make_spare(disk, 0, segment_bytes).map_err(|error| allocation_failure(disk, error))?;
+    let spare = make_spare(disk, 0, segment_bytes, |_| usize::MAX).map_err(|error| allocation_failure(disk, error))?;
     let file =
         begin(disk, spare, &header).map_err(|error| Error::disk("beginning", disk.path(&file_name(1)), error))?;
     head::write(disk, &Head { identity, newest_segment: 1, closed_at: None })?;

@@ -7,6 +7,7 @@
 //! So a `log-` file always has its full size and a valid header, whatever the moment of a crash.
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use crate::disk::{Disk, File};
 use crate::error::Error;
@@ -16,8 +17,8 @@ use crate::format::segment::{HEADER_BYTES, Header, file_name};
 use crate::format::{self, SECTOR_BYTES, length_without_trailing_zeros};
 
 /// Zeros are written and synced in steps, so that a commit never queues behind a whole segment.
-const FILL_STEP_BYTES: usize = 1 << 20;
-const FILL_SYNC_BYTES: u64 = 4 << 20;
+pub(crate) const FILL_STEP_BYTES: usize = 256 << 10;
+const FILL_STEP_BYTES_MAX: usize = 4 << 20;
 
 /// A zero-filled file that waits to become a segment.
 pub(crate) struct Spare<F> {
@@ -33,24 +34,29 @@ pub(crate) fn is_spare_name(name: &str) -> bool {
     name.starts_with("spare-") && name.ends_with(".seg")
 }
 
-/// Takes as long as the disk needs for `segment_bytes`. A failure leaves nothing behind.
-pub(crate) fn make_spare<D: Disk>(disk: &D, number: u64, segment_bytes: u64) -> io::Result<Spare<D::File>> {
+/// Takes as long as the disk needs for `segment_bytes`. A failure leaves nothing behind. `pace` is called after every
+/// step with the time it took; it may let others at the disk, and says how many bytes the next step has.
+pub(crate) fn make_spare<D: Disk>(
+    disk: &D,
+    number: u64,
+    segment_bytes: u64,
+    pace: impl Fn(Duration) -> usize,
+) -> io::Result<Spare<D::File>> {
     let temporary = format!("spare-{number}.tmp");
     let name = spare_name(number);
     let fill = || {
         let file = disk.create(&temporary)?;
         file.reserve(segment_bytes)?;
-        let zeros = vec![0; FILL_STEP_BYTES.min(segment_bytes as usize)];
-        let mut offset = 0;
+        let zeros = vec![0; FILL_STEP_BYTES_MAX.min(segment_bytes as usize)];
+        let (mut offset, mut step_bytes) = (0, FILL_STEP_BYTES);
         while offset < segment_bytes {
-            let step = zeros.len().min((segment_bytes - offset) as usize);
+            let started = Instant::now();
+            let step = step_bytes.min(zeros.len()).min((segment_bytes - offset) as usize);
             file.write_all_at(&zeros[..step], offset)?;
+            file.sync_data()?;
             offset += step as u64;
-            if offset.is_multiple_of(FILL_SYNC_BYTES) {
-                file.sync_data()?;
-            }
+            step_bytes = pace(started.elapsed());
         }
-        file.sync_data()?;
         disk.rename(&temporary, &name)?;
         disk.sync_directory()?;
         Ok(file)

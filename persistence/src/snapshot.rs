@@ -18,9 +18,9 @@ use crate::log::Mark;
 
 const KEPT: usize = 2;
 const TEMPORARY: &str = "snapshot.tmp";
-const BUFFER_BYTES: usize = 1 << 20;
+const BUFFER_BYTES: usize = 512 << 10;
 /// Dirty data never piles up beyond this, so that no sync of the log waits behind a flood.
-const SYNC_BYTES: u64 = 4 << 20;
+const SYNC_BYTES: u64 = 512 << 10;
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// How hard a snapshot leans on the disk.

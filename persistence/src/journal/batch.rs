@@ -28,11 +28,48 @@ impl<P> Batch<P> {
         self.bytes.len() - HEADER_BYTES
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.payload_bytes() == 0 && self.passengers.is_empty()
+    }
+
     /// Empty again, with its capacity unless that is beyond what a batch may need.
     pub(super) fn recycle(&mut self, capacity_bytes_max: usize) {
         self.bytes.truncate(HEADER_BYTES);
         self.bytes.shrink_to(capacity_bytes_max);
         self.passengers.clear();
+    }
+}
+
+/// What one proposer appends. Unless it is kept, also when the proposer panics, the batch is as it was before.
+struct Proposal<'a, P> {
+    batch: &'a mut Batch<P>,
+    before: (usize, usize),
+    kept: bool,
+}
+
+impl<'a, P> Proposal<'a, P> {
+    fn begin(batch: &'a mut Batch<P>) -> Proposal<'a, P> {
+        let before = (batch.bytes.len(), batch.passengers.len());
+        Proposal { batch, before, kept: false }
+    }
+
+    fn bytes(&self) -> usize {
+        self.batch.bytes.len() - self.before.0
+    }
+
+    fn keep(mut self) {
+        let after = (self.batch.bytes.len(), self.batch.passengers.len());
+        assert!(after.0 >= self.before.0 && after.1 >= self.before.1, "a proposal only appends to the batch");
+        self.kept = true;
+    }
+}
+
+impl<P> Drop for Proposal<'_, P> {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.batch.bytes.truncate(self.before.0);
+            self.batch.passengers.truncate(self.before.1);
+        }
     }
 }
 
@@ -74,21 +111,18 @@ impl<P> Batches<P> {
         if open.state != State::Running {
             return Err(Refused::Stopped);
         }
-        let Batch { bytes, passengers } = &mut open.batch;
-        let before = (bytes.len(), passengers.len());
-        if before.0 - HEADER_BYTES >= self.batch_bytes_max {
+        if open.batch.payload_bytes() >= self.batch_bytes_max {
             return Err(Refused::Full);
         }
-        let answer = write(bytes, passengers);
-        assert!(bytes.len() >= before.0 && passengers.len() >= before.1, "a proposal only appends to the batch");
-        if bytes.len() - HEADER_BYTES > self.entry_bytes_max {
-            let alone = bytes.len() - before.0 > self.entry_bytes_max - self.batch_bytes_max;
-            bytes.truncate(before.0);
-            passengers.truncate(before.1);
+        let is_first = open.batch.is_empty();
+        let proposal = Proposal::begin(&mut open.batch);
+        let answer = write(&mut proposal.batch.bytes, &mut proposal.batch.passengers);
+        if proposal.batch.payload_bytes() > self.entry_bytes_max {
+            let alone = proposal.bytes() > self.entry_bytes_max - self.batch_bytes_max;
             return Err(if alone { Refused::TooLarge } else { Refused::Full });
         }
+        proposal.keep();
         // The first proposer of a batch wakes the thread; the others ride along.
-        let is_first = before == (HEADER_BYTES, 0);
         if is_first {
             self.pending.store(true, Ordering::SeqCst);
         }

@@ -3,7 +3,6 @@
 //! Room and reserve are two things. When space runs short the node refuses new work (`Room`), while what is in flight is
 //! still committed into the current segment and the spare ones (`Reserve`). Only when those are used up the log stops.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,11 +20,13 @@ use crate::format::head::Head;
 use crate::format::{SECTOR_BYTES, is_zero};
 use crate::head;
 use crate::recovery::allocation_failure;
-use crate::segment::{Spare, is_spare_name, make_spare, spare_name};
+use crate::segment::{FILL_STEP_BYTES, Spare, is_spare_name, make_spare, spare_name};
 
 /// One to be used while the next is made, one as the reserve.
 const SPARES: usize = 2;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Between two steps of zero-filling the disk is left alone as long as the step took, at most this.
+const PAUSE_MAX: Duration = Duration::from_millis(20);
 
 /// Whether new work may be taken.
 pub(super) struct Room(AtomicBool);
@@ -64,6 +65,32 @@ struct Inner<F> {
     ready: Vec<Spare<F>>,
     attempts_failed: u64,
     failure: Option<Error>,
+    /// The log stands still until there is a spare.
+    waited_for: bool,
+    taken: u64,
+}
+
+/// How much a spare is needed: the larger the steps it is filled in, the sooner it is there, and the longer a commit
+/// that comes in between has to wait.
+enum Urgency {
+    Ahead,
+    /// The last one was taken.
+    NoneReady,
+    StandsStill,
+}
+
+impl Urgency {
+    /// Waits if there is time, then says how many bytes to fill next.
+    fn pace(&self, took: Duration) -> usize {
+        match self {
+            Urgency::Ahead => {
+                std::thread::sleep(took.min(PAUSE_MAX));
+                FILL_STEP_BYTES
+            }
+            Urgency::NoneReady => 4 * FILL_STEP_BYTES,
+            Urgency::StandsStill => usize::MAX,
+        }
+    }
 }
 
 enum Task {
@@ -75,7 +102,7 @@ enum Task {
 impl<D: Disk> Reserve<D> {
     pub(super) fn new(directory: PathBuf) -> Arc<Reserve<D>> {
         let (tasks, take_task) = channel();
-        let inner = Inner { ready: Vec::new(), attempts_failed: 0, failure: None };
+        let inner = Inner { ready: Vec::new(), attempts_failed: 0, failure: None, waited_for: false, taken: 0 };
         Arc::new(Reserve {
             inner: Mutex::new(inner),
             changed: Condvar::new(),
@@ -91,13 +118,16 @@ impl<D: Disk> Reserve<D> {
         let failed_before = inner.attempts_failed;
         let _ = self.tasks.send(Task::Refill);
         loop {
+            inner.waited_for = false;
             if let Some(spare) = inner.ready.pop() {
+                inner.taken += 1;
                 return Ok(spare);
             }
             if inner.attempts_failed > failed_before {
                 let failure = inner.failure.take();
                 return Err(failure.unwrap_or(Error::DiskFull { directory: self.directory.clone() }));
             }
+            inner.waited_for = true;
             self.changed.wait(&mut inner);
         }
     }
@@ -105,6 +135,15 @@ impl<D: Disk> Reserve<D> {
     /// The head file may follow.
     pub(crate) fn rotated(&self, first_index: Index) {
         let _ = self.tasks.send(Task::Rotated(first_index));
+    }
+
+    fn urgency(&self) -> Urgency {
+        let inner = self.inner.lock();
+        match (inner.waited_for, inner.ready.is_empty() && inner.taken > 0) {
+            (true, _) => Urgency::StandsStill,
+            (false, true) => Urgency::NoneReady,
+            (false, false) => Urgency::Ahead,
+        }
     }
 
     fn spares(&self) -> usize {
@@ -230,7 +269,8 @@ impl<D: Disk> Work<D> {
     /// True unless a spare is missing and cannot be made.
     fn refill(&mut self) -> bool {
         while self.reserve.spares() < SPARES {
-            match make_spare(&self.disk, self.next_number, self.segment_bytes) {
+            let pace = |took| self.reserve.urgency().pace(took);
+            match make_spare(&self.disk, self.next_number, self.segment_bytes, pace) {
                 Ok(spare) => {
                     assert_eq!(spare.name, spare_name(self.next_number), "spares are numbered");
                     self.next_number += 1;
@@ -255,7 +295,7 @@ impl<D: Disk> Work<D> {
         let Some(newest_segment) = self.head_due else { return };
         match head::write(&self.disk, &Head { identity: self.identity, newest_segment, closed_at: None }) {
             Ok(()) => self.head_due = None,
-            Err(Error::Disk { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {}
+            Err(Error::DiskFull { .. }) => {} // once a second again, until there is space
             Err(error) => {
                 self.head_due = None;
                 *self.failure.lock() = Some(error);

@@ -82,7 +82,7 @@ impl<P: Send> Journal<P> {
     /// Appends to the open batch under one short lock, and wakes the journal thread if it sleeps.
     ///
     /// `write` gets the batch's bytes and passengers, with what others proposed already in them: it only appends.
-    /// Everything it appends is committed together or not at all. A refusal leaves nothing behind.
+    /// Everything it appends is committed together or not at all. A refusal, or a panic in `write`, leaves nothing behind.
     pub fn propose<R>(&self, write: impl FnOnce(&mut Vec<u8>, &mut Vec<P>) -> R) -> Result<R, Refused> {
         self.shared.batches.propose(write)
     }
@@ -134,6 +134,13 @@ impl<P: Send> Journal<P> {
 impl<P> Clone for Journal<P> {
     fn clone(&self) -> Journal<P> {
         Journal { shared: Arc::clone(&self.shared), owner: Arc::clone(&self.owner) }
+    }
+}
+
+impl<P> std::fmt::Debug for Journal<P> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let committed_index = self.shared.counters.committed_index.load(Ordering::Acquire);
+        formatter.debug_struct("Journal").field("committed_index", &committed_index).finish_non_exhaustive()
     }
 }
 

@@ -116,6 +116,26 @@ fn a_batch_has_a_bound() {
 }
 
 #[test]
+fn a_proposer_that_panics_leaves_nothing_behind() {
+    let disk = SimulatedDisk::new();
+    let (journal, _, ledger) = open_journal(&disk, config());
+    journal.propose(|batch, passengers| (batch.push(1), passengers.push(1))).unwrap();
+    let other = journal.clone();
+    let panicked = std::thread::spawn(move || {
+        other.propose(|batch, passengers| {
+            batch.push(2);
+            passengers.push(2);
+            panic!("half-way");
+        })
+    });
+    assert!(panicked.join().is_err());
+    journal.propose(|batch, passengers| (batch.push(3), passengers.push(3))).unwrap();
+    journal.stop();
+    assert_eq!(ledger.payloads().concat(), [1, 3]);
+    assert_eq!(ledger.book().passengers, [1, 3]);
+}
+
+#[test]
 fn the_last_handle_stops_the_journal() {
     let disk = SimulatedDisk::new();
     let (journal, _, ledger) = open_journal(&disk, config());
