@@ -63,13 +63,14 @@ pub(crate) struct Schedule {
     to: f64,
     /// Since the start of the phase.
     next_ns: f64,
+    given: u64,
 }
 
 impl Schedule {
     pub(crate) fn new(phase: &Phase, arrivals: Arrivals, start_ns: u64, rng: &mut SmallRng) -> Self {
         let length_ns = if phase.closed_loop { 0.0 } else { phase.length.as_nanos() as f64 };
         let (from, to) = (phase.from.per_second(), phase.to.per_second());
-        let mut schedule = Schedule { arrivals, start_ns, length_ns, from, to, next_ns: 0.0 };
+        let mut schedule = Schedule { arrivals, start_ns, length_ns, from, to, next_ns: 0.0, given: 0 };
         if arrivals == Arrivals::Poisson {
             schedule.advance(rng);
         }
@@ -82,6 +83,11 @@ impl Schedule {
     }
 
     pub(crate) fn advance(&mut self, rng: &mut SmallRng) {
+        self.given += 1;
+        if self.arrivals == Arrivals::Constant && self.from == self.to {
+            self.next_ns = self.given as f64 * 1e9 / self.from.max(0.001); // Adding up gaps would add up their rounding.
+            return;
+        }
         let rate = self.from + (self.to - self.from) * (self.next_ns / self.length_ns);
         let share: f64 = match self.arrivals {
             Arrivals::Constant => 1.0,

