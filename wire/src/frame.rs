@@ -45,12 +45,8 @@ macro_rules! kinds {
             }
         }
 
-        /// Decodes the body of one frame and checks every field. The whole body must be used up.
-        pub fn decode(kind: u16, body: &[u8]) -> Result<Message<'_>> {
-            if let Some(message) = crate::quick::decode(kind, body) {
-                message.check()?;
-                return Ok(message);
-            }
+        #[inline(never)] // its many results would be copied through the frame of the function that calls it
+        fn decode_any(kind: u16, body: &[u8]) -> Result<Message<'_>> {
             match Kind::from_number(kind)? {
                 // Checked within the arm, where the kind is known: one look at it and one copy less.
                 $(Kind::$name => {
@@ -87,6 +83,15 @@ impl Kind {
     pub fn is_notice(self) -> bool {
         self as u16 >= 128
     }
+}
+
+/// Decodes the body of one frame and checks every field. The whole body must be used up.
+pub fn decode(kind: u16, body: &[u8]) -> Result<Message<'_>> {
+    if let Some(message) = crate::quick::decode(kind, body) {
+        message.check()?;
+        return Ok(message);
+    }
+    decode_any(kind, body)
 }
 
 #[cold]

@@ -10,6 +10,7 @@ use crate::message::{CreditTransfer, Party, TransferNotice};
 use crate::{Currency, Message, ParticipantId, Timestamp, Uetr};
 
 /// The message, not yet checked; `None` says nothing about the body.
+#[inline(always)]
 pub(crate) fn decode(kind: u16, body: &[u8]) -> Option<Message<'_>> {
     if kind == Kind::CreditTransfer as u16 {
         return credit_transfer(body).map(Message::CreditTransfer);
@@ -28,6 +29,7 @@ pub(crate) fn decode(kind: u16, body: &[u8]) -> Option<Message<'_>> {
     None
 }
 
+#[inline(always)] // into the place of the result: three copies of the message less
 fn credit_transfer(body: &[u8]) -> Option<CreditTransfer<'_>> {
     let (length, rest) = body.split_first_chunk()?;
     let (message_id, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
@@ -65,6 +67,7 @@ struct Texts<'a> {
 }
 
 impl<'a> Texts<'a> {
+    #[inline]
     fn text(&mut self) -> Option<&'a str> {
         let length = u64::from_le_bytes(*self.rest.as_bytes().first_chunk()?);
         let length = usize::try_from(length).ok()?;
@@ -74,6 +77,7 @@ impl<'a> Texts<'a> {
         Some(text)
     }
 
+    #[inline]
     fn optional(&mut self) -> Option<Option<&'a str>> {
         let tag = *self.rest.as_bytes().first()?;
         let (_, rest) = self.rest.split_at_checked(1)?;

@@ -360,7 +360,10 @@ impl<'a> Session<'a> {
         if paused {
             self.received_at = now; // we do not listen, so it is not the switch that is silent
         }
-        let silence = now - self.received_at;
+        if now - self.received_at > self.rules.silence_max {
+            self.read()?; // perhaps it was this program that slept
+        }
+        let silence = now.saturating_duration_since(self.received_at);
         if silence > self.rules.silence_max {
             return Err(Ending::lost(format!("the switch was silent for {} ms", silence.as_millis())));
         }
