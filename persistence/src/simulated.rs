@@ -16,10 +16,11 @@ use crate::disk::{Disk, File};
 
 const SECTOR_BYTES: usize = 512;
 
-/// Clones are handles of the same disk.
+/// Clones are handles of the same disk, in the same life: after a power loss or a kill, what held them can do no more.
 #[derive(Clone, Default)]
 pub struct SimulatedDisk {
     shared: Arc<Shared>,
+    life: u64,
 }
 
 #[derive(Default)]
@@ -34,7 +35,7 @@ struct State {
     names: Names,
     names_durable: Names,
     changes_unsynced: Vec<Change>,
-    /// Counts power losses: files opened before the last one are dead.
+    /// Counts power losses and kills: handles and files from before the last one are dead.
     life: u64,
     locked: bool,
     capacity_bytes: Option<u64>,
@@ -120,8 +121,9 @@ impl SimulatedDisk {
     }
 
     /// Power goes and comes back. Unsynced sectors and directory changes survive or not, as the seed says; open files
-    /// and the lock are gone; planned faults are forgotten.
-    pub fn power_loss(&self, seed: u64) {
+    /// and the lock are gone; planned faults are forgotten. Returns the disk as the next process finds it.
+    #[must_use]
+    pub fn power_loss(&self, seed: u64) -> SimulatedDisk {
         let mut state = self.shared.state.lock();
         let mut random = SmallRng::seed_from_u64(seed);
         // All, nothing and everything between must come up.
@@ -135,20 +137,34 @@ impl SimulatedDisk {
             apply(&mut state.names_durable, change);
         }
         state.names = state.names_durable.clone();
+        state.faults.clear();
+        self.next_life(state)
+    }
+
+    /// The process is killed: open files and the lock are gone, what was written stays. Returns the disk as the next
+    /// process finds it.
+    #[must_use]
+    pub fn kill(&self) -> SimulatedDisk {
+        self.next_life(self.shared.state.lock())
+    }
+
+    fn next_life(&self, mut state: MutexGuard<'_, State>) -> SimulatedDisk {
         state.life += 1;
         state.locked = false;
-        state.faults.clear();
         state.dead = false;
         state.syncs_held = false;
         self.shared.released.notify_all();
+        SimulatedDisk { shared: Arc::clone(&self.shared), life: state.life }
     }
 
-    /// The process is killed: open files and the lock are gone, what was written stays.
-    pub fn kill(&self) {
-        let mut state = self.shared.state.lock();
-        state.life += 1;
-        state.locked = false;
-        state.dead = false;
+    /// For operations of the process that holds this handle.
+    fn alive(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.shared.state.lock();
+        if state.life == self.life {
+            Ok(state)
+        } else {
+            Err(io::Error::other("simulated: held by a process that ended"))
+        }
     }
 
     pub fn files(&self) -> Vec<String> {
@@ -269,26 +285,22 @@ impl Content {
 pub struct SimulatedFile {
     disk: SimulatedDisk,
     content: usize,
-    life: u64,
 }
 
 impl SimulatedFile {
     fn state(&self) -> io::Result<MutexGuard<'_, State>> {
-        let state = self.disk.shared.state.lock();
-        if state.life == self.life { Ok(state) } else { Err(io::Error::other("simulated: opened in an earlier life")) }
+        self.disk.alive()
     }
 }
 
 /// Holds a [`SimulatedDisk`] for one opener.
 pub struct SimulatedLock {
     disk: SimulatedDisk,
-    life: u64,
 }
 
 impl Drop for SimulatedLock {
     fn drop(&mut self) {
-        let mut state = self.disk.shared.state.lock();
-        if state.life == self.life {
+        if let Ok(mut state) = self.disk.alive() {
             state.locked = false;
         }
     }
@@ -303,44 +315,44 @@ impl Disk for SimulatedDisk {
     }
 
     fn lock(&self) -> io::Result<Option<SimulatedLock>> {
-        let mut state = self.shared.state.lock();
+        let mut state = self.alive()?;
         if std::mem::replace(&mut state.locked, true) {
             return Ok(None);
         }
-        Ok(Some(SimulatedLock { disk: self.clone(), life: state.life }))
+        Ok(Some(SimulatedLock { disk: self.clone() }))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        Ok(self.files())
+        Ok(self.alive()?.names.keys().cloned().collect())
     }
 
     fn open(&self, name: &str) -> io::Result<SimulatedFile> {
-        let state = self.shared.state.lock();
-        Ok(SimulatedFile { disk: self.clone(), content: state.find(name)?, life: state.life })
+        let state = self.alive()?;
+        Ok(SimulatedFile { disk: self.clone(), content: state.find(name)? })
     }
 
     fn create(&self, name: &str) -> io::Result<SimulatedFile> {
-        let mut state = self.shared.state.lock();
+        let mut state = self.alive()?;
         let content = state.contents.len();
         state.change(Change::Bind(name.into(), content))?;
         state.contents.push(Content::default());
-        Ok(SimulatedFile { disk: self.clone(), content, life: state.life })
+        Ok(SimulatedFile { disk: self.clone(), content })
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut state = self.shared.state.lock();
+        let mut state = self.alive()?;
         state.find(from)?;
         state.change(Change::Rename(from.into(), to.into()))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        let mut state = self.shared.state.lock();
+        let mut state = self.alive()?;
         state.find(name)?;
         state.change(Change::Remove(name.into()))
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        let mut state = self.shared.state.lock();
+        let mut state = self.alive()?;
         state.counts.syncs += 1;
         state.operation(|fault, counts| *fault == Fault::Sync { nth: counts.syncs })?;
         state.changes_unsynced.clear();
@@ -349,7 +361,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
-        let state = self.shared.state.lock();
+        let state = self.alive()?;
         Ok(state.capacity_bytes.map_or(u64::MAX, |capacity| capacity.saturating_sub(state.used_bytes())))
     }
 
@@ -398,11 +410,11 @@ impl File for SimulatedFile {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.state()?;
-        while state.syncs_held && state.life == self.life {
+        while state.syncs_held && state.life == self.disk.life {
             self.disk.shared.released.wait(&mut state);
         }
-        if state.life != self.life {
-            return Err(io::Error::other("simulated: opened in an earlier life"));
+        if state.life != self.disk.life {
+            return Err(io::Error::other("simulated: held by a process that ended"));
         }
         state.counts.syncs += 1;
         state.operation(|fault, counts| *fault == Fault::Sync { nth: counts.syncs })?;

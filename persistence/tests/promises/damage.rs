@@ -40,7 +40,7 @@ fn fixture(last: &[u8], closed: bool) -> (SimulatedDisk, Vec<Vec<u8>>) {
     if closed {
         opened.log.close().unwrap();
     }
-    disk.kill();
+    let disk = disk.kill();
     assert_eq!(disk.files().iter().filter(|name| name.starts_with("log-")).count(), 3);
     (disk, all)
 }
@@ -123,7 +123,7 @@ fn a_segment_of_another_log_or_another_place() {
     let mut opened = open_log(&other, &config()).unwrap();
     opened.commit(&[9; 2900]).unwrap();
     opened.commit(&[9; 2900]).unwrap();
-    other.kill();
+    let other = other.kill();
     let spliced = other.duplicate();
     spliced.set_content(&names[2], disk.content(&names[2]).unwrap());
     let after = newest(&other);

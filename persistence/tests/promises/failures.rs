@@ -53,7 +53,7 @@ fn the_first_failure_is_final() {
         journal.on_failure(move |error| late.send(error).unwrap());
         assert!(told_late.try_recv().is_ok(), "who asks later is told at once");
 
-        disk.power_loss(1);
+        let disk = disk.power_loss(1);
         let payloads = open_log(&disk, &config()).unwrap().ledger.payloads();
         assert_eq!(payloads[..2], [vec![0], vec![1]], "what was acknowledged is there");
     }
@@ -112,7 +112,7 @@ fn a_full_disk_refuses_new_work_and_finishes_what_is_in_flight() {
     assert!(matches!(&*error, Error::DiskFull { .. }), "{error}");
     assert_eq!(error.remedy(), Remedy::MakeRoom);
     journal.stop();
-    disk.kill();
+    let disk = disk.kill();
     disk.set_capacity_bytes(None);
     assert_eq!(open_log(&disk, &config).unwrap().ledger.payloads(), ledger.payloads());
 }

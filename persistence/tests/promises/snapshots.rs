@@ -14,24 +14,23 @@ fn names(disk: &SimulatedDisk, prefix: &str) -> Vec<String> {
 }
 
 /// Three snapshots with entries between and after them; returns everything that was committed.
-fn with_snapshots(disk: &SimulatedDisk, config: &Config) -> Vec<Vec<u8>> {
-    let mut opened = open_log(disk, config).unwrap();
+fn with_snapshots(config: &Config) -> (SimulatedDisk, Vec<Vec<u8>>) {
+    let disk = SimulatedDisk::new();
+    let mut opened = open_log(&disk, config).unwrap();
     for number in 0..40_u8 {
         opened.commit(&vec![number; 1500]).unwrap();
         if [9, 19, 29].contains(&number) {
             opened.snapshot().unwrap();
         }
     }
-    disk.kill();
-    opened.ledger.payloads()
+    (disk.kill(), opened.ledger.payloads())
 }
 
 #[test]
 fn snapshot_and_rest_equal_the_whole_log() {
     for (retained_bytes_max, first_kept) in [(u64::MAX, 1), (0, 19)] {
-        let disk = SimulatedDisk::new();
         let config = Config { retained_bytes_max, ..config() };
-        let expected = with_snapshots(&disk, &config);
+        let (disk, expected) = with_snapshots(&config);
         assert_eq!(names(&disk, "snapshot-"), ["snapshot-0000000000000014.snap", "snapshot-000000000000001e.snap"]);
         let opened = open_log(&disk, &config).unwrap();
         assert_eq!(opened.ledger.payloads(), expected);
@@ -42,8 +41,7 @@ fn snapshot_and_rest_equal_the_whole_log() {
 
 #[test]
 fn an_older_snapshot_stands_in_for_a_damaged_one() {
-    let disk = SimulatedDisk::new();
-    let expected = with_snapshots(&disk, &config());
+    let (disk, expected) = with_snapshots(&config());
     let newest = names(&disk, "snapshot-").pop().unwrap();
     let whole = disk.content(&newest).unwrap();
     for byte in (0..whole.len()).step_by(509) {
@@ -67,12 +65,11 @@ fn an_older_snapshot_stands_in_for_a_damaged_one() {
 
 #[test]
 fn a_snapshot_of_entries_the_log_lacks() {
-    let disk = SimulatedDisk::new();
-    with_snapshots(&disk, &Config { retained_bytes_max: u64::MAX, ..config() });
+    let (disk, _) = with_snapshots(&Config { retained_bytes_max: u64::MAX, ..config() });
     let snapshot = names(&disk, "snapshot-").pop().unwrap();
     let other = SimulatedDisk::new();
     open_log(&other, &config()).unwrap().commit(b"one entry").unwrap();
-    other.kill();
+    let other = other.kill();
     other.set_content(&snapshot, disk.content(&snapshot).unwrap());
     assert!(matches!(open_log(&other, &config()), Err(Error::Damaged { .. })));
 }
