@@ -43,6 +43,23 @@ fn every_message_has_its_section_with_every_field_in_order() {
     assert_eq!(PAGE.lines().filter(|line| line.starts_with("### ")).count(), Kind::ALL.len());
 }
 
+/// Offsets are the sums of the sizes before them, and a body of fixed size has that size.
+#[test]
+fn offsets_and_sizes_add_up() {
+    for message in support::small().messages() {
+        let kind = message.kind();
+        let mut offset = Some(0);
+        for row in section(&format!("### {} {kind:?}", kind as u16)).lines().filter(|line| line.contains("| `")) {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            assert_eq!(cells[1], offset.map_or(String::new(), |offset: usize| offset.to_string()), "{kind:?}: {row}");
+            offset = offset.and_then(|offset| cells[2].parse::<usize>().ok().map(|size| offset + size));
+        }
+        let mut frame = Vec::new();
+        message.encode(&mut frame);
+        assert!(offset.is_none_or(|size| size == frame.len() - 8), "{kind:?} is {} bytes", frame.len() - 8);
+    }
+}
+
 #[test]
 fn every_code_stands_there_as_it_is_explained() {
     let text = section("## 9. Errors");

@@ -470,6 +470,30 @@ async fn after_a_drop_the_feed_goes_on_and_what_has_no_outcome_is_sent_again_in_
 }
 
 #[tokio::test]
+async fn a_restarted_program_goes_on_behind_what_it_saved() {
+    let switch = Switch::new().await;
+    let resume = Resume { last_notice: 1206, last_system_notice: 7 };
+    let options = Options { resume, processed: Processed::WhenTaken, ..switch.options() };
+    let (connected, mut line) = tokio::join!(Client::connect(options), async {
+        let mut line = switch.accept().await;
+        assert_eq!(line.sign_on().await, resume);
+        line.signed_on(1207, 8).await;
+        line
+    });
+    let (client, mut notices) = connected.unwrap();
+    line.send(&[position(1206), position(1207), system(7), system(8)]).await;
+    let mut taken = Vec::new();
+    while taken.len() < 2 {
+        notices.next_batch(&mut taken, 10).await.unwrap();
+    }
+    let numbers: Vec<_> = taken.iter().map(|notice| (notice.feed, notice.number)).collect();
+    assert_eq!(numbers, [(Feed::Own, 1207), (Feed::System, 8)]);
+    assert_eq!(client.position(), Resume { last_notice: 1207, last_system_notice: 8 });
+    client.processed(Feed::Own, 9999);
+    assert_eq!(client.position().last_notice, 1207, "what was not received cannot be processed");
+}
+
+#[tokio::test]
 async fn a_gap_ends_the_client_loudly() {
     for at_sign_on in [false, true] {
         let switch = Switch::new().await;
