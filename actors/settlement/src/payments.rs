@@ -63,6 +63,9 @@ pub struct Payments {
     /// Sequence number of the oldest record that is still remembered.
     oldest: u64,
     table: HashTable<u32>,
+    /// Places of records that came lately, by their hash: a payment mostly ends soon after it came, and this small
+    /// list stays in the processor's cache where the table does not. Empty until the first record.
+    recent: Vec<u32>,
     hasher: Hasher,
     in_flight: u32,
     /// The latest horizon that was asked for: what ended and is older may leave at any time.
@@ -104,12 +107,17 @@ impl Payments {
         self.append(record);
         let Payments { table, hasher, chunks, first, .. } = self;
         let hash_of = |place: &u32| hasher.hash_one(locate(chunks, *first, *place).uetr.number());
-        table.insert_unique(hasher.hash_one(record.uetr.number()), sequence as u32, hash_of);
+        let hash = hasher.hash_one(record.uetr.number());
+        table.insert_unique(hash, sequence as u32, hash_of);
+        if self.recent.is_empty() {
+            self.recent = vec![u32::MAX; RECENT_PLACES];
+        }
+        self.recent[hash as usize % RECENT_PLACES] = sequence as u32;
     }
 
     /// Changes the record of `uetr`, if it is remembered.
     pub(crate) fn change(&mut self, uetr: Uetr, change: impl FnOnce(&mut Record)) {
-        let Some(sequence) = self.find(uetr) else { return };
+        let Some(sequence) = self.find_recent(uetr).or_else(|| self.find(uetr)) else { return };
         let offset = (sequence - self.first) as usize;
         let record = &mut Arc::make_mut(&mut self.chunks[offset / CHUNK_RECORDS])[offset % CHUNK_RECORDS];
         let was_in_flight = record.state == State::Reserved;
@@ -178,6 +186,13 @@ impl Payments {
         let hash = self.hasher.hash_one(uetr.number());
         let place = self.table.find(hash, |place| locate(&self.chunks, self.first, *place).uetr == uetr)?;
         Some(widen(self.first, *place))
+    }
+
+    fn find_recent(&self, uetr: Uetr) -> Option<u64> {
+        let place = *self.recent.get(self.hasher.hash_one(uetr.number()) as usize % RECENT_PLACES)?;
+        let sequence = widen(self.first, place);
+        let is_here = sequence >= self.oldest && sequence < self.next() && self.record(sequence).uetr == uetr;
+        is_here.then_some(sequence)
     }
 
     fn record(&self, sequence: u64) -> &Record {
@@ -273,3 +288,5 @@ mod tests {
         assert_eq!((shared[0].len(), shared[0][0].state), (1, State::Reserved));
     }
 }
+
+const RECENT_PLACES: usize = 1024;
