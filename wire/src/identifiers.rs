@@ -48,8 +48,14 @@ impl ParticipantId {
     }
 
     pub(crate) fn check(&self, field: &'static str) -> Result<()> {
-        let is_routing_number = || self.0[9..] == [0; 7] && is_routing_number(&self.0[..9]);
-        if crate::text::participant_length(&self.0).is_some() || is_routing_number() {
+        match crate::text::participant_length(&self.0) {
+            Some(_) => Ok(()),
+            None => self.check_closely(field),
+        }
+    }
+
+    fn check_closely(&self, field: &'static str) -> Result<()> {
+        if self.0[9..] == [0; 7] && is_routing_number(&self.0[..9]) {
             return Ok(());
         }
         match Self::from_bytes(self.0) {
@@ -242,12 +248,15 @@ impl MessageId {
 
     pub(crate) fn check_text(text: &str, field: &'static str) -> Result<()> {
         let bytes = text.as_bytes();
-        let wrong = |what: &str| Err(Error::field_is(field, format!("{text:?} {what}")));
+        #[cold]
+        fn wrong(text: &str, field: &'static str, what: &str) -> Result<()> {
+            Err(Error::field_is(field, format!("{text:?} {what}")))
+        }
         if bytes.is_empty() || bytes.len() > Self::LENGTH_MAX {
-            return wrong("must have 1 to 35 characters");
+            return wrong(text, field, "must have 1 to 35 characters");
         }
         if !crate::text::is_alphanumeric(bytes) {
-            return wrong("may hold only letters and digits");
+            return wrong(text, field, "may hold only letters and digits");
         }
         let fednow = bytes.len() >= 18 && bytes.first_chunk().is_some_and(is_date);
         let rtp = bytes.len() == 35
@@ -258,6 +267,8 @@ impl MessageId {
         let pix = bytes.len() == 32 && bytes[0] == b'M';
         if !(fednow || rtp || pix) {
             return wrong(
+                text,
+                field,
                 "has none of the three known forms; the usual one is a date CCYYMMDD, nine characters of the sender and 1 to 18 more",
             );
         }

@@ -55,6 +55,7 @@ impl Error {
         matches!(self, Error::FrameTooLong { .. } | Error::FrameTooShort { .. } | Error::ReservedBytes(_))
     }
 
+    #[cold]
     pub(crate) fn field_is(field: &'static str, what: impl Into<String>) -> Self {
         Error::Field { field, what: what.into() }
     }

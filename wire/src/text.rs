@@ -9,10 +9,11 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
 /// 1 to `length_max` characters, none of them a control character (U+0000 to U+001F, U+007F).
+#[inline]
 pub(crate) fn check(value: &str, length_max: usize, field: &'static str) -> Result<()> {
     let length = value.len();
     if length == 0 || (length > length_max && value.chars().count() > length_max) {
-        return Err(Error::field_is(field, format!("must have 1 to {length_max} characters")));
+        return Err(wrong_length(length_max, field));
     }
     if !all_words(value.as_bytes(), b' ', |word| high_if_control(word) == 0) {
         return Err(Error::field_is(field, "has a control character"));
@@ -20,6 +21,12 @@ pub(crate) fn check(value: &str, length_max: usize, field: &'static str) -> Resu
     Ok(())
 }
 
+#[cold]
+fn wrong_length(length_max: usize, field: &'static str) -> Error {
+    Error::field_is(field, format!("must have 1 to {length_max} characters"))
+}
+
+#[inline]
 pub(crate) fn check_optional(value: Option<&str>, length_max: usize, field: &'static str) -> Result<()> {
     value.map_or(Ok(()), |value| check(value, length_max, field))
 }
@@ -46,6 +53,7 @@ pub(crate) fn eight_digits(bytes: &[u8; 8]) -> Option<u32> {
 
 /// Length of a participant in its sixteen bytes: capital letters, digits and inner hyphens, then zeros, and not digits
 /// alone. `None` where it is anything else, or needs a closer look.
+#[inline]
 pub(crate) fn participant_length(bytes: &[u8; 16]) -> Option<usize> {
     let [low, high] = halves(bytes);
     let digits = join(high_if_between(low, b'0', b'9'), high_if_between(high, b'0', b'9'));
@@ -80,6 +88,7 @@ impl Bytes for u128 {
 }
 
 /// True when every word passes. The last one overlaps the one before it, or is filled up with `filler`.
+#[inline]
 fn all_words(bytes: &[u8], filler: u8, passes: impl Fn(u64) -> bool) -> bool {
     let Some(last) = bytes.last_chunk::<8>() else {
         let mut word = [filler; 8];
