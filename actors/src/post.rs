@@ -263,7 +263,7 @@ impl PostOffice {
         }
         if let Some(older) = lines[place].replace(line) {
             let text = "superseded: this participant has signed on over a newer connection".into();
-            older.end(Ending { reason: Reason::SIGN, retry_after_ms: u32::MAX, text });
+            older.end(Ending { reason: Reason::SUPR, retry_after_ms: u32::MAX, text });
         }
     }
 

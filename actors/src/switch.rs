@@ -110,6 +110,11 @@ impl Switch {
         self.post.journal().on_failure(callback);
     }
 
+    /// Asks for a snapshot besides those that come by themselves.
+    pub fn request_snapshot(&self) {
+        self.post.journal().request_snapshot();
+    }
+
     /// Waits until no payment is in process, or until `patience` is over; returns how many are left. They go on when
     /// the node starts again.
     pub async fn wait_for_quiet(&self, patience: Duration) -> Result<usize, Error> {

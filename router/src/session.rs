@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Instant, timeout};
 use wire::frame::{FRAME_BYTES_MAX, HEADER_BYTES, decode};
-use wire::message::{GoAway, HeartbeatReply, PROTOCOL_MAX, PROTOCOL_MIN, Refused, SignOn, SignedOn};
+use wire::message::{GoAway, HeartbeatReply, FROM_NOW, PROTOCOL_MAX, PROTOCOL_MIN, Refused, SignOn, SignedOn};
 use wire::{Frames, Message, ParticipantId, Reason, Timestamp};
 
 use crate::courier::Outlets;
@@ -123,7 +123,7 @@ fn accept(context: &Context, sign_on: &SignOn<'_>) -> Result<Accepted, Ending> {
     let protocol = PROTOCOL_MAX.min(sign_on.protocol_max);
     if protocol < PROTOCOL_MIN.max(sign_on.protocol_min) {
         let text = format!("this node speaks protocol versions {PROTOCOL_MIN} to {PROTOCOL_MAX}");
-        return Err(ending(Reason::FORM, 60_000, text));
+        return Err(ending(Reason::VERS, 60_000, text));
     }
     let unknown = || ending(Reason::AGNT, 60_000, format!("{} is not registered at this switch", sign_on.participant));
     let (key, business_date, suspended) = {
@@ -140,13 +140,16 @@ fn accept(context: &Context, sign_on: &SignOn<'_>) -> Result<Accepted, Ending> {
         (sign_on.last_notice, feed.last(), "last_notice"),
         (sign_on.last_system_notice, everyone.last(), "last_system_notice"),
     ] {
-        if asked > last {
+        if asked > last && asked != FROM_NOW {
             let text = format!(
                 "{name} is {asked}, but the feed ends with {last}: this is not the switch you were connected to"
             );
             return Err(ending(Reason::FORM, 60_000, text));
         }
     }
+    let after = |asked: u64, feed: &actors::Feed| if asked == FROM_NOW { feed.last() } else { asked };
+    let (last_notice, last_system_notice) =
+        (after(sign_on.last_notice, &feed), after(sign_on.last_system_notice, &everyone));
     let line = Arc::new(Line::new(key, context.limits.window));
     let milliseconds = |length: Duration| length.as_millis().min(u128::from(u32::MAX)) as u32;
     let rules = &post.rules;
@@ -154,8 +157,8 @@ fn accept(context: &Context, sign_on: &SignOn<'_>) -> Result<Accepted, Ending> {
     let signed_on = SignedOn {
         protocol,
         node: &context.limits.node,
-        next_notice: sign_on.last_notice + 1,
-        next_system_notice: sign_on.last_system_notice + 1,
+        next_notice: last_notice + 1,
+        next_system_notice: last_system_notice + 1,
         window: context.limits.window,
         frame_bytes_max: FRAME_BYTES_MAX as u32,
         silence_max_ms: milliseconds(context.limits.silence_max),
@@ -168,7 +171,7 @@ fn accept(context: &Context, sign_on: &SignOn<'_>) -> Result<Accepted, Ending> {
     Message::SignedOn(signed_on).encode(&mut greeting);
     let items = vec![Instruction::SignOn];
     post.instruct(Instructions { line: line.clone(), bytes: Bytes::new(), items });
-    let cursors = (Cursor::after(sign_on.last_notice), Cursor::after(sign_on.last_system_notice));
+    let cursors = (Cursor::after(last_notice), Cursor::after(last_system_notice));
     Ok(Accepted { line, participant: sign_on.participant, feeds: ((feed, cursors.0), (everyone, cursors.1)), greeting })
 }
 
@@ -284,7 +287,7 @@ impl Reading {
         while self.line.outstanding() > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        Some(ending(Reason::SIGN, 0, "signed off"))
+        Some(ending(Reason::SOFF, 0, "signed off"))
     }
 }
 
@@ -323,7 +326,7 @@ async fn mind(
                 let silent = Timestamp::now().since(Timestamp(heard.load(Ordering::Relaxed)));
                 if silent > silence_max && started.elapsed() > silence_max {
                     let text = format!("nothing was heard for {} ms; send heartbeats", silence_max.as_millis());
-                    break Some(ending(Reason::FORM, 0, text));
+                    break Some(ending(Reason::IDLE, 0, text));
                 }
             }
         }

@@ -16,6 +16,10 @@ use crate::{Error, Result};
 pub const PROTOCOL_MIN: u16 = 1;
 pub const PROTOCOL_MAX: u16 = 1;
 
+/// As a last notice number in [`SignOn`]: begin behind the present end of the feed. For tools that are not interested in
+/// what was before; a participant says its own number.
+pub const FROM_NOW: u64 = u64::MAX;
+
 /// Name of a debtor or creditor (ISO `Max140Text`).
 pub const NAME_LENGTH_MAX: usize = 140;
 /// Account identification (ISO `Max34Text`).
@@ -33,7 +37,7 @@ pub struct SignOn<'a> {
     pub protocol_min: u16,
     pub protocol_max: u16,
     pub participant: ParticipantId,
-    /// Number of the last notice that was processed; 0 for none. The switch goes on after it.
+    /// Number of the last notice that was processed; 0 for none, or [`FROM_NOW`]. The switch goes on after it.
     pub last_notice: u64,
     /// The same for the shared system feed.
     pub last_system_notice: u64,

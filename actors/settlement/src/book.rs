@@ -124,7 +124,7 @@ impl Book {
         if late {
             return Some(refusal(Kind::Answer, inquiry, Reason::LATE));
         }
-        Some(Message::StatusReport(self.report(inquiry.debtor, record)))
+        Some(Message::StatusReport(self.report(inquiry.debtor, &record)))
     }
 
     /// A record as a status report.
@@ -168,4 +168,79 @@ pub(crate) fn status_of(state: State) -> Status {
 fn refusal(kind: Kind, inquiry: &Inquiry, reason: Reason) -> Message<'static> {
     let text = reason.explanation().map_or("", |explanation| explanation.meaning);
     Message::Refused(Refused { kind: kind as u16, uetr: *inquiry.uetr.bytes(), reason, text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Rules, table};
+
+    fn check(script: &str) {
+        table::run(Rules::default(), script);
+    }
+
+    #[test]
+    fn only_the_parties_are_told() {
+        check(
+            "
+            submit P1 A B 10                -> reserved
+            ask    A P1                     -> told ACSP
+            ask    B P1                     -> told ACSP
+            ask    C P1                     -> refused AG09
+            answer P1 yes                   -> settled 2026-11-23
+            ask    A P1                     -> told ACSC
+            ask    B P1                     -> told ACSC
+            ask    C P1                     -> refused AG09
+            ask    A P9                     -> refused AG09
+            ",
+        );
+    }
+
+    /// Who is told what: number and kind of each notice, feed by feed.
+    #[derive(Default)]
+    struct Told(Vec<(Recipient, u64, u16)>);
+
+    impl Sink for Told {
+        fn notice(&mut self, to: Recipient, number: u64, write: impl FnOnce(&mut Vec<u8>)) {
+            let mut frame = Vec::new();
+            write(&mut frame);
+            let kind = u16::from_le_bytes([frame[4], frame[5]]);
+            let message = wire::frame::decode(kind, &frame[wire::frame::HEADER_BYTES..]);
+            // The table's instructions have no real body; all other notices can be read.
+            assert!(message.is_ok() || kind == Kind::TransferNotice as u16, "{message:?}");
+            self.0.push((to, number, kind));
+        }
+    }
+
+    #[test]
+    fn who_is_told_what() {
+        let table = table::run(
+            Rules::default(),
+            "
+            submit P1 A B 10                -> reserved
+            answer P1 yes                   -> settled 2026-11-23
+            submit P2 A B 10                -> reserved
+            answer P2 no                    -> rejected AC04
+            submit P3 A B 0                 -> rejected AM01
+            submit P4 A B 10                -> reserved
+            wait   10s
+            expire P4                       -> expired AB05
+            ",
+        );
+        let (mut told, mut book) = (Told::default(), Book::default());
+        for fact in crate::Facts::new(&table.facts) {
+            book.apply(&fact.unwrap(), &mut told);
+        }
+        assert_eq!(book, table.book);
+        let of = |who: Recipient| -> Vec<(u64, u16)> {
+            told.0.iter().filter(|(to, ..)| *to == who).map(|(_, number, kind)| (*number, *kind)).collect()
+        };
+        let (transfer, status, position) = (128, 129, 131);
+        let a = [(1, position), (2, status), (3, status), (4, status), (5, status)];
+        let b = [(1, transfer), (2, status), (3, transfer), (4, transfer), (5, status)];
+        assert_eq!(of(Recipient::Participant(Key(0))), a);
+        assert_eq!(of(Recipient::Participant(Key(1))), b);
+        assert_eq!(of(Recipient::Everyone).len(), 1 + 4 + 3);
+        assert_eq!((book.last_notice(Key(0)), book.last_notice(Key(3)), book.last_system_notice()), (5, 0, 8));
+    }
 }

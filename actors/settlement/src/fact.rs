@@ -352,3 +352,100 @@ fn decode(kind: u8, body: &[u8]) -> Result<Fact<'_>, String> {
         other => return Err(format!("no fact has the number {other}: written by a newer Crosstie?")),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Rules, table};
+
+    /// One of each kind.
+    fn facts() -> Vec<u8> {
+        table::run(
+            Rules::default(),
+            "
+            submit P1 A B 70                -> reserved
+            answer P1 acwp                  -> settled without posting
+            answer P1 pdng                  -> noted PDNG
+            submit R1 B A 7 returns=P1      -> reserved
+            answer R1 yes                   -> returned
+            submit P2 A B 0                 -> rejected AM01
+            submit P3 A B 1                 -> reserved
+            answer P3 no                    -> rejected AC04
+            submit P4 A B 1                 -> reserved
+            wait   10s
+            expire P4                       -> expired AB05
+            limit  A cap=5                  -> limited
+            defund A 1
+            suspend A                       -> suspended
+            resume A                        -> resumed
+            sign-off B                      -> signed off
+            ",
+        )
+        .facts
+    }
+
+    #[test]
+    fn every_fact_reads_back() {
+        let (bytes, mut again) = (facts(), Vec::new());
+        let mut kinds = std::collections::BTreeSet::new();
+        for fact in Facts::new(&bytes) {
+            let fact = fact.unwrap();
+            kinds.insert(bytes[again.len()]);
+            fact.encode(&mut again);
+        }
+        assert_eq!(bytes, again);
+        assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 18, 19, 20, 21]);
+    }
+
+    #[test]
+    fn cut_at_any_byte_it_ends_with_an_error_and_never_panics() {
+        let bytes = facts();
+        let whole = Facts::new(&bytes).count();
+        for end in 0..bytes.len() {
+            let read: Vec<_> = Facts::new(&bytes[..end]).take(whole + 1).collect();
+            assert!(read.len() <= whole, "cut at {end}, the walk does not end");
+            let good = read.iter().take_while(|fact| fact.is_ok()).count();
+            assert!(read.len() - good <= 1, "cut at {end}, it goes on after an error");
+        }
+    }
+
+    #[test]
+    fn garbled_it_never_panics() {
+        let bytes = facts();
+        let whole = Facts::new(&bytes).count();
+        for place in 0..bytes.len() {
+            for flip in [0x01, 0x80, 0xff] {
+                let mut garbled = bytes.clone();
+                garbled[place] ^= flip;
+                for fact in Facts::new(&garbled).take(2 * whole).flatten() {
+                    // Whatever was read can be looked at.
+                    let _ = (format!("{fact:?}").len(), fact.letter(), fact.news(), fact.payment());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn another_version_or_kind_is_named() {
+        let error = |bytes: &[u8]| Facts::new(bytes).next().unwrap().unwrap_err().to_string();
+        assert!(error(&[16, 2, 0, 0]).contains("kind 16 has version 2"));
+        assert!(error(&[99, 1, 0, 0]).contains("no fact has the number 99"));
+        assert!(error(&[16, 1, 9, 0, 1]).contains("cut off"));
+        assert!(error(&[16, 1]).contains("too few"));
+    }
+
+    #[test]
+    fn a_letter_is_the_fact_without_its_text() {
+        let bytes = facts();
+        for fact in Facts::new(&bytes).map(Result::unwrap) {
+            let Some((to, letter)) = fact.letter() else {
+                assert!(!matches!(fact, Fact::Reserved(_) | Fact::Settled(_) | Fact::Returned(_) | Fact::Expired(_)));
+                continue;
+            };
+            let payment = fact.payment().unwrap();
+            let other = if matches!(fact, Fact::Reserved(_)) { payment.creditor } else { payment.debtor };
+            assert_eq!((to, letter.payment(), letter.at()), (other, Some(payment), fact.at()));
+            assert!(letter.letter() == Some((to, letter)), "a letter about a letter is the same");
+        }
+    }
+}

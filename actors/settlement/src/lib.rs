@@ -18,6 +18,8 @@ mod rules;
 mod scheme;
 mod snapshot;
 mod submit;
+#[cfg(test)]
+mod table;
 
 pub use answer::Answer;
 pub use book::{Book, Sink};
@@ -26,7 +28,7 @@ pub use fact::{
     Annotated, Expired, Fact, Facts, LimitChanged, Payment, PositionMoved, Rejected, Reserved, Settled, Stage, Standing,
 };
 pub use notice::{Recipient, notices};
-pub use operate::{Direction, Operation};
+pub use operate::{Direction, NOTE_BYTES_MAX, Operation};
 pub use participant::{Command, Decision, Inquiry, Participant, Purpose, Reply, View};
 pub use payments::{Payments, Record, State};
 pub use position::{Limits, Position};

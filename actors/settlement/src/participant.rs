@@ -147,7 +147,7 @@ impl Participant {
         &self.payments
     }
 
-    pub fn payment(&self, uetr: Uetr) -> Option<&Record> {
+    pub fn payment(&self, uetr: Uetr) -> Option<Record> {
         self.payments.get(uetr)
     }
 

@@ -128,4 +128,30 @@ mod tests {
         let position = Position { funded: MINOR_MAX / 4 - 1, ..Position::default() };
         assert!(position.can_take(1) && !position.can_take(2) && !position.can_take(i64::MAX));
     }
+
+    #[test]
+    #[should_panic(expected = "a position left its bounds")]
+    fn a_sum_never_wraps() {
+        Position { net: MINOR_MAX, ..Position::default() }.credit(1);
+    }
+
+    #[test]
+    #[should_panic(expected = "a position left its bounds")]
+    fn nor_does_a_difference() {
+        let mut position = Position { net: -MINOR_MAX, reserved: 1, ..Position::default() };
+        position.debit(1);
+    }
+
+    #[test]
+    fn edges_of_a_cap() {
+        let capped = |net_debit_cap: i64, net: i64| Position {
+            net,
+            limits: Limits { net_debit_cap, payment_max: -1 },
+            ..Position::default()
+        };
+        assert!(!capped(0, 0).within_cap(1) && capped(0, 1).within_cap(1));
+        assert!(capped(-1, -MINOR_MAX).within_cap(i64::MAX), "no cap");
+        assert!(capped(i64::MAX, 0).within_cap(i64::MAX));
+        assert!(!capped(0, -MINOR_MAX).within_cap(1));
+    }
 }

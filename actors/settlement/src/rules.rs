@@ -50,3 +50,16 @@ impl Default for Rules {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_forgotten_is_refused_as_stale() {
+        let (rules, now) = (Rules::default(), Timestamp(1_795_442_531_000_000_000));
+        // The latest timestamp that an instruction recorded at the horizon can have had.
+        let latest = rules.horizon(now).plus(rules.future_max());
+        assert!(latest <= now.minus(rules.duplicate_window));
+    }
+}
