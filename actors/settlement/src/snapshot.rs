@@ -209,7 +209,7 @@ fn ends_early(error: io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Rules, table};
+    use crate::{Record, Rules, table};
 
     fn book() -> Book {
         table::run(
@@ -309,7 +309,7 @@ mod tests {
             let own = &mut book.participants[1];
             own.incoming.insert(identity(&payment), Incoming { payment, deadline: table::START });
             own.unposted.insert(identity(&payment), payment);
-            let record = *book.participants[0].payments.iter().next().unwrap();
+            let record = book.participants[0].payments.iter().next().unwrap();
             book.participants[0].payments.insert(Record { uetr: payment.uetr, ..record });
         }
         let bytes = written(&book);
