@@ -25,6 +25,8 @@ pub(crate) enum Command {
     /// Play every bank against a switch, then check the money
     #[command(after_help = EXIT_CODES)]
     Run(Box<Run>),
+    /// Two runs side by side: settings that differ, figures and their change
+    Compare(Compare),
     /// Print the completion script of a shell
     Completions { shell: clap_complete::Shell },
 }
@@ -137,15 +139,35 @@ pub(crate) struct Run {
     #[arg(long, value_name = "PID")]
     server_pid: Option<u32>,
 
+    /// Write a line for each payment sent, answered and final: when, what, UETR, and with whom or how
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
     /// Write result.json, series.ndjson, latency.hlog, latency.hgrm and report.html here
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: Option<PathBuf>,
     /// Print result.json instead of text
     #[arg(long)]
     pub(crate) json: bool,
-    /// No lines while it runs
+    /// Plain lines instead of the live view, as without a terminal
+    #[arg(long)]
+    pub(crate) no_tui: bool,
+    /// Neither lines nor live view
     #[arg(long, short)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Compare {
+    /// Folder of a run, or its result.json: the one to compare with
+    pub(crate) a: PathBuf,
+    /// The other
+    pub(crate) b: PathBuf,
+    /// Write a page with both on one plot
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Exit with 1 when throughput, p50 or p99 of B is worse by more than so many percent
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) fail_on: Option<f64>,
 }
 
 impl Run {
@@ -189,7 +211,7 @@ impl Run {
             spin: self.spin,
             server_pid: self.server_pid,
             trust: Trust { lag_p99_max: self.lag_max, ..Trust::default() },
-            journal: None,
+            journal: self.journal.clone(),
         };
         options.check().map_err(|error| error.to_string())?;
         Ok(options)

@@ -40,7 +40,7 @@ impl FromStr for Rate {
         };
         let count: f64 = digits.parse().map_err(|_| wrong())?;
         let rate = count * factor / seconds;
-        if !rate.is_finite() || rate < 0.0 || rate > 1e8 || digits.starts_with(['-', '+']) {
+        if !(0.0..=1e8).contains(&rate) || digits.starts_with(['-', '+']) {
             return Err(wrong());
         }
         Ok(Rate(rate))

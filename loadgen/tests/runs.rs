@@ -1,4 +1,5 @@
 //! Whole runs over loopback: right switches pass, every planted fault is found, dropped connections cost nothing.
+#![allow(clippy::unwrap_used, reason = "a test may end at what it did not expect")]
 
 mod fake_switch;
 
@@ -15,7 +16,7 @@ fn options(switch: &FakeSwitch) -> Options {
         rate: Rate(1000.0),
         length: Duration::from_millis(700),
         warm_up: Duration::from_millis(100),
-        drain: Duration::from_millis(1500),
+        drain: Duration::from_secs(5),
         verify: true,
         slo: "lost=0,doubled=0".parse().unwrap(),
         // Tests share their cores with each other: what is checked here is money, not time.
@@ -142,14 +143,13 @@ fn connections_dropped_on_purpose_cost_nothing() {
 #[test]
 fn find_max_stops_below_the_rate_that_misses_the_goal() {
     let switch = FakeSwitch::start(Fault::None);
-    let shape = Shape::FindMax { step_time: Duration::from_millis(250), trials: 4 };
-    // Two in ten are never answered and expire after half a second, so no rate can have more than nine in ten within 100 ms.
+    let shape = Shape::FindMax { step_time: Duration::from_millis(250), trials: 3 };
+    // Two in ten are never answered and expire after a second and a half, so no rate can have more than nine in ten within 100 ms.
     let (answers, slo) = ("accept=8,never=2".parse().unwrap(), "within100ms>=90%".parse().unwrap());
     let outcome = run(&Options { shape, answers, slo, warm_up: Duration::ZERO, ..options(&switch) });
     assert_eq!((outcome.verdict, outcome.rate_max), (Verdict::Fail, Some(0.0)));
-    assert_eq!(outcome.steps.len(), 4);
     let rates: Vec<f64> = outcome.steps.iter().map(|step| step.offered_rate).collect();
-    assert_eq!(rates, [1000.0, 500.0, 250.0, 125.0]);
+    assert_eq!(rates, [1000.0, 500.0, 250.0]);
 }
 
 #[test]

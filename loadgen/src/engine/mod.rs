@@ -7,8 +7,10 @@
 //!
 //! It never waits for the switch: a payment's due time is fixed, and a connection that takes no more bytes delays its own
 //! payments only. In reading order: `mod.rs` the loop, `send.rs` out, `receive.rs` in, `sessions.rs` connections,
-//! `timer.rs` the alarm clock.
+//! `timer.rs` the alarm clock, `journal.rs` every event in
+//! a file.
 
+mod journal;
 mod receive;
 mod send;
 mod sessions;
@@ -36,6 +38,7 @@ use crate::template::Templates;
 use crate::uetr::{Uetrs, mix};
 use crate::{Error, Result};
 
+use journal::Journal;
 use sessions::Connection;
 use timer::Alarm;
 
@@ -58,6 +61,7 @@ pub(crate) struct Engine<'a> {
     poll: Poll,
     events: Events,
     alarm: Alarm,
+    journal: Option<Journal>,
     addresses: Vec<std::net::SocketAddr>,
     connections: Vec<Connection>,
     dirty: Vec<usize>,
@@ -113,6 +117,7 @@ impl<'a> Engine<'a> {
             began_at,
             poll,
             alarm,
+            journal: options.journal.as_deref().map(Journal::create).transpose()?,
             events: Events::with_capacity(1024),
             addresses: sessions::resolve(&options.targets)?,
             connections: options.banks.iter().map(|bank| Connection::new(bank.id)).collect(),
@@ -295,6 +300,9 @@ impl<'a> Engine<'a> {
     }
 
     fn end_interval(&mut self, now: u64) {
+        if let Some(journal) = &mut self.journal {
+            journal.flush();
+        }
         let latencies = self.spare_latencies.try_recv().unwrap_or_default();
         let connected = self.connected();
         let next = RawInterval {

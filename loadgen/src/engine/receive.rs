@@ -44,7 +44,7 @@ impl Engine<'_> {
             let now = self.now_ns();
             self.turn_ns = now;
             let mut frames = Frames::new(&buffer[..start + count]);
-            while let Some(frame) = frames.next() {
+            for frame in frames.by_ref() {
                 match frame {
                     Ok(frame) => self.handle(bank, frame, now)?,
                     Err(error) => {
@@ -102,6 +102,10 @@ impl Engine<'_> {
             return;
         }
         let Some(Final { record, settled }) = self.audit.told(bank, notice, &self.draw) else { return };
+        let at = self.timestamp(now);
+        if let Some(journal) = &mut self.journal {
+            journal.write(at, "final", &notice.uetr, std::str::from_utf8(&notice.status).unwrap_or("????"));
+        }
         let step = &mut self.steps[usize::from(record.step)];
         for counts in [&mut step.counts, &mut self.interval.counts] {
             counts.settled += u64::from(settled);

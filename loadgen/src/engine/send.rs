@@ -62,6 +62,14 @@ impl Engine<'_> {
             created_at,
         };
         self.templates.credit_transfer(&patch, &mut connection.out);
+        if let Some(journal) = &mut self.journal {
+            journal.write(
+                created_at,
+                "sent",
+                &patch.uetr,
+                &format!("{} {} {}", connection.id, creditor, record.amount_minor),
+            );
+        }
         self.mark_dirty(debtor);
     }
 
@@ -115,6 +123,9 @@ impl Engine<'_> {
             created_at,
         };
         self.templates.answer(&patch, &connection.id, status, reason, &mut connection.out);
+        if let Some(journal) = &mut self.journal {
+            journal.write(created_at, "answered", &patch.uetr, status.as_str());
+        }
         self.mark_dirty(bank);
     }
 

@@ -26,7 +26,8 @@ pub fn write_folder(outcome: &Outcome, folder: &Path) -> std::io::Result<()> {
     }
     fs::write(folder.join("series.ndjson"), series)?;
     fs::write(folder.join("latency.hlog"), &outcome.hlog)?;
-    fs::write(folder.join("latency.hgrm"), &outcome.hgrm)
+    fs::write(folder.join("latency.hgrm"), &outcome.hgrm)?;
+    fs::write(folder.join("report.html"), super::html(outcome))
 }
 
 /// The percentile distribution as HdrHistogram's tools print it, values in milliseconds.

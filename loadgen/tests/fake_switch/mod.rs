@@ -1,6 +1,8 @@
 //! A switch of a page: right in everything the money check looks at, except for the one fault it is told to plant.
 //!
 //! A thread per connection, one lock, nothing on disk. Feeds are kept, so that a bank can come back.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test may end at what it did not expect")]
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -13,9 +15,12 @@ use wire::frame::{self, Frames, HEADER_BYTES, Kind};
 use wire::message::{Answer, CreditTransfer, Refused, SignOn, SignedOn, StatusNotice, StatusReport};
 use wire::{BusinessDate, Message, ParticipantId, Reason, Reasons, Status, Timestamp, Uetr};
 
+/// Longer than a test machine that compiles beside the test lets an answer wait.
+const EXPIRY: Duration = Duration::from_millis(1500);
+
 /// What goes wrong, once, with the hundredth payment that is answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fault {
+pub(crate) enum Fault {
     None,
     /// The debtor agent is never told.
     OutcomeLost,
@@ -30,8 +35,8 @@ pub enum Fault {
     AskedTwice,
 }
 
-pub struct FakeSwitch {
-    pub address: SocketAddr,
+pub(crate) struct FakeSwitch {
+    pub(crate) address: SocketAddr,
     state: Arc<Mutex<State>>,
     stop: Arc<AtomicBool>,
 }
@@ -47,7 +52,7 @@ struct State {
     payments: HashMap<Uetr, Payment>,
     /// Refuse so many transfers with BUSY.
     busy: usize,
-    pub repeats_seen: usize,
+    pub(crate) repeats_seen: usize,
 }
 
 struct Payment {
@@ -60,7 +65,7 @@ struct Payment {
 }
 
 impl FakeSwitch {
-    pub fn start(fault: Fault) -> Self {
+    pub(crate) fn start(fault: Fault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State { fault: Some(fault), ..State::default() }));
@@ -78,19 +83,19 @@ impl FakeSwitch {
         FakeSwitch { address, state, stop }
     }
 
-    pub fn busy(self, count: usize) -> Self {
+    pub(crate) fn busy(self, count: usize) -> Self {
         self.state.lock().unwrap().busy = count;
         self
     }
 
     /// Cuts every connection; the banks may come back at once.
-    pub fn cut(&self) {
+    pub(crate) fn cut(&self) {
         for (_, stream) in self.state.lock().unwrap().sessions.drain() {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 
-    pub fn repeats_seen(&self) -> usize {
+    pub(crate) fn repeats_seen(&self) -> usize {
         self.state.lock().unwrap().repeats_seen
     }
 }
@@ -112,7 +117,7 @@ fn serve(mut stream: TcpStream, state: &Arc<Mutex<State>>) {
         }
         bytes.extend_from_slice(&buffer[..count]);
         let mut frames = Frames::new(&bytes);
-        while let Some(frame) = frames.next() {
+        for frame in frames.by_ref() {
             let frame = frame.expect("the generator frames well");
             let message = frame::decode(frame.kind, frame.body).expect("the generator sends valid messages");
             let mut locked = state.lock().unwrap();
@@ -216,7 +221,7 @@ impl State {
         }
         let (state, uetr) = (state.clone(), transfer.uetr);
         std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(500));
+            std::thread::sleep(EXPIRY);
             state.lock().unwrap().end(uetr, Status::RJCT, Reason::AB05);
         });
     }
