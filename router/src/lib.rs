@@ -1,6 +1,18 @@
-//! The switch as a program: listener, sessions, configuration, administration. `node.rs` wires it on one page.
+//! The switch as a program: listener, sessions, configuration, administration, the command line.
+//!
+//! In reading order: `node` (the whole switch, wired on one page), `session`, `outlet`, `courier` (a participant's
+//! connection); `serve` (a node as a process), `config`, `admin`, `day`, `logs`; `cli` (every subcommand), `verify` (a
+//! log replayed offline), `exit` (how the program ends).
 
+pub mod admin;
+pub mod cli;
+pub mod config;
 mod courier;
+mod day;
+pub mod exit;
+pub mod logs;
 pub mod node;
 mod outlet;
+pub mod serve;
 pub mod session;
+pub mod verify;

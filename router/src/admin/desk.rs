@@ -1,0 +1,324 @@
+//! Carries out what operators ask: checks everything, then asks the switch. What changes a participant is a command like
+//! any other: decided by its actor, committed to the log, then told.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use actors::{OwnedOperation, Switch};
+use serde::Serialize;
+use serde_json::{Value, json};
+use settlement::{Book, Key, Payments};
+use tokio::sync::{Mutex, Notify};
+use wire::{BusinessDate, Currency, Money, ParticipantId, Uetr};
+
+use super::protocol::{
+    Command, Day, Journal, OPERATOR_LENGTH_MAX, Participant, Position, Problem, ProblemKind, REASON_LENGTH_MAX,
+    Recovery, Request, Status, Traffic,
+};
+use crate::config::{Config, SETTINGS};
+
+/// What the answers are made from.
+pub struct Desk {
+    pub switch: Switch,
+    pub config: Config,
+    pub address: SocketAddr,
+    pub recovery: persistence::Recovery,
+    pub started: Instant,
+    /// Told when an operator asks the node to stop.
+    pub stop: Arc<Notify>,
+    /// Changes come one after another, so that what one of them read still holds when it writes.
+    pub changing: Mutex<()>,
+}
+
+type Answer = Result<Value, Problem>;
+
+fn problem(kind: ProblemKind, message: impl Into<String>) -> Problem {
+    Problem { kind, message: message.into(), next: None }
+}
+
+fn wrong(error: impl ToString) -> Problem {
+    problem(ProblemKind::Usage, error.to_string())
+}
+
+fn unavailable(error: impl ToString) -> Problem {
+    let next = Some("try again; if it stays so, look at the node's log".into());
+    Problem { next, ..problem(ProblemKind::Unavailable, error.to_string()) }
+}
+
+impl From<actors::Error> for Problem {
+    fn from(error: actors::Error) -> Problem {
+        match error {
+            actors::Error::Refused(what) => problem(ProblemKind::Refused, what),
+            error => unavailable(error),
+        }
+    }
+}
+
+fn value(of: impl Serialize) -> Answer {
+    serde_json::to_value(of).map_err(unavailable)
+}
+
+impl Desk {
+    /// Carries out one request of the user `uid`.
+    pub async fn answer(&self, request: Request, uid: u32) -> Answer {
+        let note = note(&request, uid)?;
+        let name = request.command.name();
+        if !request.command.changes() {
+            return self.carry_out(request.command, note).await;
+        }
+        let answer = {
+            let _one_at_a_time = self.changing.lock().await;
+            self.carry_out(request.command, note).await
+        };
+        match &answer {
+            Ok(_) => tracing::info!(event = "operator_action", action = name, uid, result = "done"),
+            Err(problem) => {
+                tracing::warn!(event = "operator_action", action = name, uid, result = "refused", kind = ?problem.kind);
+            }
+        }
+        answer
+    }
+
+    async fn carry_out(&self, command: Command, note: String) -> Answer {
+        match command {
+            Command::Status => self.status().await,
+            Command::Participants => self.participants().await,
+            Command::Participant { id } => self.participant(self.known(&id)?).await,
+            Command::Register { id, currency } => self.register(&id, &currency, note).await,
+            Command::Fund { id, currency, amount } => {
+                let (currency, amount_minor) = money(&currency, &amount)?;
+                self.operate(&id, OwnedOperation::Fund { currency, amount_minor, note }).await
+            }
+            Command::Defund { id, currency, amount } => {
+                let (currency, amount_minor) = money(&currency, &amount)?;
+                self.operate(&id, OwnedOperation::Defund { currency, amount_minor, note }).await
+            }
+            Command::Limit { id, currency, net_debit_cap, payment_max } => {
+                self.limit(&id, &currency, (net_debit_cap, payment_max), note).await
+            }
+            Command::Suspend { id, direction } => {
+                self.operate(&id, OwnedOperation::Suspend { direction: direction.into(), note }).await
+            }
+            Command::Resume { id, direction } => {
+                self.operate(&id, OwnedOperation::Resume { direction: direction.into(), note }).await
+            }
+            Command::Payment { uetr, debtor } => self.payment(&uetr, debtor).await,
+            Command::Day => value(self.day()),
+            Command::Roll { date } => {
+                let date = date.map(|date| date.parse::<BusinessDate>().map_err(wrong)).transpose()?;
+                self.switch.roll(date).await?;
+                value(self.day())
+            }
+            Command::Snapshot => {
+                self.switch.request_snapshot();
+                Ok(json!({ "requested": true, "snapshot_index": self.switch.post.journal_statistics().snapshot_index }))
+            }
+            Command::Drain => {
+                self.switch.post.drain();
+                value(json!({ "draining": true, "in_process": self.in_process().await? }))
+            }
+            Command::Stop => {
+                self.stop.notify_one();
+                value(json!({ "stopping": true, "in_process": self.in_process().await? }))
+            }
+        }
+    }
+
+    async fn query<T: Send + 'static>(&self, read: impl FnOnce(&Book) -> T + Send + 'static) -> Result<T, Problem> {
+        self.switch.post.query(read).await.map_err(unavailable)
+    }
+
+    /// The participant of this name, if it is registered.
+    fn known(&self, id: &str) -> Result<ParticipantId, Problem> {
+        let id: ParticipantId = id.parse().map_err(wrong)?;
+        match self.switch.post.scheme().key(id) {
+            Some(_) => Ok(id),
+            None => Err(Problem {
+                next: Some("crosstie participant list".into()),
+                ..problem(ProblemKind::NotFound, format!("{id} is not registered"))
+            }),
+        }
+    }
+
+    async fn in_process(&self) -> Result<usize, Problem> {
+        self.query(|book| book.participants().iter().map(settlement::Participant::incoming_count).sum()).await
+    }
+
+    async fn status(&self) -> Answer {
+        let remembered = |book: &Book| book.participants().iter().map(|own| own.payments().len()).sum::<usize>();
+        let remembered = self.query(remembered).await?;
+        let in_process = self.in_process().await?;
+        let post = &self.switch.post;
+        let (participants, business_date) = {
+            let scheme = post.scheme();
+            (scheme.listings().len(), scheme.business_date().to_string())
+        };
+        value(Status {
+            node: self.config.node.name.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            address: self.address.to_string(),
+            up_seconds: self.started.elapsed().as_secs(),
+            refusing: post.refusing().map(|reason| reason.to_string()),
+            business_date,
+            participants,
+            sessions: post.connected().len(),
+            payments: super::protocol::Payments {
+                in_process,
+                remembered,
+                remembered_bytes: remembered * Payments::bytes_per_record(),
+            },
+            journal: journal(&post.journal_statistics()),
+            traffic: Traffic {
+                instructions: post.traffic.instructions.load(Ordering::Relaxed),
+                letters: post.traffic.letters.load(Ordering::Relaxed),
+                messages: post.traffic.messages.load(Ordering::Relaxed),
+                restarts: post.traffic.restarts.load(Ordering::Relaxed),
+            },
+            recovery: recovery(&self.recovery),
+        })
+    }
+
+    async fn participants(&self) -> Answer {
+        let read = |book: &Book| -> Vec<_> { book.participants().iter().map(|own| report(book, own.key())).collect() };
+        let mut all: Vec<(Key, Participant)> = self.query(read).await?.into_iter().flatten().collect();
+        all.iter_mut().for_each(|(key, one)| one.connected = self.switch.post.line(*key).is_some());
+        value(all.into_iter().map(|(_, one)| one).collect::<Vec<_>>())
+    }
+
+    async fn participant(&self, id: ParticipantId) -> Answer {
+        let read = move |book: &Book| book.scheme().key(id).and_then(|key| report(book, key));
+        let found = self.query(read).await?;
+        let Some((key, mut one)) = found else {
+            return Err(unavailable(format!("{id} is about to be registered")));
+        };
+        one.connected = self.switch.post.line(key).is_some();
+        value(one)
+    }
+
+    async fn register(&self, id: &str, currency: &str, note: String) -> Answer {
+        let id: ParticipantId = id.parse().map_err(wrong)?;
+        let currency: Currency = currency.parse().map_err(wrong)?;
+        self.switch.register(id, currency).await?;
+        // The fact of the registration has no room for who and why; this one has.
+        let limits = settlement::Limits::default();
+        self.switch.operate(id, OwnedOperation::Limit { currency, limits, note }).await?;
+        self.participant(id).await
+    }
+
+    /// Asks the participant's actor; answers with the participant as it is then.
+    async fn operate(&self, id: &str, operation: OwnedOperation) -> Answer {
+        let id = self.known(id)?;
+        self.switch.operate(id, operation).await?;
+        self.participant(id).await
+    }
+
+    async fn limit(&self, id: &str, currency: &str, asked: (Option<String>, Option<String>), note: String) -> Answer {
+        let known = self.known(id)?;
+        let currency: Currency = currency.parse().map_err(wrong)?;
+        if asked == (None, None) {
+            return Err(wrong("name a limit to change: net_debit_cap or payment_max"));
+        }
+        let read = move |book: &Book| book.find(known).and_then(|own| own.position(currency)).map(|own| own.limits);
+        let mut limits = self.query(read).await?.unwrap_or_default();
+        for (asked, limit) in [(asked.0, &mut limits.net_debit_cap), (asked.1, &mut limits.payment_max)] {
+            match asked.as_deref() {
+                None => {}
+                Some("none") => *limit = -1,
+                Some(amount) => *limit = Money::parse(amount, currency).map_err(wrong)?.minor,
+            }
+        }
+        self.operate(id, OwnedOperation::Limit { currency, limits, note }).await
+    }
+
+    async fn payment(&self, uetr: &str, debtor: Option<String>) -> Answer {
+        let uetr: Uetr = uetr.parse().map_err(wrong)?;
+        let debtor = debtor.map(|debtor| self.known(&debtor)).transpose()?;
+        let debtor = debtor.and_then(|debtor| self.switch.post.scheme().key(debtor));
+        let now = self.switch.post.clock.now();
+        let found = self.query(move |book| super::payment::find(book, uetr, debtor, now)).await?;
+        if found.is_empty() {
+            let window = self.config.scheme.duplicate_window;
+            let message = format!("no payment {uetr} is remembered; ended ones are for {} h", window.as_secs() / 3600);
+            let next = Some("check the UETR; without --debtor every debtor agent is searched".into());
+            return Err(Problem { next, ..problem(ProblemKind::NotFound, message) });
+        }
+        value(found)
+    }
+
+    fn day(&self) -> Day {
+        let rolls = SETTINGS.iter().find(|setting| setting.key == "day_roll");
+        Day {
+            business_date: self.switch.post.scheme().business_date().to_string(),
+            rolls: rolls.map_or_else(String::new, |setting| (setting.show)(&self.config)),
+        }
+    }
+}
+
+/// Who and why, as the log keeps it. Checked even where it is not needed.
+fn note(request: &Request, uid: u32) -> Result<String, Problem> {
+    let Request { command, operator, reason } = request;
+    let printable = |text: &str, length_max| text.len() <= length_max && !text.chars().any(char::is_control);
+    if !printable(operator, OPERATOR_LENGTH_MAX) {
+        return Err(wrong(format!("operator: at most {OPERATOR_LENGTH_MAX} bytes without control characters")));
+    }
+    if !printable(reason, REASON_LENGTH_MAX) {
+        return Err(wrong(format!("reason: at most {REASON_LENGTH_MAX} bytes without control characters")));
+    }
+    if command.needs_reason() && reason.trim().is_empty() {
+        return Err(wrong(format!("{} needs a reason: it is kept in the log with your name", command.name())));
+    }
+    let operator = if operator.is_empty() { "?" } else { operator };
+    Ok(format!("{operator} (uid {uid}): {}", reason.trim()))
+}
+
+fn money(currency: &str, amount: &str) -> Result<(Currency, i64), Problem> {
+    let currency: Currency = currency.parse().map_err(wrong)?;
+    Ok((currency, Money::parse(amount, currency).map_err(wrong)?.minor))
+}
+
+fn report(book: &Book, key: Key) -> Option<(Key, Participant)> {
+    let own = book.participant(key)?;
+    let listing = book.scheme().listing(key)?;
+    let report = Participant {
+        id: listing.id.to_string(),
+        connected: false,
+        signed_on: listing.signed_on,
+        suspended_sending: listing.suspended_sending,
+        suspended_receiving: listing.suspended_receiving,
+        positions: own.positions().iter().map(|(currency, position)| Position::new(*currency, position)).collect(),
+        outgoing: own.payments().in_flight(),
+        incoming: own.incoming_count(),
+        remembered: own.payments().len(),
+        last_notice: book.last_notice(key),
+    };
+    Some((key, report))
+}
+
+fn journal(statistics: &persistence::Statistics) -> Journal {
+    Journal {
+        committed_index: statistics.committed_index,
+        entries: statistics.entries,
+        payload_bytes: statistics.payload_bytes,
+        syncs: statistics.syncs,
+        sync_mean_us: statistics.sync_ns_sum / statistics.syncs.max(1) / 1000,
+        sync_max_us: statistics.sync_ns_max / 1000,
+        open_batch_bytes: statistics.open_batch_bytes,
+        snapshot_index: statistics.snapshot_index,
+        snapshots: statistics.snapshots,
+        snapshots_failed: statistics.snapshots_failed,
+    }
+}
+
+fn recovery(recovery: &persistence::Recovery) -> Recovery {
+    Recovery {
+        snapshot_index: recovery.snapshot_index,
+        last_index: recovery.last_index,
+        entries_replayed: recovery.entries_replayed,
+        bytes_replayed: recovery.bytes_replayed,
+        torn_bytes: recovery.torn_tail.as_ref().map_or(0, |torn| torn.bytes),
+        took_ms: recovery.took.as_millis() as u64,
+    }
+}

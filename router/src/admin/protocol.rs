@@ -1,0 +1,304 @@
+//! What can be asked over the admin socket, and what comes back.
+//!
+//! ```text
+//! {"command":"status"}
+//! {"command":{"fund":{"id":"BANK-0001","currency":"EUR","amount":"1000.00"}},"operator":"ann","reason":"ticket 7"}
+//! {"ok":{…}}
+//! {"error":{"kind":"not_found","message":"BANK-0001 is not registered","next":"crosstie participant list"}}
+//! ```
+//!
+//! Amounts are decimal text in the currency's own decimals.
+
+use serde::{Deserialize, Serialize};
+
+/// Bytes of one request at most, with its newline.
+pub const REQUEST_BYTES_MAX: usize = 64 << 10;
+pub const REASON_LENGTH_MAX: usize = 200;
+pub const OPERATOR_LENGTH_MAX: usize = 32;
+
+/// One line of a client.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    pub command: Command,
+    /// Who asks. The node adds the user id that the system tells it.
+    #[serde(default)]
+    pub operator: String,
+    /// Why; needed by everything that changes a participant, and kept in the log with it.
+    #[serde(default)]
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    Status,
+    Participants,
+    Participant {
+        id: String,
+    },
+    Register {
+        id: String,
+        currency: String,
+    },
+    Fund {
+        id: String,
+        currency: String,
+        amount: String,
+    },
+    Defund {
+        id: String,
+        currency: String,
+        amount: String,
+    },
+    /// What is left out stays as it is; `none` lifts a limit.
+    Limit {
+        id: String,
+        currency: String,
+        net_debit_cap: Option<String>,
+        payment_max: Option<String>,
+    },
+    Suspend {
+        id: String,
+        direction: Direction,
+    },
+    Resume {
+        id: String,
+        direction: Direction,
+    },
+    Payment {
+        uetr: String,
+        debtor: Option<String>,
+    },
+    Day,
+    /// To `date` (2026-11-23), or by a day.
+    Roll {
+        date: Option<String>,
+    },
+    Snapshot,
+    /// No new payments from now on; those in process go on.
+    Drain,
+    /// Drains, then ends the node.
+    Stop,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    Send,
+    Receive,
+    Both,
+}
+
+impl From<Direction> for settlement::Direction {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::Send => settlement::Direction::Send,
+            Direction::Receive => settlement::Direction::Receive,
+            Direction::Both => settlement::Direction::Both,
+        }
+    }
+}
+
+impl Command {
+    /// Changes something of a participant, so that who and why are kept.
+    pub fn needs_reason(&self) -> bool {
+        use Command::{Defund, Fund, Limit, Register, Resume, Suspend};
+        matches!(self, Register { .. } | Fund { .. } | Defund { .. } | Limit { .. } | Suspend { .. } | Resume { .. })
+    }
+
+    /// For the log line about it; a name from this list, never text of the operator's.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Command::Status => "status",
+            Command::Participants => "participants",
+            Command::Participant { .. } => "participant",
+            Command::Register { .. } => "register",
+            Command::Fund { .. } => "fund",
+            Command::Defund { .. } => "defund",
+            Command::Limit { .. } => "limit",
+            Command::Suspend { .. } => "suspend",
+            Command::Resume { .. } => "resume",
+            Command::Payment { .. } => "payment",
+            Command::Day => "day",
+            Command::Roll { .. } => "roll",
+            Command::Snapshot => "snapshot",
+            Command::Drain => "drain",
+            Command::Stop => "stop",
+        }
+    }
+
+    pub fn changes(&self) -> bool {
+        self.needs_reason() || matches!(self, Command::Roll { .. } | Command::Snapshot | Command::Drain | Command::Stop)
+    }
+}
+
+/// One line of the node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    Ok(serde_json::Value),
+    Error(Problem),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemKind {
+    /// The request is wrong.
+    Usage,
+    /// A rule or the state of things is against it.
+    Refused,
+    NotFound,
+    /// The node cannot answer now.
+    Unavailable,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Problem {
+    pub kind: ProblemKind,
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    pub node: String,
+    pub version: String,
+    pub pid: u32,
+    pub address: String,
+    pub up_seconds: u64,
+    /// Why new payments are refused just now, if they are: DRAN or FULL.
+    pub refusing: Option<String>,
+    pub business_date: String,
+    pub participants: usize,
+    pub sessions: usize,
+    pub payments: Payments,
+    pub journal: Journal,
+    pub traffic: Traffic,
+    pub recovery: Recovery,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Payments {
+    pub in_process: usize,
+    /// Known by their UETR, in process or ended.
+    pub remembered: usize,
+    /// What they cost in the book; the actors hold the same again.
+    pub remembered_bytes: usize,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Journal {
+    pub committed_index: u64,
+    pub entries: u64,
+    pub payload_bytes: u64,
+    pub syncs: u64,
+    pub sync_mean_us: u64,
+    pub sync_max_us: u64,
+    pub open_batch_bytes: u64,
+    pub snapshot_index: u64,
+    pub snapshots: u64,
+    pub snapshots_failed: u64,
+}
+
+/// Since start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Traffic {
+    pub instructions: u64,
+    pub letters: u64,
+    pub messages: u64,
+    /// Actors that died and were rebuilt from the book.
+    pub restarts: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Recovery {
+    pub snapshot_index: u64,
+    pub last_index: u64,
+    pub entries_replayed: u64,
+    pub bytes_replayed: u64,
+    pub torn_bytes: u64,
+    pub took_ms: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Participant {
+    pub id: String,
+    pub connected: bool,
+    pub signed_on: bool,
+    pub suspended_sending: bool,
+    pub suspended_receiving: bool,
+    pub positions: Vec<Position>,
+    /// Payments it sent that have not ended.
+    pub outgoing: u32,
+    /// Payments offered to it that have not ended.
+    pub incoming: usize,
+    /// Payments it sent that are remembered.
+    pub remembered: usize,
+    /// Number of the last notice in its feed.
+    pub last_notice: u64,
+}
+
+/// Amounts as decimal text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    pub currency: String,
+    pub balance: String,
+    pub reserved: String,
+    pub available: String,
+    pub funded: String,
+    /// Settled received less settled sent.
+    pub net: String,
+    pub net_debit_cap: Option<String>,
+    pub payment_max: Option<String>,
+}
+
+impl Position {
+    pub fn new(currency: wire::Currency, position: &settlement::Position) -> Position {
+        let amount = |minor| wire::Money::new(minor, currency).decimal().to_string();
+        let limit = |minor| (minor >= 0).then(|| amount(minor));
+        Position {
+            currency: currency.to_string(),
+            balance: amount(position.balance()),
+            reserved: amount(position.reserved),
+            available: amount(position.available()),
+            funded: amount(position.funded),
+            net: amount(position.net),
+            net_debit_cap: limit(position.limits.net_debit_cap),
+            payment_max: limit(position.limits.payment_max),
+        }
+    }
+}
+
+/// What the book knows of a payment. Names and accounts are not in the book.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Payment {
+    pub uetr: String,
+    pub debtor_agent: String,
+    pub creditor_agent: String,
+    pub is_return: bool,
+    pub amount: String,
+    pub currency: String,
+    /// Of that, claimed by returns.
+    pub returned: String,
+    /// in_process, settled, settled_without_posting, rejected, expired.
+    pub state: String,
+    /// ISO 20022 status: ACSP, ACSC, ACWP, RJCT.
+    pub status: String,
+    pub reasons: Vec<String>,
+    pub decided_at: String,
+    pub ended_at: Option<String>,
+    /// While it is in process: when it expires.
+    pub deadline: Option<String>,
+    pub settlement_date: Option<String>,
+    pub summary: String,
+    pub must_act: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Day {
+    pub business_date: String,
+    /// A time of day in UTC, or `manual`.
+    pub rolls: String,
+}

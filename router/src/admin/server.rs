@@ -1,0 +1,142 @@
+//! The socket of the administration: who may connect, how much may be asked, how long it may take.
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::Desk;
+use super::protocol::{Problem, ProblemKind, REQUEST_BYTES_MAX, Reply, Request};
+use crate::exit::{Exit, Failure};
+
+const CONNECTIONS_MAX: usize = 8;
+/// For one request to come in, and for one answer to be taken.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A bound socket; the file goes when this is dropped.
+pub struct Server {
+    listener: UnixListener,
+    path: PathBuf,
+    /// Whose socket it is: this user and the superuser may speak.
+    owner: u32,
+}
+
+/// Takes the socket at `path`, also after a crash has left the file there.
+pub fn bind(path: &Path) -> Result<Server, Failure> {
+    let failed = |error: io::Error| {
+        Failure::new(Exit::Unreachable, format!("cannot open the admin socket {}: {error}", path.display()))
+            .next("choose another place: --set admin.socket=PATH")
+    };
+    if let Ok(metadata) = std::fs::symlink_metadata(path) {
+        if !metadata.file_type().is_socket() {
+            return Err(failed(io::Error::other("there is a file of this name that is no socket")));
+        }
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            let message = format!("another node answers on the admin socket {}", path.display());
+            return Err(Failure::new(Exit::Refused, message).next("give each node its own: --set admin.socket=PATH"));
+        }
+        std::fs::remove_file(path).map_err(failed)?;
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    let owner = std::fs::metadata(path).map_err(failed)?.uid();
+    Ok(Server { listener, path: path.into(), owner })
+}
+
+impl Server {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Serves until it is dropped.
+    pub async fn serve(&self, desk: Arc<Desk>) {
+        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let stream = match self.listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(event = "admin_accept_failed", error = %error);
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            // The file's mode says the same; this holds also in the moment before it was set.
+            let uid = stream.peer_cred().map(|peer| peer.uid()).ok();
+            let Some(uid) = uid.filter(|uid| *uid == self.owner || *uid == 0) else {
+                tracing::warn!(event = "admin_refused", uid, "another user tried the admin socket");
+                continue;
+            };
+            let Ok(permit) = permits.clone().try_acquire_owned() else {
+                tracing::warn!(event = "admin_busy", "too many admin connections at once");
+                continue;
+            };
+            let desk = desk.clone();
+            tokio::spawn(async move {
+                converse(stream, &desk, uid).await;
+                drop(permit);
+            });
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Whoever finds it gone knows that nobody serves it.
+        _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// One request after another, until the client has none or does something wrong.
+async fn converse(mut stream: UnixStream, desk: &Desk, uid: u32) {
+    let mut buffer = BytesMut::with_capacity(4096);
+    loop {
+        let (reply, go_on) = match timeout(PATIENCE, read_line(&mut stream, &mut buffer)).await {
+            Ok(Ok(Some(line))) => (answer(desk, &line, uid).await, true),
+            Ok(Ok(None)) | Err(_) => return,
+            Ok(Err(problem)) => (Reply::Error(problem), false),
+        };
+        let Ok(mut line) = serde_json::to_vec(&reply) else { return };
+        line.push(b'\n');
+        if !matches!(timeout(PATIENCE, stream.write_all(&line)).await, Ok(Ok(()))) || !go_on {
+            return;
+        }
+    }
+}
+
+async fn answer(desk: &Desk, line: &[u8], uid: u32) -> Reply {
+    match serde_json::from_slice::<Request>(line) {
+        Ok(request) => desk.answer(request, uid).await.map_or_else(Reply::Error, Reply::Ok),
+        Err(error) => Reply::Error(usage(format!("the request cannot be read: {error}"))),
+    }
+}
+
+fn usage(message: String) -> Problem {
+    Problem { kind: ProblemKind::Usage, message, next: Some("crosstie --help".into()) }
+}
+
+/// The next line without its end; none when the client has closed.
+async fn read_line(stream: &mut UnixStream, buffer: &mut BytesMut) -> Result<Option<BytesMut>, Problem> {
+    let mut searched = 0;
+    loop {
+        if let Some(end) = buffer[searched..].iter().position(|byte| *byte == b'\n') {
+            let mut line = buffer.split_to(searched + end + 1);
+            line.truncate(searched + end);
+            return Ok(Some(line));
+        }
+        searched = buffer.len();
+        if searched >= REQUEST_BYTES_MAX {
+            return Err(usage(format!("the request is longer than {REQUEST_BYTES_MAX} bytes")));
+        }
+        match stream.read_buf(buffer).await {
+            Ok(0) | Err(_) => return Ok(None),
+            Ok(_) => {}
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The command line: one file per group of subcommands. Data goes to stdout, talk to stderr; a closed pipe is success.
+
+mod configuration;
+mod errors;
+mod log;
+mod operate;
+mod output;
+mod show;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::config::{Config, Sources, load};
+use crate::exit::{Exit, Failure, TABLE};
+use output::Output;
+
+const MAIN_HELP: &str = "\
+Examples:
+  crosstie config example > crosstie.toml      every setting, explained
+  crosstie serve --config crosstie.toml        run a node
+  crosstie status                              how it does
+  crosstie participant register BANK-0001 --currency EUR --reason 'contract 17'
+  crosstie participant fund BANK-0001 1000000.00 --currency EUR --reason 'opening balance'
+
+";
+
+#[derive(Parser)]
+#[command(name = "crosstie", version, about = "An instant-payment switch", max_term_width = 120,
+    after_help = format!("{MAIN_HELP}{TABLE}"))]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    // The demo goes here.
+    /// Run a node
+    #[command(after_help = format!("{SERVE_HELP}{TABLE}"))]
+    Serve(Serve),
+    /// How the node does: payments, sessions, log
+    #[command(after_help = examples("crosstie status\n  crosstie status --json --data /var/lib/crosstie"))]
+    Status(Node),
+    /// Participants: list, show, register, money, limits, suspension
+    #[command(subcommand)]
+    Participant(operate::Participant),
+    /// What became of a payment, and who must act
+    #[command(after_help = examples("crosstie payment 7b0e0d4c-52f3-4a3e-9c7e-0a1b2c3d4e5f\n  crosstie payment 7b0e0d4c52f34a3e9c7e0a1b2c3d4e5f --debtor BANK-0001 --json"))]
+    Payment(operate::Payment),
+    /// The business date: show it, roll it
+    #[command(subcommand)]
+    Day(operate::Day),
+    /// Ask for a snapshot now, besides those that come by themselves
+    #[command(after_help = examples("crosstie snapshot"))]
+    Snapshot(Node),
+    /// Refuse new payments from now on; those in process end
+    #[command(after_help = examples("crosstie drain && crosstie status"))]
+    Drain(Node),
+    /// Drain, then end the node in good order
+    #[command(after_help = examples("crosstie stop"))]
+    Stop(Node),
+    /// The log of a node that is not running
+    #[command(subcommand)]
+    Log(log::Log),
+    /// Configuration: check a file, show what is in force, print the example
+    #[command(subcommand)]
+    Config(configuration::Configuration),
+    /// What a reason code means, who must act, what to do
+    #[command(after_help = examples("crosstie errors\n  crosstie errors AM04"))]
+    Errors(errors::Errors),
+    /// Print the completion script of a shell
+    #[command(after_help = examples("crosstie completions bash > /etc/bash_completion.d/crosstie"))]
+    Completions { shell: clap_complete::Shell },
+}
+
+const SERVE_HELP: &str = "\
+Prints one line of JSON on stdout when participants can connect: {\"event\":\"ready\",\"address\":…,\"admin\":…,\"pid\":…}.
+Log lines go to stderr. SIGTERM or SIGINT stops in good order; a second one at once.
+
+Examples:
+  crosstie serve --config crosstie.toml
+  crosstie serve --data /tmp/sandbox --listen 127.0.0.1:0 --set scheme.payment_timeout=2s
+  crosstie serve --config crosstie.toml --check
+
+";
+
+/// The `after_help` of a subcommand.
+fn examples(lines: &str) -> String {
+    format!("Examples:\n  {lines}\n\n{TABLE}")
+}
+
+/// Where the configuration comes from.
+#[derive(Args, Clone, Debug)]
+struct Place {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", env = "CROSSTIE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Directory of the log: log.directory
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Any other setting; can be given several times
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl Place {
+    fn sources(&self) -> Sources {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let mut flags: Vec<_> = self.set.iter().map(|set| (set.clone(), format!("--set {set}"))).collect();
+        if let Some(data) = &self.data {
+            flags.push((format!("log.directory={}", data.display()), "--data".into()));
+        }
+        Sources { file: self.config.clone(), flags, environment }
+    }
+}
+
+#[derive(Args)]
+struct Serve {
+    #[command(flatten)]
+    place: Place,
+    /// Where participants connect: listen.address
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// Only check the configuration
+    #[arg(long)]
+    check: bool,
+}
+
+/// How a running node is reached.
+#[derive(Args, Clone, Debug)]
+struct Node {
+    #[command(flatten)]
+    place: Place,
+    /// The node's admin socket: admin.socket
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// How long to wait for the node
+    #[arg(long, default_value = "10s", value_parser = crate::config::parse_length)]
+    timeout: Duration,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Node {
+    fn ask(&self, command: crate::admin::protocol::Command, reason: &str) -> Result<serde_json::Value, Failure> {
+        let socket = match &self.socket {
+            Some(socket) => socket.clone(),
+            None => load(&self.place.sources())?.config.socket(),
+        };
+        crate::admin::client::ask(&socket, command, reason, self.timeout)
+    }
+}
+
+/// Parses the arguments, does what they ask, says how it ended.
+pub fn main() -> ExitCode {
+    let ended = match Cli::parse().command {
+        Command::Serve(serve) => run(serve),
+        Command::Status(node) => show::status(&node),
+        Command::Participant(participant) => participant.run(),
+        Command::Payment(payment) => payment.run(),
+        Command::Day(day) => day.run(),
+        Command::Snapshot(node) => operate::snapshot(&node),
+        Command::Drain(node) => operate::drain(&node),
+        Command::Stop(node) => operate::stop(&node),
+        Command::Log(log) => log.run(),
+        Command::Config(configuration) => configuration.run(),
+        Command::Errors(errors) => errors.run(),
+        Command::Completions { shell } => completions(shell),
+    };
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            if let Some(next) = &failure.next {
+                eprintln!("next:  {next}");
+            }
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(serve: Serve) -> Result<Exit, Failure> {
+    let mut sources = serve.place.sources();
+    if let Some(listen) = &serve.listen {
+        sources.flags.push((format!("listen.address={listen}"), "--listen".into()));
+    }
+    let config: Config = load(&sources)?.config;
+    if serve.check {
+        eprintln!("the configuration is fine: {} would listen on {}", config.node.name, config.listen.address);
+        return Ok(Exit::Done);
+    }
+    crate::serve::run(config)
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "crosstie", &mut script);
+    output::say(&String::from_utf8_lossy(&script))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_has_an_example_and_the_exit_codes() {
+        fn walk(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            let mut leaves = command.get_subcommands().filter(|sub| sub.get_name() != "help").peekable();
+            if leaves.peek().is_none() {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("Example") && help.contains("Exit codes"), "{path}");
+            }
+            leaves.for_each(|sub| walk(sub, &path));
+        }
+        walk(&Cli::command(), "");
+    }
+}

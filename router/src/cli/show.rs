@@ -1,0 +1,149 @@
+//! Answers of a node as tables.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::Node;
+use super::output::Table;
+use crate::admin::protocol::{Command, Day, Participant, Payment, Position, Status};
+use crate::exit::{Exit, Failure};
+
+pub(super) fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Failure> {
+    serde_json::from_value(value.clone()).map_err(|error| {
+        Failure::new(Exit::Unreachable, format!("the node's answer cannot be read: {error}"))
+            .next("are node and command of one version? crosstie --version; crosstie status --json")
+    })
+}
+
+pub(super) fn status(node: &Node) -> Result<Exit, Failure> {
+    let value = node.ask(Command::Status, "")?;
+    node.output.show(&value, || {
+        let status: Status = read(&value)?;
+        let mut table = Table::default();
+        let mut line = |name: &str, text: String| table.row([name.to_string(), text]);
+        let refusing =
+            status.refusing.map_or_else(|| "taking payments".into(), |reason| format!("refusing with {reason}"));
+        line(
+            "node",
+            format!("{} {} (process {}, up {} s)", status.node, status.version, status.pid, status.up_seconds),
+        );
+        line("state", refusing);
+        line("address", status.address);
+        line("business date", status.business_date);
+        line("participants", format!("{} registered, {} connected", status.participants, status.sessions));
+        let payments = status.payments;
+        let mebibytes = payments.remembered_bytes >> 20;
+        line("payments in process", payments.in_process.to_string());
+        line("payments remembered", format!("{} ({mebibytes} MiB)", payments.remembered));
+        let journal = status.journal;
+        line(
+            "log committed",
+            format!("entry {}, {} bytes since start", journal.committed_index, journal.payload_bytes),
+        );
+        line(
+            "log syncs",
+            format!("{}, mean {} us, longest {} us", journal.syncs, journal.sync_mean_us, journal.sync_max_us),
+        );
+        let failed =
+            if journal.snapshots_failed > 0 { format!(", {} failed", journal.snapshots_failed) } else { String::new() };
+        line("newest snapshot", format!("entry {}{failed}", journal.snapshot_index));
+        let traffic = status.traffic;
+        line(
+            "since start",
+            format!(
+                "{} instructions, {} letters, {} actor restarts",
+                traffic.instructions, traffic.letters, traffic.restarts
+            ),
+        );
+        let recovery = status.recovery;
+        line(
+            "recovered",
+            format!(
+                "{} entries after entry {} in {} ms",
+                recovery.entries_replayed, recovery.snapshot_index, recovery.took_ms
+            ),
+        );
+        Ok(table)
+    })
+}
+
+const HEADING: [&str; 9] =
+    ["PARTICIPANT", "STATE", "CURRENCY", "BALANCE", "RESERVED", "AVAILABLE", "CAP", "MAXIMUM", "IN PROCESS"];
+
+pub(super) fn participants(node: &Node, value: &Value) -> Result<Exit, Failure> {
+    node.output.show(value, || {
+        let participants: Vec<Participant> = match value {
+            Value::Array(_) => read(value)?,
+            _ => vec![read(value)?],
+        };
+        let mut table = Table::new(&HEADING);
+        for participant in &participants {
+            let in_process = format!("{}", participant.outgoing as usize + participant.incoming);
+            for (place, position) in participant.positions.iter().enumerate() {
+                let mut cells = vec![participant.id.clone(), state(participant)];
+                cells.extend(position_cells(position));
+                cells.push(if place == 0 { in_process.clone() } else { String::new() });
+                table.row(cells);
+            }
+        }
+        Ok(table)
+    })
+}
+
+/// Currency, balance, reserved, available, net debit cap, maximum of one payment.
+pub(super) fn position_cells(position: &Position) -> [String; 6] {
+    let limit = |limit: &Option<String>| limit.clone().unwrap_or_else(|| "-".into());
+    let Position { currency, balance, reserved, available, .. } = position;
+    let amounts = [currency, balance, reserved, available].map(Clone::clone);
+    let [currency, balance, reserved, available] = amounts;
+    [currency, balance, reserved, available, limit(&position.net_debit_cap), limit(&position.payment_max)]
+}
+
+fn state(participant: &Participant) -> String {
+    let suspended = match (participant.suspended_sending, participant.suspended_receiving) {
+        (true, true) => Some("suspended"),
+        (true, false) => Some("suspended from sending"),
+        (false, true) => Some("suspended from receiving"),
+        (false, false) => None,
+    };
+    let standing = if participant.signed_on { "signed on" } else { "signed off" };
+    let connection = if participant.connected { ", connected" } else { "" };
+    format!("{}{connection}", suspended.unwrap_or(standing))
+}
+
+pub(super) fn payments(node: &Node, value: &Value) -> Result<Exit, Failure> {
+    node.output.show(value, || {
+        let payments: Vec<Payment> = read(value)?;
+        let mut table = Table::default();
+        for payment in payments {
+            let mut line = |name: &str, text: String| table.row([name.to_string(), text]);
+            line("payment", payment.uetr);
+            line("what happened", payment.summary);
+            line("must act", payment.must_act);
+            line("state", format!("{} ({})", payment.state.replace('_', " "), payment.status));
+            line("debtor agent", payment.debtor_agent);
+            line("creditor agent", payment.creditor_agent);
+            line("amount", format!("{} {}", payment.amount, payment.currency));
+            line("returned", format!("{} {}", payment.returned, payment.currency));
+            line("reasons", if payment.reasons.is_empty() { "-".into() } else { payment.reasons.join(" ") });
+            line("decided at", payment.decided_at);
+            line("ended at", payment.ended_at.unwrap_or_else(|| "-".into()));
+            if let Some(deadline) = payment.deadline {
+                line("deadline", deadline);
+            }
+            line("settlement date", payment.settlement_date.unwrap_or_else(|| "-".into()));
+        }
+        Ok(table)
+    })
+}
+
+pub(super) fn day(node: &Node, value: &Value) -> Result<Exit, Failure> {
+    node.output.show(value, || {
+        let day: Day = read(value)?;
+        let mut table = Table::default();
+        let rolls = if day.rolls == "manual" { "by crosstie day roll".into() } else { format!("at {} UTC", day.rolls) };
+        table.row(["business date".to_string(), day.business_date]);
+        table.row(["rolls".to_string(), rolls]);
+        Ok(table)
+    })
+}

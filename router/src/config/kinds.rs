@@ -1,0 +1,233 @@
+//! What a setting can hold: how its text is read, written and bounded.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::units::{parse_bytes, parse_length, show_bytes, show_length};
+
+/// A kind of value. Text in, value out, and what may stand there.
+pub(super) trait Kind {
+    type Value;
+    /// True when a file has it as a bare number.
+    const IS_NUMBER: bool = false;
+    fn parse(&self, text: &str) -> Result<Self::Value, String>;
+    fn show(&self, value: &Self::Value) -> String;
+    /// Unit and bounds, for people.
+    fn describe(&self) -> String;
+}
+
+fn within<T: PartialOrd + Copy>(value: T, min: T, max: T, text: &str, show: impl Fn(T) -> String) -> Result<T, String> {
+    if value < min || value > max {
+        return Err(format!("{text:?} is out of bounds: from {} to {}", show(min), show(max)));
+    }
+    Ok(value)
+}
+
+pub(super) struct Length(pub(super) Duration, pub(super) Duration);
+
+impl Kind for Length {
+    type Value = Duration;
+    fn parse(&self, text: &str) -> Result<Duration, String> {
+        within(parse_length(text)?, self.0, self.1, text, show_length)
+    }
+    fn show(&self, value: &Duration) -> String {
+        show_length(*value)
+    }
+    fn describe(&self) -> String {
+        format!("a length of time in us, ms, s, m, h or d, from {} to {}", show_length(self.0), show_length(self.1))
+    }
+}
+
+/// Bounds, and what it must be a multiple of.
+pub(super) struct Bytes(pub(super) u64, pub(super) u64, pub(super) u64);
+
+impl Kind for Bytes {
+    type Value = u64;
+    fn parse(&self, text: &str) -> Result<u64, String> {
+        let bytes = within(parse_bytes(text)?, self.0, self.1, text, show_bytes)?;
+        if !bytes.is_multiple_of(self.2) {
+            return Err(format!("{text:?} is no multiple of {}; take {}", show_bytes(self.2), self.round(bytes)));
+        }
+        Ok(bytes)
+    }
+    fn show(&self, value: &u64) -> String {
+        show_bytes(*value)
+    }
+    fn describe(&self) -> String {
+        let multiple = if self.2 > 1 { format!(", a multiple of {}", show_bytes(self.2)) } else { String::new() };
+        format!("bytes in B, KiB, MiB, GiB or TiB, from {} to {}{multiple}", show_bytes(self.0), show_bytes(self.1))
+    }
+}
+
+impl Bytes {
+    fn round(&self, bytes: u64) -> String {
+        show_bytes((bytes / self.2 * self.2).max(self.0))
+    }
+}
+
+pub(super) struct Count(pub(super) u64, pub(super) u64);
+
+impl Kind for Count {
+    type Value = u64;
+    const IS_NUMBER: bool = true;
+    fn parse(&self, text: &str) -> Result<u64, String> {
+        let plain = text.replace('_', "");
+        let count = plain.parse().map_err(|_| format!("{text:?} is no whole number"))?;
+        within(count, self.0, self.1, text, |count| count.to_string())
+    }
+    fn show(&self, value: &u64) -> String {
+        value.to_string()
+    }
+    fn describe(&self) -> String {
+        format!("a whole number from {} to {}", self.0, self.1)
+    }
+}
+
+pub(super) struct Name;
+
+impl Kind for Name {
+    type Value = String;
+    fn parse(&self, text: &str) -> Result<String, String> {
+        let letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+        if text.is_empty() || text.len() > 32 || !text.bytes().all(letters) {
+            return Err(format!("{text:?} is no name: 1 to 32 letters, digits, hyphens and dots"));
+        }
+        Ok(text.into())
+    }
+    fn show(&self, value: &String) -> String {
+        value.clone()
+    }
+    fn describe(&self) -> String {
+        "1 to 32 letters, digits, hyphens and dots".into()
+    }
+}
+
+pub(super) struct Address;
+
+impl Kind for Address {
+    type Value = SocketAddr;
+    fn parse(&self, text: &str) -> Result<SocketAddr, String> {
+        text.parse().map_err(|_| format!("{text:?} is no address and port such as 127.0.0.1:7800 or [::1]:7800"))
+    }
+    fn show(&self, value: &SocketAddr) -> String {
+        value.to_string()
+    }
+    fn describe(&self) -> String {
+        "an IP address and a port; port 0 takes a free one".into()
+    }
+}
+
+/// A path; may be empty where that has a meaning.
+pub(super) struct Place {
+    pub(super) may_be_empty: bool,
+}
+
+impl Kind for Place {
+    type Value = PathBuf;
+    fn parse(&self, text: &str) -> Result<PathBuf, String> {
+        if text.is_empty() && !self.may_be_empty {
+            return Err("the path is empty".into());
+        }
+        if text.contains('\0') {
+            return Err("a path holds no zero byte".into());
+        }
+        Ok(text.into())
+    }
+    fn show(&self, value: &PathBuf) -> String {
+        value.to_string_lossy().into_owned()
+    }
+    fn describe(&self) -> String {
+        "a path, taken from the working directory unless it is absolute".into()
+    }
+}
+
+/// One of a few words.
+pub(super) struct Choice(pub(super) &'static [&'static str]);
+
+impl Kind for Choice {
+    type Value = String;
+    fn parse(&self, text: &str) -> Result<String, String> {
+        if !self.0.contains(&text) {
+            return Err(format!("{text:?} is none of {}", self.0.join(", ")));
+        }
+        Ok(text.into())
+    }
+    fn show(&self, value: &String) -> String {
+        value.clone()
+    }
+    fn describe(&self) -> String {
+        format!("one of {}", self.0.join(", "))
+    }
+}
+
+/// When the business date rolls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DayRoll {
+    /// Only when an operator says so.
+    Manual,
+    /// Minutes after midnight, UTC.
+    At { minute_of_day: u16 },
+}
+
+pub(super) struct TimeOfDay;
+
+impl Kind for TimeOfDay {
+    type Value = DayRoll;
+    fn parse(&self, text: &str) -> Result<DayRoll, String> {
+        if text == "manual" {
+            return Ok(DayRoll::Manual);
+        }
+        let wrong = || format!("{text:?} is neither a time of day such as \"23:00\" (UTC) nor \"manual\"");
+        let two_digits = |part: &str, max: u16| {
+            let digits = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+            part.parse::<u16>().ok().filter(|number| digits && *number <= max)
+        };
+        let (hour, minute) = text.split_once(':').ok_or_else(wrong)?;
+        let (hour, minute) = two_digits(hour, 23).zip(two_digits(minute, 59)).ok_or_else(wrong)?;
+        Ok(DayRoll::At { minute_of_day: hour * 60 + minute })
+    }
+    fn show(&self, value: &DayRoll) -> String {
+        match value {
+            DayRoll::Manual => "manual".into(),
+            DayRoll::At { minute_of_day } => format!("{:02}:{:02}", minute_of_day / 60, minute_of_day % 60),
+        }
+    }
+    fn describe(&self) -> String {
+        "a time of day in UTC, from 00:00 to 23:59, or manual".into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_day() {
+        let at = |minute_of_day| Some(DayRoll::At { minute_of_day });
+        for (text, expected) in [
+            ("manual", Some(DayRoll::Manual)),
+            ("00:00", at(0)),
+            ("23:59", at(1439)),
+            ("18:30", at(1110)),
+            ("24:00", None),
+            ("7:30", None),
+            ("07:60", None),
+            ("+7:30", None),
+            ("0730", None),
+            ("", None),
+        ] {
+            assert_eq!(TimeOfDay.parse(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn bounds_and_multiples_are_named() {
+        let error = Bytes(4096, 1 << 20, 4096).parse("5000B").unwrap_err();
+        assert!(error.contains("multiple of 4KiB; take 4KiB"), "{error}");
+        let error = Count(1, 10).parse("11").unwrap_err();
+        assert!(error.contains("from 1 to 10"), "{error}");
+        assert_eq!(Count(1, 10_000).parse("1_024"), Ok(1024));
+        assert!(Count(0, 10).parse("-1").is_err());
+    }
+}

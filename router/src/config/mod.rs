@@ -1,0 +1,307 @@
+//! Configuration: a TOML file, environment variables and flags; flags win over the environment, it over the file, the
+//! file over the defaults. What is unknown, out of bounds or contradictory is refused, all of it at once, with the place
+//! and the fix.
+//!
+//! In reading order: `settings` (the table of all settings), `kinds` (what a setting can hold), `units` (10s, 64MiB),
+//! `file` (TOML and its line numbers), `seeds` (`[[participants]]`), `example` (the file that explains everything).
+
+mod example;
+mod file;
+mod kinds;
+mod seeds;
+mod settings;
+mod units;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub use example::{example, show};
+pub use kinds::DayRoll;
+pub use seeds::Seed;
+pub use settings::{Config, SECTIONS, SETTINGS, Setting};
+pub use units::parse_length;
+
+use crate::exit::{Exit, Failure};
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Default,
+    File { path: PathBuf, line: usize },
+    Environment(String),
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => formatter.write_str("default"),
+            Origin::File { path, line } => write!(formatter, "{}:{line}", path.display()),
+            Origin::Environment(name) => write!(formatter, "environment {name}"),
+            Origin::Flag(flag) => write!(formatter, "flag {flag}"),
+        }
+    }
+}
+
+/// Something that cannot stand, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub origin: Origin,
+    pub what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.origin, self.what)
+    }
+}
+
+/// What the command line says about the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    pub file: Option<PathBuf>,
+    /// `section.key=value`, and the flag as it was given.
+    pub flags: Vec<(String, String)>,
+    /// The environment; a parameter so that a test can bring its own.
+    pub environment: Vec<(String, String)>,
+}
+
+/// A configuration and where each value of it comes from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub config: Config,
+    origins: BTreeMap<String, Origin>,
+}
+
+impl Loaded {
+    pub fn origin(&self, setting: &Setting) -> Origin {
+        self.origins.get(&setting.path()).cloned().unwrap_or(Origin::Default)
+    }
+}
+
+/// Reads all sources.
+pub fn load(sources: &Sources) -> Result<Loaded, Failure> {
+    let mut loading = Loading::default();
+    if let Some(path) = &sources.file {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::new(Exit::Usage, format!("{}: {error}", path.display()))
+                .next("crosstie config example > crosstie.toml writes a file with every setting explained")
+        })?;
+        loading.file(path, &text);
+    }
+    loading.environment(&sources.environment);
+    loading.flags(&sources.flags);
+    loading.finish().map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
+        Failure::new(Exit::Usage, lines.join("\n       "))
+            .next("crosstie config example explains every setting; crosstie config check FILE tries a file")
+    })
+}
+
+#[derive(Default)]
+struct Loading {
+    config: Config,
+    origins: BTreeMap<String, Origin>,
+    problems: Vec<Problem>,
+}
+
+impl Loading {
+    fn refuse(&mut self, origin: Origin, what: impl Into<String>) {
+        self.problems.push(Problem { origin, what: what.into() });
+    }
+
+    fn set(&mut self, setting: &Setting, text: &str, origin: Origin) {
+        match (setting.apply)(&mut self.config, text) {
+            Ok(()) => _ = self.origins.insert(setting.path(), origin),
+            Err(what) => self.refuse(origin, format!("{}: {what}. It is {}", setting.path(), (setting.bounds)())),
+        }
+    }
+
+    fn file(&mut self, path: &Path, text: &str) {
+        file::read(self, path, text);
+    }
+
+    /// Variables that begin with `CROSSTIE_` and a section; others belong to other programs.
+    fn environment(&mut self, variables: &[(String, String)]) {
+        for (name, value) in variables {
+            let Some(rest) = name.strip_prefix("CROSSTIE_") else { continue };
+            let ours = |(section, _): &(&str, &str)| rest.starts_with(&format!("{}_", section.to_uppercase()));
+            if !SECTIONS.iter().any(ours) {
+                continue;
+            }
+            let origin = Origin::Environment(name.clone());
+            match SETTINGS.iter().find(|setting| setting.variable() == *name) {
+                Some(setting) => self.set(setting, value, origin),
+                None => {
+                    let known: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
+                    self.refuse(origin, format!("no setting has this name{}", did_you_mean(name, &known)));
+                }
+            }
+        }
+    }
+
+    fn flags(&mut self, flags: &[(String, String)]) {
+        for (assignment, flag) in flags {
+            let origin = Origin::Flag(flag.clone());
+            let Some((path, value)) = assignment.split_once('=') else {
+                self.refuse(origin, format!("{assignment:?} is no section.key=value"));
+                continue;
+            };
+            let path = path.trim();
+            match SETTINGS.iter().find(|setting| setting.path() == path) {
+                Some(setting) => self.set(setting, value.trim(), origin),
+                None => {
+                    let known: Vec<String> = SETTINGS.iter().map(Setting::path).collect();
+                    self.refuse(origin, format!("there is no setting {path:?}{}", did_you_mean(path, &known)));
+                }
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<Loaded, Vec<Problem>> {
+        if self.problems.is_empty() {
+            for (path, what) in contradictions(&self.config) {
+                let origin = self.origins.get(path).cloned().unwrap_or(Origin::Default);
+                self.refuse(origin, what);
+            }
+        }
+        if self.problems.is_empty() {
+            Ok(Loaded { config: self.config, origins: self.origins })
+        } else {
+            Err(self.problems)
+        }
+    }
+}
+
+/// Values that are fine alone and wrong together: which setting to change, and to what.
+fn contradictions(config: &Config) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    let Config { listen, log, scheme, .. } = config;
+    let length = units::show_length;
+    let bytes = units::show_bytes;
+    if scheme.creditor_share >= scheme.payment_timeout {
+        let what = format!(
+            "scheme.creditor_share = {:?} leaves nothing of scheme.payment_timeout = {:?}: make it less, for example half",
+            length(scheme.creditor_share),
+            length(scheme.payment_timeout)
+        );
+        found.push(("scheme.creditor_share", what));
+    }
+    if scheme.duplicate_window < scheme.payment_timeout {
+        let what = format!(
+            "scheme.duplicate_window = {:?} forgets payments that are still in process: make it at least scheme.payment_timeout = {:?}",
+            length(scheme.duplicate_window),
+            length(scheme.payment_timeout)
+        );
+        found.push(("scheme.duplicate_window", what));
+    }
+    let segment_bytes_min = (2 * log.batch_bytes_max + 4096).next_multiple_of(4096);
+    if log.segment_bytes < segment_bytes_min {
+        let what = format!(
+            "log.segment_bytes = {:?} does not hold two batches of log.batch_bytes_max = {:?}: make it at least {:?}, or the batches smaller",
+            bytes(log.segment_bytes),
+            bytes(log.batch_bytes_max),
+            bytes(segment_bytes_min)
+        );
+        found.push(("log.segment_bytes", what));
+    }
+    if listen.sign_on_timeout > listen.silence_max {
+        let what = format!(
+            "listen.sign_on_timeout = {:?} is longer than listen.silence_max = {:?}: make it shorter",
+            length(listen.sign_on_timeout),
+            length(listen.silence_max)
+        );
+        found.push(("listen.sign_on_timeout", what));
+    }
+    let socket = config.socket();
+    let socket_bytes = socket.as_os_str().len();
+    if socket_bytes > 107 {
+        let what = format!(
+            "the path of the admin socket, {}, has {socket_bytes} bytes; the system takes 107: set admin.socket to a shorter one",
+            socket.display()
+        );
+        found.push(("admin.socket", what));
+    }
+    found
+}
+
+impl Config {
+    /// The admin socket's path.
+    pub fn socket(&self) -> PathBuf {
+        match self.admin.socket.as_os_str().is_empty() {
+            true => self.log.directory.join("admin.sock"),
+            false => self.admin.socket.clone(),
+        }
+    }
+
+    /// What [`crate::node::start`] is given.
+    pub fn node(&self) -> crate::node::Config {
+        let Config { node, listen, scheme, actors, .. } = self;
+        crate::node::Config {
+            listen: listen.address,
+            connections_max: listen.connections_max as usize,
+            session: crate::session::Limits {
+                node: node.name.clone(),
+                window: listen.window as u32,
+                silence_max: listen.silence_max,
+                sign_on_timeout: listen.sign_on_timeout,
+                read_bytes: listen.read_bytes as usize,
+            },
+            switch: actors::Config {
+                log: self.persistence(),
+                rules: settlement::Rules {
+                    payment_timeout: scheme.payment_timeout,
+                    creditor_share: scheme.creditor_share,
+                    skew_max: scheme.skew_max,
+                    duplicate_window: scheme.duplicate_window,
+                    payment_minor_max: scheme.payment_minor_max as i64,
+                    in_flight_max: scheme.in_flight_max as u32,
+                    unposted_max: scheme.unposted_max as u32,
+                },
+                participants_per_actor: actors.participants_per_actor as usize,
+                feed_tail_bytes_max: actors.feed_tail_bytes_max as usize,
+            },
+        }
+    }
+
+    fn persistence(&self) -> persistence::Config {
+        let log = &self.log;
+        let mut config = persistence::Config::new(&log.directory);
+        config.segment_bytes = log.segment_bytes;
+        config.batch_bytes_max = log.batch_bytes_max as usize;
+        config.retained_bytes_max = log.retained_bytes_max;
+        config.snapshot_every_bytes = log.snapshot_every_bytes;
+        config.free_bytes_min = log.free_bytes_min;
+        config.spin_us = log.spin.as_micros() as u32;
+        config.sync = if log.sync == "none" { persistence::Sync::None } else { persistence::Sync::Real };
+        config
+    }
+}
+
+/// `; did you mean "x"?` when something known is close enough.
+fn did_you_mean(given: &str, known: &[String]) -> String {
+    let closest = known.iter().map(|one| (distance(given, one), one)).min();
+    match closest {
+        Some((distance, one)) if distance <= 2.max(given.len() / 3) => format!("; did you mean {one:?}?"),
+        _ => String::new(),
+    }
+}
+
+/// Letters to insert, remove or exchange to make one of the other (Levenshtein).
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, letter) in from.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, other) in to.iter().enumerate() {
+            let exchange = diagonal + usize::from(letter != *other);
+            diagonal = row[j + 1];
+            row[j + 1] = exchange.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests;

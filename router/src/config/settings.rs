@@ -1,0 +1,193 @@
+//! The table of all settings. From it come the structs that the program reads, what a file may say, the names of
+//! environment variables, and the example file: one place to add a setting.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Seed;
+use super::kinds::{Address, Bytes, Choice, Count, DayRoll, Kind, Length, Name, Place, TimeOfDay};
+
+/// One setting, as text.
+pub struct Setting {
+    pub section: &'static str,
+    pub key: &'static str,
+    pub default: &'static str,
+    /// A line each, with a blank in front.
+    pub meaning: &'static str,
+    /// A file has it as a bare number.
+    pub is_number: bool,
+    pub bounds: fn() -> String,
+    pub apply: fn(&mut Config, &str) -> Result<(), String>,
+    pub show: fn(&Config) -> String,
+}
+
+macro_rules! settings {
+    ($(
+        #[doc = $about:literal]
+        $section:ident: $Section:ident {
+            $( $(#[doc = $meaning:literal])+ $key:ident: $Value:ty = $kind:expr => $default:literal; )+
+        }
+    )+) => {
+        $(
+            #[doc = $about]
+            #[derive(Clone, Debug, PartialEq)]
+            pub struct $Section { $( $(#[doc = $meaning])+ pub $key: $Value, )+ }
+        )+
+
+        /// All settings of a node.
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Config {
+            $( #[doc = $about] pub $section: $Section, )+
+            /// Taken in at start unless they are registered.
+            pub participants: Vec<Seed>,
+        }
+
+        /// Sections and what each is about, in order.
+        pub const SECTIONS: &[(&str, &str)] = &[$((stringify!($section), $about)),+];
+
+        /// Every setting, in order.
+        pub const SETTINGS: &[Setting] = &[$($(Setting {
+            section: stringify!($section),
+            key: stringify!($key),
+            default: $default,
+            meaning: concat!($($meaning, "\n"),+),
+            is_number: is_number(&$kind),
+            bounds: || $kind.describe(),
+            apply: |config, text| {
+                config.$section.$key = $kind.parse(text)?;
+                Ok(())
+            },
+            show: |config| $kind.show(&config.$section.$key),
+        }),+),+];
+
+        impl Default for Config {
+            fn default() -> Config {
+                Config {
+                    $($section: $Section { $($key: $kind.parse($default).expect("a default within its bounds")),+ },)+
+                    participants: Vec::new(),
+                }
+            }
+        }
+    };
+}
+
+const fn is_number<K: Kind>(_: &K) -> bool {
+    K::IS_NUMBER
+}
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+const SECOND: u64 = 1000;
+const HOUR: u64 = 3600 * SECOND;
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const TIB: u64 = 1 << 40;
+
+settings! {
+    /// Who this node is.
+    node: Node {
+        /// Its name: told to participants at sign-on, written in the ready line.
+        name: String = Name => "n1";
+    }
+    /// Where participants connect. The sessions are not encrypted: keep them on loopback or inside a protected network.
+    listen: Listen {
+        /// Where participants connect.
+        address: SocketAddr = Address => "127.0.0.1:7800";
+        /// Connections at most, signed on or not.
+        connections_max: u64 = Count(1, 100_000) => "4096";
+        /// Instructions of one session that may be outstanding; when it is used up, its socket is no longer read.
+        window: u64 = Count(1, 65_536) => "1024";
+        /// A connection that says nothing for so long is closed. Clients send a heartbeat every third of it.
+        silence_max: Duration = Length(ms(100), ms(HOUR)) => "30s";
+        /// A connection that has not signed on after so long is closed.
+        sign_on_timeout: Duration = Length(ms(10), ms(HOUR)) => "5s";
+        /// Room for one read from a socket.
+        read_bytes: u64 = Bytes(16 * KIB, 16 * MIB, 1) => "64KiB";
+    }
+    /// The write-ahead log: everything that ever happened.
+    log: Log {
+        /// Where the log is kept; created if absent. One node per directory.
+        directory: PathBuf = Place { may_be_empty: false } => "crosstie-data";
+        /// Size of one file of the log, set aside in full. At least twice batch_bytes_max, and 4KiB.
+        segment_bytes: u64 = Bytes(64 * KIB, 4096 * MIB - 4096, 4096) => "64MiB";
+        /// Most that is committed by one sync.
+        batch_bytes_max: u64 = Bytes(16 * KIB, 1024 * MIB, 1) => "8MiB";
+        /// Log behind the newest snapshot that is kept, for feeds that are far behind and for audits.
+        retained_bytes_max: u64 = Bytes(0, 1024 * TIB, 1) => "4GiB";
+        /// A snapshot is taken each time so much has been committed. Less makes a restart faster.
+        snapshot_every_bytes: u64 = Bytes(64 * KIB, 1024 * TIB, 1) => "1GiB";
+        /// With less than this free on the file system new payments are refused with FULL; those in process finish.
+        free_bytes_min: u64 = Bytes(0, 1024 * TIB, 1) => "1GiB";
+        /// How long the journal looks for more work before it sleeps. Waking it costs about 40us.
+        spin: Duration = Length(ms(0), ms(10)) => "50us";
+        /// real: nobody hears of what is not on the disk. none: for measurements only; a power loss loses acknowledged payments.
+        sync: String = Choice(&["real", "none"]) => "real";
+    }
+    /// The scheme's clocks and bounds: the same on every node of a switch, and told to participants.
+    scheme: Scheme {
+        /// The payment's clock: from its own timestamp to its end.
+        payment_timeout: Duration = Length(ms(100), ms(HOUR)) => "10s";
+        /// What must be left of it when the creditor agent is asked. Less than payment_timeout.
+        creditor_share: Duration = Length(ms(10), ms(HOUR)) => "5s";
+        /// How far a timestamp may lie in the future.
+        skew_max: Duration = Length(ms(0), ms(HOUR)) => "1s";
+        /// How long a UETR is remembered; an instruction with an older timestamp is refused. Costs memory: about 90 bytes
+        /// per payment in it. More than payment_timeout.
+        duplicate_window: Duration = Length(ms(SECOND), ms(30 * 24 * HOUR)) => "48h";
+        /// Most that one payment may move, in minor units (cents) of any currency.
+        payment_minor_max: u64 = Count(1, 999_999_999_999_999_999) => "1000000000";
+        /// Payments that one debtor agent may have in process.
+        in_flight_max: u64 = Count(1, 1_000_000) => "65536";
+        /// Payments accepted without posting that one creditor agent may leave unresolved.
+        unposted_max: u64 = Count(0, 10_000_000) => "100000";
+        /// When the business date rolls: at this time every day, or only by `crosstie day roll`.
+        day_roll: DayRoll = TimeOfDay => "00:00";
+    }
+    /// How the work is divided.
+    actors: Actors {
+        /// Participants that share one actor. One is simplest; more make larger batches when participants are many.
+        participants_per_actor: u64 = Count(1, 4096) => "1";
+        /// Notices of one participant kept in memory; older ones are read from the log.
+        feed_tail_bytes_max: u64 = Bytes(64 * KIB, 1024 * MIB, 1) => "4MiB";
+    }
+    /// The local socket on which `crosstie status` and the other commands for operators reach the node.
+    admin: Admin {
+        /// Where it is; empty: `admin.sock` in log.directory. At most 107 bytes long.
+        socket: PathBuf = Place { may_be_empty: true } => "";
+    }
+    /// Stopping in good order.
+    drain: Drain {
+        /// How long payments in process may take to end before the node stops without them; they go on at its next start.
+        deadline: Duration = Length(ms(0), ms(HOUR)) => "15s";
+    }
+    /// Log lines on stderr, as JSON. The environment variable RUST_LOG overrides the level in detail.
+    logs: Logs {
+        /// Least level that is written.
+        level: String = Choice(&["error", "warn", "info", "debug", "trace"]) => "info";
+    }
+}
+
+impl Setting {
+    /// As people name it.
+    pub fn path(&self) -> String {
+        format!("{}.{}", self.section, self.key)
+    }
+
+    /// The environment variable that sets it.
+    pub fn variable(&self) -> String {
+        format!("CROSSTIE_{}_{}", self.section.to_uppercase(), self.key.to_uppercase())
+    }
+
+    /// Its value as a file has it.
+    pub fn literal(&self, value: &str) -> String {
+        if self.is_number { value.into() } else { toml::Value::String(value.into()).to_string() }
+    }
+}
+
+/// The setting of that section and key.
+pub(super) fn find(section: &str, key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.section == section && setting.key == key)
+}

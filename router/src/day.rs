@@ -1,0 +1,71 @@
+//! Rolls the business date at its time, and catches up after the node was down at that time.
+
+use std::time::Duration;
+
+use actors::Switch;
+use wire::{BusinessDate, Timestamp};
+
+use crate::config::DayRoll;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// The wall clock may be set; so it is looked at again at least this often.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// The business date at `now` when it rolls at this minute of the day: from then on it is tomorrow's, except that a roll
+/// at midnight means the calendar date.
+fn date_at(now: Timestamp, minute_of_day: u16) -> BusinessDate {
+    now.plus(ahead(minute_of_day)).date()
+}
+
+fn ahead(minute_of_day: u16) -> Duration {
+    let of_day = Duration::from_secs(60 * u64::from(minute_of_day));
+    if of_day.is_zero() { Duration::ZERO } else { DAY - of_day }
+}
+
+/// How long until the date at `now` changes.
+fn until_next(now: Timestamp, minute_of_day: u16) -> Duration {
+    let shifted = now.plus(ahead(minute_of_day)).nanoseconds();
+    Duration::from_nanos(DAY.as_nanos() as u64 - shifted % DAY.as_nanos() as u64)
+}
+
+/// Runs for ever; does nothing when the date is rolled by hand.
+pub(crate) async fn roll_daily(switch: Switch, when: DayRoll) {
+    let DayRoll::At { minute_of_day } = when else { return };
+    loop {
+        let now = Timestamp::now();
+        let (today, due) = (switch.post.scheme().business_date(), date_at(now, minute_of_day));
+        // A date that was rolled by hand further than this stays.
+        if due > today {
+            match switch.roll(Some(due)).await {
+                Ok(date) => tracing::info!(event = "day_rolled", date = %date, "the business date rolled"),
+                Err(error) => tracing::error!(event = "day_not_rolled", error = %error, "roll it by crosstie day roll"),
+            }
+        }
+        tokio::time::sleep(until_next(now, minute_of_day).min(LOOK_EVERY)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_and_waits() {
+        let noon = Timestamp(1_795_435_200_000_000_000); // 2026-11-23T12:00:00Z
+        assert_eq!(noon.to_string(), "2026-11-23T12:00:00.000000Z");
+        for (roll, hours_after_noon, date, minutes_left) in [
+            (0, 0, "2026-11-23", 720),
+            (0, 11, "2026-11-23", 60),
+            (0, 12, "2026-11-24", 1440),
+            (18 * 60, 0, "2026-11-23", 360),
+            (18 * 60, 5, "2026-11-23", 60),
+            (18 * 60, 6, "2026-11-24", 1440),
+            (18 * 60, 13, "2026-11-24", 1020),
+            (1, 12, "2026-11-23", 1),
+        ] {
+            let now = noon.plus(Duration::from_secs(3600 * hours_after_noon));
+            assert_eq!(date_at(now, roll).to_string(), date, "rolls at {roll}, it is {now}");
+            assert_eq!(until_next(now, roll), Duration::from_secs(60 * minutes_left), "rolls at {roll}, it is {now}");
+        }
+    }
+}

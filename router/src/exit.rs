@@ -1,0 +1,90 @@
+//! How the program ends: one table of exit codes for every subcommand.
+
+use std::process::ExitCode;
+
+/// What the exit code says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    Done = 0,
+    /// It ran, and the answer is no: unhealthy, or the node had to stop and may be started again.
+    No = 1,
+    /// The command line or the configuration is wrong.
+    Usage = 2,
+    /// Cannot listen, cannot be reached, took too long.
+    Unreachable = 3,
+    /// Refused: a rule, a right or a precondition is against it.
+    Refused = 4,
+    NotFound = 5,
+    /// A log is damaged or money does not add up. A person must look before anything is started again.
+    Integrity = 7,
+    Interrupted = 130,
+}
+
+/// For `--help`.
+pub const TABLE: &str = "Exit codes: 0 done · 1 ran, the answer is no or the node had to stop · 2 usage or configuration · 3 unreachable, \
+    cannot listen, timeout · 4 refused · 5 not found · 7 integrity: damaged log or money that does not add up · 130 interrupted";
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// An end that is not success: why, and what to do next.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    pub exit: Exit,
+    pub message: String,
+    /// A command to try, or a step to take.
+    pub next: Option<String>,
+}
+
+impl Failure {
+    pub fn new(exit: Exit, message: impl Into<String>) -> Failure {
+        Failure { exit, message: message.into(), next: None }
+    }
+
+    #[must_use]
+    pub fn next(self, next: impl Into<String>) -> Failure {
+        Failure { next: Some(next.into()), ..self }
+    }
+}
+
+impl From<&persistence::Error> for Failure {
+    fn from(error: &persistence::Error) -> Failure {
+        use persistence::{Error, Remedy};
+        let (exit, next) = match (error, error.remedy()) {
+            (Error::Locked { .. }, _) => {
+                (Exit::Refused, "crosstie stop, then try again; or name another directory by --data")
+            }
+            (Error::FoldPanicked { .. }, _) => {
+                (Exit::Integrity, "crosstie log verify --data DIR; report what it prints before you start the node")
+            }
+            (_, Remedy::Configure) => {
+                (Exit::Usage, "crosstie config show --origin tells where each setting comes from")
+            }
+            (_, Remedy::MakeRoom) => (Exit::No, "make room on that file system, then start again"),
+            (_, Remedy::Restart | Remedy::AskLater) => (Exit::No, "look at the disk, then start again"),
+            (_, Remedy::Repair) => (
+                Exit::Integrity,
+                "copy the directory, then crosstie log verify --data COPY; see the runbook on damaged logs",
+            ),
+        };
+        Failure::new(exit, error.to_string()).next(next)
+    }
+}
+
+impl From<&crate::node::Error> for Failure {
+    fn from(error: &crate::node::Error) -> Failure {
+        use crate::node::Error;
+        match error {
+            Error::Switch(actors::Error::Log(error)) => error.into(),
+            Error::Switch(actors::Error::Refused(what)) => Failure::new(Exit::Refused, what.clone()),
+            Error::Switch(error) => Failure::new(Exit::No, error.to_string()),
+            Error::Listen { .. } => Failure::new(Exit::Unreachable, error.to_string())
+                .next("another program, or a node of yours, has this address: choose another by --listen HOST:PORT"),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! A node as a process: start, say that it is ready, run, stop in good order; or end at once when the journal fails.
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use actors::{OwnedOperation, Switch};
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Mutex, Notify};
+use tokio::task::JoinSet;
+
+use crate::admin::{self, Desk};
+use crate::config::{Config, Seed};
+use crate::exit::{Exit, Failure};
+use crate::node::{self, Node};
+use crate::{day, logs};
+
+/// Runs a node until it is stopped.
+pub fn run(config: Config) -> Result<Exit, Failure> {
+    logs::start(&config.logs.level)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Exit::No, format!("the runtime cannot be started: {error}")))?;
+    // A log whose facts cannot be applied panics while it is replayed.
+    let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(live(config))));
+    // Blocking reads of feeds may still run; nobody waits for them.
+    runtime.shutdown_background();
+    let ended = ended.unwrap_or_else(|_| {
+        let next =
+            "crosstie log verify --data DIR; report what it and the last log line say before you start the node again";
+        Err(Failure::new(Exit::Integrity, "the node met something that cannot be and ended").next(next))
+    });
+    if let Err(failure) = &ended {
+        tracing::error!(event = "ended", exit = failure.exit as u8, next = failure.next, "{}", failure.message);
+    }
+    logs::flush();
+    ended
+}
+
+async fn live(config: Config) -> Result<Exit, Failure> {
+    let started = Instant::now();
+    let mut signals = Signals::new()?;
+    warn_of(&config);
+    let node = node::start(config.node()).await.map_err(|error| Failure::from(&error))?;
+    node.switch.on_failure(|error| die(&error));
+    let server = admin::server::bind(&config.socket())?;
+    take_in(&node.switch, &config.participants).await?;
+
+    let stop = Arc::new(Notify::new());
+    let desk = Arc::new(Desk {
+        switch: node.switch.clone(),
+        config: config.clone(),
+        address: node.address,
+        recovery: node.recovery.clone(),
+        started,
+        stop: stop.clone(),
+        changing: Mutex::new(()),
+    });
+    say_ready(&config, &node, started);
+    let rolling = tokio::spawn(day::roll_daily(node.switch.clone(), config.scheme.day_roll));
+    let serving = tokio::spawn(async move { server.serve(desk).await });
+
+    let why = tokio::select! {
+        name = signals.next() => name,
+        () = stop.notified() => "operator",
+    };
+    rolling.abort();
+    let deadline_ms = config.drain.deadline.as_millis() as u64;
+    tracing::info!(event = "stopping", why, deadline_ms, "no new payments; those in process may end");
+    let exit = tokio::select! {
+        left = node.stop(config.drain.deadline) => {
+            let left = left.map_err(|error| Failure::from(&error))?;
+            if left > 0 {
+                tracing::warn!(event = "stopped", payments_left = left, "the payments left go on when the node starts again");
+            } else {
+                tracing::info!(event = "stopped", payments_left = left);
+            }
+            Exit::Done
+        }
+        name = signals.next() => {
+            tracing::warn!(event = "stopped", why = name, "a second signal: the node ends at once; nothing acknowledged is lost");
+            Exit::Interrupted
+        }
+    };
+    serving.abort();
+    // Its end removes the socket.
+    _ = serving.await;
+    Ok(exit)
+}
+
+/// The two signals that mean stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Signals, Failure> {
+        let listen = |kind| signal(kind).map_err(|error| Failure::new(Exit::No, format!("signals: {error}")));
+        Ok(Signals { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// What is allowed and yet should not go unnoticed.
+fn warn_of(config: &Config) {
+    if !config.listen.address.ip().is_loopback() {
+        let address = config.listen.address.to_string();
+        tracing::warn!(
+            event = "exposed",
+            address,
+            "sessions are neither encrypted nor authenticated; use a protected network"
+        );
+    }
+    if config.log.sync == "none" {
+        tracing::warn!(event = "not_durable", "log.sync is none: a power loss loses acknowledged payments");
+    }
+}
+
+/// The journal failed: nothing may be acknowledged any more, so the process ends here and now.
+fn die(error: &persistence::Error) {
+    let failure = Failure::from(error);
+    tracing::error!(
+        event = "journal_failed",
+        exit = failure.exit as u8,
+        next = failure.next,
+        "{}; the node ends, what it acknowledged is safe",
+        failure.message
+    );
+    logs::flush();
+    std::process::exit(failure.exit as i32);
+}
+
+/// Participants of the configuration that are not registered yet. All at once, so that they share commits.
+async fn take_in(switch: &Switch, seeds: &[Seed]) -> Result<(), Failure> {
+    let known: Vec<_> = switch.post.scheme().listings().iter().map(|listing| listing.id).collect();
+    let new: Vec<&Seed> = seeds.iter().filter(|seed| !known.contains(&seed.id)).collect();
+    let mut registered = std::collections::HashSet::new();
+    let mut tasks = JoinSet::new();
+    for seed in new.iter().filter(|seed| registered.insert(seed.id)) {
+        let (switch, id, currency) = (switch.clone(), seed.id, seed.currency);
+        tasks.spawn(async move { switch.register(id, currency).await.map(|_| ()) });
+    }
+    settle(&mut tasks).await?;
+    for seed in &new {
+        let (switch, seed) = (switch.clone(), (*seed).clone());
+        tasks.spawn(async move { furnish(&switch, seed).await });
+    }
+    settle(&mut tasks).await?;
+    if !registered.is_empty() {
+        tracing::info!(event = "participants_taken_in", count = registered.len());
+    }
+    Ok(())
+}
+
+/// Money and limits of a participant that was just registered.
+async fn furnish(switch: &Switch, seed: Seed) -> Result<(), actors::Error> {
+    let Seed { id, currency, funded_minor: amount_minor, limits } = seed;
+    let note = || "the node's configuration".to_string();
+    if amount_minor > 0 {
+        switch.operate(id, OwnedOperation::Fund { currency, amount_minor, note: note() }).await?;
+    }
+    // Opens the position also when it holds nothing.
+    if limits != settlement::Limits::default() || amount_minor == 0 {
+        switch.operate(id, OwnedOperation::Limit { currency, limits, note: note() }).await?;
+    }
+    Ok(())
+}
+
+async fn settle(tasks: &mut JoinSet<Result<(), actors::Error>>) -> Result<(), Failure> {
+    while let Some(done) = tasks.join_next().await {
+        let done = done.map_err(|error| Failure::new(Exit::No, error.to_string()))?;
+        done.map_err(|error| Failure::from(&node::Error::Switch(error)))?;
+    }
+    Ok(())
+}
+
+/// One line on stdout, for programs that start nodes.
+fn say_ready(config: &Config, node: &Node, started: Instant) {
+    let recovery = &node.recovery;
+    let (participants, business_date) = {
+        let scheme = node.switch.post.scheme();
+        (scheme.listings().len(), scheme.business_date().to_string())
+    };
+    let admin = std::path::absolute(config.socket()).unwrap_or_else(|_| config.socket());
+    let line = json!({
+        "event": "ready",
+        "node": config.node.name,
+        "address": node.address.to_string(),
+        "admin": admin,
+        "pid": std::process::id(),
+        "participants": participants,
+        "business_date": business_date,
+        "snapshot_index": recovery.snapshot_index,
+        "last_index": recovery.last_index,
+        "recovered_entries": recovery.entries_replayed,
+        "recovered_bytes": recovery.bytes_replayed,
+        "torn_bytes": recovery.torn_tail.as_ref().map_or(0, |torn| torn.bytes),
+        "snapshots_damaged": recovery.snapshots_damaged,
+        "took_ms": started.elapsed().as_millis() as u64,
+    });
+    // Nobody may be listening; that stops no node.
+    _ = writeln!(std::io::stdout(), "{line}");
+    tracing::info!(event = "ready", address = %node.address, recovered_entries = recovery.entries_replayed, participants);
+    if let Some(torn) = &recovery.torn_tail {
+        tracing::warn!(
+            event = "torn_tail_cut",
+            file = %torn.file.display(),
+            offset = torn.offset,
+            bytes = torn.bytes,
+            "an incomplete write at the end of the log was cut; nobody had been told of it"
+        );
+    }
+}

@@ -1,0 +1,306 @@
+//! A log checked without a node: every entry is read, every fact folded, and the money added up. Nothing on the disk is
+//! changed.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions, TryLockError};
+use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use persistence::disk::{Disk, File, RealDisk};
+use persistence::{Entry, Fold, Freeze};
+use serde::Serialize;
+use settlement::{Book, Fact, Facts, Participant, State};
+
+use crate::admin::protocol::Position;
+use crate::exit::{Exit, Failure};
+
+/// What the log adds up to.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub directory: PathBuf,
+    /// 0 when everything was folded from the first entry on; else the snapshot's place, older entries being gone.
+    pub snapshot_index: u64,
+    pub last_index: u64,
+    pub entries: u64,
+    pub bytes: u64,
+    /// An incomplete write at the end, of which nobody was told.
+    pub torn_bytes: u64,
+    pub business_date: String,
+    pub facts: BTreeMap<&'static str, u64>,
+    pub payments: BTreeMap<&'static str, u64>,
+    pub participants: Vec<Holding>,
+    /// Sum of all net positions, by currency: zero, or money was made or lost.
+    pub imbalance: BTreeMap<String, String>,
+    /// What must not be.
+    pub violations: Vec<String>,
+}
+
+/// What a participant has.
+#[derive(Debug, Serialize)]
+pub struct Holding {
+    pub id: String,
+    pub positions: Vec<Position>,
+}
+
+/// Reads the log in `directory` from its beginning, or from its oldest usable snapshot if the beginning is gone.
+pub fn verify(directory: &Path) -> Result<Report, Failure> {
+    let disk = LookOnly::new(directory)?;
+    let mut config = persistence::Config::new(directory);
+    config.sync = persistence::Sync::None;
+    let mut fold = Replay::default();
+    let opened = catch_unwind(AssertUnwindSafe(|| persistence::Log::open(disk, &config, &mut fold)));
+    let recovery = match opened {
+        Ok(Ok((_, recovery))) => recovery,
+        Ok(Err(error @ persistence::Error::Locked { .. })) => {
+            return Err(Failure::new(Exit::Refused, error.to_string())
+                .next("crosstie stop, then verify; or copy the directory and verify the copy"));
+        }
+        Ok(Err(error)) => return Err(Failure::from(&error)),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+            let message = format!("entry {} cannot be applied: {text}", fold.index);
+            return Err(Failure::new(Exit::Integrity, message).next("keep the directory as it is and report this"));
+        }
+    };
+    let book = &fold.book;
+    let mut violations = fold.unreadable.clone();
+    violations.extend(reservations(book));
+    let mut imbalance = BTreeMap::new();
+    for currency in book.currencies() {
+        let sum = book.imbalance(currency);
+        if sum != 0 {
+            violations.push(format!("the positions in {currency} add up to {sum} minor units instead of 0"));
+        }
+        imbalance.insert(currency.to_string(), sum.to_string());
+    }
+    Ok(Report {
+        directory: directory.into(),
+        snapshot_index: recovery.snapshot_index,
+        last_index: recovery.last_index,
+        entries: recovery.entries_replayed,
+        bytes: recovery.bytes_replayed,
+        torn_bytes: recovery.torn_tail.map_or(0, |torn| torn.bytes),
+        business_date: book.scheme().business_date().to_string(),
+        payments: payments(book),
+        participants: book.participants().iter().map(holding).collect(),
+        imbalance,
+        violations,
+        facts: fold.facts,
+    })
+}
+
+fn holding(participant: &Participant) -> Holding {
+    let positions = participant.positions().iter();
+    Holding {
+        id: participant.listing().id.to_string(),
+        positions: positions.map(|(currency, position)| Position::new(*currency, position)).collect(),
+    }
+}
+
+fn payments(book: &Book) -> BTreeMap<&'static str, u64> {
+    let mut counts = BTreeMap::new();
+    for record in book.participants().iter().flat_map(|participant| participant.payments().iter()) {
+        let state = match record.state {
+            State::Reserved => "in_process",
+            State::Settled => "settled",
+            State::SettledWithoutPosting => "settled_without_posting",
+            State::Rejected => "rejected",
+            State::Expired => "expired",
+        };
+        *counts.entry(state).or_default() += 1;
+    }
+    counts
+}
+
+/// What is reserved is what payments in process hold, and each of them waits at its creditor agent.
+fn reservations(book: &Book) -> Vec<String> {
+    let mut violations = Vec::new();
+    for participant in book.participants() {
+        let id = participant.listing().id;
+        let in_process = || participant.payments().iter().filter(|record| record.state == State::Reserved);
+        for (currency, position) in participant.positions() {
+            let held = in_process().filter(|record| record.currency == *currency).map(|record| record.amount_minor);
+            let held: i64 = held.sum();
+            if held != position.reserved {
+                let reserved = position.reserved;
+                violations
+                    .push(format!("{id} has {reserved} {currency} minor units reserved, its payments hold {held}"));
+            }
+        }
+        for record in in_process() {
+            let creditor = book.participant(record.creditor);
+            if creditor.and_then(|creditor| creditor.deadline(participant.key(), record.uetr)).is_none() {
+                violations
+                    .push(format!("payment {} of {id} is in process, but nobody is asked to answer", record.uetr));
+            }
+        }
+    }
+    violations
+}
+
+/// Folds facts and counts them.
+#[derive(Default)]
+struct Replay {
+    book: Book,
+    index: u64,
+    facts: BTreeMap<&'static str, u64>,
+    unreadable: Vec<String>,
+}
+
+impl Fold for Replay {
+    type Passenger = ();
+
+    fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), String> {
+        self.book = settlement::restore(snapshot)?;
+        Ok(())
+    }
+
+    fn committed(&mut self, entry: Entry<'_>, _: &mut Vec<()>) {
+        self.index = entry.index;
+        for fact in Facts::new(entry.payload) {
+            // What cannot be read is not applied, and nothing after it means anything.
+            match fact {
+                _ if !self.unreadable.is_empty() => return,
+                Err(error) => self.unreadable.push(format!("entry {}: {error}", entry.index)),
+                Ok(fact) => {
+                    *self.facts.entry(kind(&fact)).or_default() += 1;
+                    self.book.apply(&fact, &mut ());
+                }
+            }
+        }
+    }
+
+    fn delivered(&mut self, _: &mut Vec<()>) {}
+
+    fn freeze(&mut self) -> Freeze {
+        Box::new(|_| Ok(()))
+    }
+}
+
+fn kind(fact: &Fact<'_>) -> &'static str {
+    match fact {
+        Fact::Registered { .. } => "registered",
+        Fact::SignedOn(_) => "signed_on",
+        Fact::SignedOff(_) => "signed_off",
+        Fact::Suspended(_) => "suspended",
+        Fact::Resumed(_) => "resumed",
+        Fact::Funded(_) => "funded",
+        Fact::Defunded(_) => "defunded",
+        Fact::LimitChanged(_) => "limit_changed",
+        Fact::DayRolled { .. } => "day_rolled",
+        Fact::Reserved(_) => "reserved",
+        Fact::Rejected(_) => "rejected",
+        Fact::Settled(_) => "settled",
+        Fact::Returned(_) => "returned",
+        Fact::Expired(_) => "expired",
+        Fact::Annotated(_) => "annotated",
+    }
+}
+
+/// A directory that is only read: what recovery would write goes nowhere.
+#[derive(Clone)]
+struct LookOnly {
+    real: RealDisk,
+    /// With the first entry at hand no snapshot is needed: the whole log is folded.
+    without_snapshots: bool,
+}
+
+impl LookOnly {
+    fn new(directory: &Path) -> Result<LookOnly, Failure> {
+        let missing = |what: String| {
+            Err(Failure::new(Exit::NotFound, what).next("name the directory of a node's log: --data DIR"))
+        };
+        let real = RealDisk::new(directory);
+        match real.list() {
+            Err(error) => return missing(format!("{}: {error}", directory.display())),
+            Ok(names) if !names.iter().any(|name| name == "head" || name.ends_with(".seg")) => {
+                return missing(format!("{}: there is no log here", directory.display()));
+            }
+            Ok(_) => {}
+        }
+        let oldest = persistence::Reader::oldest(directory).map_err(|error| Failure::from(&error))?;
+        Ok(LookOnly { real, without_snapshots: oldest == 1 })
+    }
+}
+
+impl Disk for LookOnly {
+    type File = LookOnlyFile;
+    type Lock = Option<fs::File>;
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.real.path(name)
+    }
+
+    fn lock(&self) -> io::Result<Option<Option<fs::File>>> {
+        // A copy may have no lock file, and a read-only disk takes no lock; then no node can have it open either.
+        let Ok(file) = OpenOptions::new().write(true).open(self.path(RealDisk::LOCK_FILE)) else {
+            return Ok(Some(None));
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Some(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = self.real.list()?;
+        names.retain(|name| !(self.without_snapshots && name.ends_with(".snap")));
+        Ok(names)
+    }
+
+    fn open(&self, name: &str) -> io::Result<LookOnlyFile> {
+        fs::File::open(self.path(name)).map(|file| LookOnlyFile(Some(file)))
+    }
+
+    fn create(&self, _: &str) -> io::Result<LookOnlyFile> {
+        Ok(LookOnlyFile(None))
+    }
+
+    fn rename(&self, _: &str, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn remove(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+
+    fn fresh_identity(&self) -> io::Result<u128> {
+        Ok(0)
+    }
+}
+
+/// A file that is read, or one that takes what is written and keeps nothing.
+struct LookOnlyFile(Option<fs::File>);
+
+impl File for LookOnlyFile {
+    fn length_bytes(&self) -> io::Result<u64> {
+        self.0.as_ref().map_or(Ok(0), File::length_bytes)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.as_ref().map_or(Ok(0), |file| File::read_at(file, buffer, offset))
+    }
+
+    fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn reserve(&self, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
