@@ -56,11 +56,13 @@ pub(crate) struct Feed {
     pub(crate) last: u64,
     /// Number that the next notice of this session must have.
     expected: u64,
+    /// False until the switch first says where it begins; notices before that are of a past that nobody here knows.
+    known: bool,
 }
 
 impl Feed {
     pub(crate) fn new(last: u64) -> Self {
-        Feed { last, expected: last + 1 }
+        Feed { last, expected: last + 1, known: last > 0 }
     }
 }
 
@@ -114,6 +116,9 @@ impl Audit {
         for (feeds, next, name) in [(0, next, "notice"), (1, next_system, "system notice")] {
             let feed = if feeds == 0 { &mut self.feeds[bank] } else { &mut self.system_feeds[bank] };
             feed.expected = next;
+            if !std::mem::replace(&mut feed.known, true) {
+                feed.last = next.saturating_sub(1);
+            }
             let last = feed.last;
             if next > last + 1 {
                 self.violation(bank, || format!("the feed goes on with {name} {next}, the last one was {last}"));
