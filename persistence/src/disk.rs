@@ -1,9 +1,19 @@
 //! The few file operations the log needs, so that a test can put a disk underneath that fails. One disk is one directory.
+//!
+//! Segments are written past the page cache (O_DIRECT) and synchronously (O_DSYNC): a segment is written twice, once with
+//! zeros and once with entries, and read hardly ever, so the cache would cost a copy, memory and its write-back for
+//! nothing. Where a file system does not take that, and for all other files, writes go through the cache and
+//! `sync_data` is fdatasync.
 
 use std::fs::{self, OpenOptions, TryLockError};
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::format::SECTOR_BYTES;
 
 /// A directory of files. Names are plain, without separators.
 pub trait Disk: Clone + Send + std::marker::Sync + 'static {
@@ -68,8 +78,82 @@ impl RealDisk {
     }
 }
 
+/// A file of the operating system.
+pub struct RealFile {
+    cached: fs::File,
+    /// The same file, for writes in whole sectors from memory that is aligned to [`BLOCK_BYTES`].
+    direct: Option<fs::File>,
+    /// Where unaligned memory is copied to first.
+    bounce: Mutex<Aligned>,
+    /// Written through the cache and not synced yet.
+    dirty: AtomicBool,
+}
+
+/// What direct writes have to be aligned to, in memory.
+const BLOCK_BYTES: usize = 4096;
+
+/// Zeroed memory that begins at a multiple of [`BLOCK_BYTES`].
+pub(crate) struct Aligned {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Aligned {
+    pub(crate) fn new(length_bytes: usize) -> Aligned {
+        let bytes = vec![0; length_bytes + BLOCK_BYTES];
+        let start = bytes.as_ptr().align_offset(BLOCK_BYTES).min(BLOCK_BYTES);
+        Aligned { bytes, start }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[self.start..][..self.bytes.len() - BLOCK_BYTES]
+    }
+
+    /// A copy of `from`, aligned.
+    fn hold(&mut self, from: &[u8]) -> &[u8] {
+        if self.bytes().len() < from.len() {
+            *self = Aligned::new(from.len().next_power_of_two());
+        }
+        let place = &mut self.bytes[self.start..][..from.len()];
+        place.copy_from_slice(from);
+        place
+    }
+}
+
+impl RealFile {
+    fn new(cached: fs::File, path: &Path) -> RealFile {
+        let is_segment = path.file_name().is_some_and(|name| {
+            let name = name.as_encoded_bytes();
+            name.starts_with(b"log-") || name.starts_with(b"spare-")
+        });
+        let flags = rustix::fs::OFlags::DIRECT | rustix::fs::OFlags::DSYNC;
+        let open = || OpenOptions::new().write(true).custom_flags(flags.bits() as i32).open(path);
+        // Not every file system has it; then the cache will do.
+        let direct = is_segment.then(open).and_then(Result::ok);
+        RealFile { cached, direct, bounce: Mutex::new(Aligned::new(0)), dirty: AtomicBool::new(false) }
+    }
+
+    /// False when it has to go through the cache.
+    fn write_direct(&self, bytes: &[u8], offset: u64) -> io::Result<bool> {
+        let whole_sectors = bytes.len().is_multiple_of(SECTOR_BYTES) && offset.is_multiple_of(SECTOR_BYTES as u64);
+        let Some(direct) = self.direct.as_ref().filter(|_| whole_sectors && !bytes.is_empty()) else {
+            return Ok(false);
+        };
+        let written = if bytes.as_ptr().align_offset(BLOCK_BYTES) == 0 {
+            direct.write_all_at(bytes, offset)
+        } else {
+            direct.write_all_at(self.bounce.lock().hold(bytes), offset)
+        };
+        match written {
+            // Larger sectors than ours.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(false),
+            written => written.map(|()| true),
+        }
+    }
+}
+
 impl Disk for RealDisk {
-    type File = fs::File;
+    type File = RealFile;
     type Lock = fs::File;
 
     fn path(&self, name: &str) -> PathBuf {
@@ -97,12 +181,15 @@ impl Disk for RealDisk {
         Ok(names)
     }
 
-    fn open(&self, name: &str) -> io::Result<fs::File> {
-        OpenOptions::new().read(true).write(true).open(self.path(name))
+    fn open(&self, name: &str) -> io::Result<RealFile> {
+        let path = self.path(name);
+        Ok(RealFile::new(OpenOptions::new().read(true).write(true).open(&path)?, &path))
     }
 
-    fn create(&self, name: &str) -> io::Result<fs::File> {
-        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(self.path(name))
+    fn create(&self, name: &str) -> io::Result<RealFile> {
+        let path = self.path(name);
+        let cached = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
+        Ok(RealFile::new(cached, &path))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -129,15 +216,15 @@ impl Disk for RealDisk {
     }
 }
 
-impl File for fs::File {
+impl File for RealFile {
     fn length_bytes(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
+        Ok(self.cached.metadata()?.len())
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
-            match FileExt::read_at(self, &mut buffer[filled..], offset + filled as u64) {
+            match FileExt::read_at(&self.cached, &mut buffer[filled..], offset + filled as u64) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -148,17 +235,26 @@ impl File for fs::File {
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        FileExt::write_all_at(self, bytes, offset)
+        if self.write_direct(bytes, offset)? {
+            return Ok(());
+        }
+        self.dirty.store(true, Ordering::Release);
+        self.cached.write_all_at(bytes, offset)
     }
 
     fn reserve(&self, bytes: u64) -> io::Result<()> {
-        match rustix::fs::fallocate(self, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+        match rustix::fs::fallocate(&self.cached, rustix::fs::FallocateFlags::empty(), 0, bytes) {
             Err(rustix::io::Errno::OPNOTSUPP) => Ok(()), // zero-filling finds out then
             result => Ok(result?),
         }
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        fs::File::sync_data(self)
+        // What was written directly is on the disk already. A file that is not a segment may have been renamed or
+        // resized since, so it is always synced.
+        if self.direct.is_some() && !self.dirty.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.cached.sync_data()
     }
 }

@@ -9,7 +9,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::disk::{Disk, File};
+use crate::disk::{Aligned, Disk, File};
 use crate::error::Error;
 use crate::fold::Index;
 use crate::format::entry::{self, Unreadable};
@@ -47,7 +47,8 @@ pub(crate) fn make_spare<D: Disk>(
     let fill = || {
         let file = disk.create(&temporary)?;
         file.reserve(segment_bytes)?;
-        let zeros = vec![0; FILL_STEP_BYTES_MAX.min(segment_bytes as usize)];
+        let zeros = Aligned::new(FILL_STEP_BYTES_MAX.min(segment_bytes as usize));
+        let zeros = zeros.bytes();
         let (mut offset, mut step_bytes) = (0, FILL_STEP_BYTES);
         while offset < segment_bytes {
             let started = Instant::now();
