@@ -9,6 +9,7 @@ use wire::Uetr;
 use crate::draw::Draw;
 use crate::ledger::{Ledger, Record, state};
 use crate::mix::Plan;
+use crate::outcome::FeedEnd;
 use crate::peek;
 use crate::uetr::Uetrs;
 
@@ -239,6 +240,17 @@ impl Audit {
         }
         self.ledger.complete(index);
         is_debtor.then_some(Final { record, settled })
+    }
+
+    pub(crate) fn feed_ends(&self) -> Vec<FeedEnd> {
+        let feeds = self.names.iter().zip(&self.feeds).zip(&self.system_feeds);
+        feeds
+            .map(|((bank, feed), system)| FeedEnd {
+                bank: *bank,
+                last_notice: feed.last,
+                last_system_notice: system.last,
+            })
+            .collect()
     }
 
     pub(crate) fn reason(&mut self, reason: [u8; 4]) {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::feeds;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use loadgen::mix::{Amounts, AnswerTime, Answers};
 use loadgen::options::{Arrivals, Trust};
@@ -111,6 +112,10 @@ pub(crate) struct Run {
     #[arg(long, default_value = "0/min", value_name = "RATE")]
     reconnects: Rate,
 
+    /// Keep the numbers of the banks' last notices here and go on after them, so that a run does not begin with the notices of
+    /// all runs before; made when missing
+    #[arg(long, value_name = "FILE")]
+    pub(crate) feeds: Option<PathBuf>,
     /// What must hold to pass, such as 'p99<10ms,within10s>=99.95%,lost=0'
     #[arg(long, default_value = "lost=0", value_name = "GOALS")]
     slo: Slo,
@@ -171,6 +176,14 @@ pub(crate) struct Compare {
 }
 
 impl Run {
+    fn banks(&self) -> Result<Vec<Bank>, String> {
+        let mut banks = Bank::series(&self.prefix, self.participants).map_err(|error| error.to_string())?;
+        if let Some(file) = self.feeds.as_deref().filter(|file| file.exists()) {
+            feeds::read(file, &mut banks)?;
+        }
+        Ok(banks)
+    }
+
     pub(crate) fn options(&self) -> Result<Options, String> {
         let twice = Rate(self.rate.per_second() * 2.0);
         let shape = match self.shape {
@@ -188,7 +201,7 @@ impl Run {
         };
         let options = Options {
             targets: self.target.clone(),
-            banks: Bank::series(&self.prefix, self.participants).map_err(|error| error.to_string())?,
+            banks: self.banks()?,
             shape,
             rate: self.rate,
             length: self.length,

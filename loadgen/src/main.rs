@@ -1,6 +1,7 @@
 //! `crosstie-loadgen`: the command line of the generator.
 
 mod cli;
+mod feeds;
 mod tui;
 
 use std::io::{IsTerminal, Write};
@@ -48,6 +49,11 @@ fn run(arguments: &cli::Run) -> ExitCode {
             return fail(&format!("{}: {error}", folder.display()), 2);
         }
         eprintln!("written to {}", folder.display());
+    }
+    if let Some(file) = &arguments.feeds
+        && let Err(error) = feeds::write(file, &outcome.feeds)
+    {
+        return fail(&format!("{}: {error}", file.display()), 2);
     }
     let shown = if arguments.json {
         serde_json::to_string_pretty(&outcome).unwrap_or_default() + "\n"

@@ -168,6 +168,11 @@ impl Options {
         if !open && self.in_flight_max == 0 {
             return wrong("a closed loop needs at least one payment in flight: change --in-flight-max");
         }
+        if let Shape::Step { steps, .. } | Shape::FindMax { trials: steps, .. } = self.shape
+            && !(1..=200).contains(&steps)
+        {
+            return wrong("a run has 1 to 200 steps: change --steps");
+        }
         if matches!(self.shape, Shape::FindMax { .. }) && self.slo.goals.is_empty() {
             return wrong("find-max needs to know what is good enough: say --slo 'p99<10ms,lost=0'");
         }

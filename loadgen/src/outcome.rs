@@ -135,6 +135,14 @@ pub struct ReasonCount {
     pub count: u64,
 }
 
+/// Numbers of the last notices that one bank processed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FeedEnd {
+    pub bank: wire::ParticipantId,
+    pub last_notice: u64,
+    pub last_system_notice: u64,
+}
+
 /// Everything about a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
@@ -169,6 +177,9 @@ pub struct Outcome {
     pub events: Vec<Event>,
     /// `(percentile, response ns, service ns)`, for the spectrum.
     pub spectrum: Vec<(f64, u64, u64)>,
+    /// Where each bank's feeds ended, so that the next run can go on there.
+    #[serde(skip)]
+    pub feeds: Vec<FeedEnd>,
     /// In `series.ndjson`, not in `result.json`.
     #[serde(skip)]
     pub intervals: Vec<Interval>,

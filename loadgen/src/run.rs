@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::engine::Engine;
 use crate::machine::{self, Environment, Reading, Usage};
 use crate::options::{Options, Shape};
-use crate::outcome::{FORMAT, Outcome, Percentiles, ReasonCount, ServerOutcome, StepOutcome, TrustOutcome, Verdict};
+use crate::outcome::{
+    FORMAT, FeedEnd, Outcome, Percentiles, ReasonCount, ServerOutcome, StepOutcome, TrustOutcome, Verdict,
+};
 use crate::progress::{self, Interval, Progress, Watched};
 use crate::schedule::{Phase, phases};
 use crate::slo::{Judgement, Measured};
@@ -46,6 +48,7 @@ struct Finished {
     reconnects: u64,
     connected: usize,
     interrupted: bool,
+    feeds: Vec<FeedEnd>,
     server: Option<ServerOutcome>,
 }
 
@@ -95,6 +98,7 @@ fn drive(options: &Options, progress: &Progress, watch: progress::Watch) -> Resu
         reconnects: engine.reconnects,
         connected,
         interrupted,
+        feeds: engine.audit.feed_ends(),
         server,
         steps: std::mem::take(&mut engine.steps),
     })
@@ -236,6 +240,7 @@ impl Finished {
             server: self.server,
             events: watched.events,
             spectrum: spectrum(response, service),
+            feeds: self.feeds,
             intervals: watched.intervals,
             hlog: watched.hlog,
             hgrm: crate::report::hgrm(response),

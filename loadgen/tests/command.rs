@@ -82,6 +82,20 @@ fn exit_codes_tell_how_it_ended() {
 }
 
 #[test]
+fn a_second_run_goes_on_where_the_feeds_ended() {
+    let (switch, feeds) = (FakeSwitch::start(Fault::None), folder("feeds.txt"));
+    let _ = std::fs::remove_file(&feeds);
+    let mut passed_over = Vec::new();
+    for _ in 0..2 {
+        let output = short_run(&switch, &folder("feeds"), &["--feeds", feeds.to_str().unwrap(), "--json"]);
+        let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(result["verdict"], "pass", "{}", text(&output.stdout));
+        passed_over.push(result["check"]["foreign"].clone());
+    }
+    assert_eq!(passed_over, [0, 0]);
+}
+
+#[test]
 fn completions_know_the_options() {
     assert!(text(&loadgen(&["completions", "bash"]).stdout).contains("--warm-up"));
 }
