@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actors::Switch;
-use wire::{BusinessDate, Timestamp};
+use wire::Timestamp;
 
 use crate::config::DayRoll;
 
@@ -11,21 +11,17 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// The wall clock may be set; so it is looked at again at least this often.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// The business date at `now` when it rolls at this minute of the day: from then on it is tomorrow's, except that a roll
-/// at midnight means the calendar date.
-fn date_at(now: Timestamp, minute_of_day: u16) -> BusinessDate {
-    now.plus(ahead(minute_of_day)).date()
-}
-
-fn ahead(minute_of_day: u16) -> Duration {
+/// The moment whose calendar date is the business date at `now`. A roll in the morning begins the day it falls on, a roll
+/// from noon on the day after.
+fn shifted(now: Timestamp, minute_of_day: u16) -> Timestamp {
     let of_day = Duration::from_secs(60 * u64::from(minute_of_day));
-    if of_day.is_zero() { Duration::ZERO } else { DAY - of_day }
+    if of_day < DAY / 2 { now.minus(of_day) } else { now.plus(DAY - of_day) }
 }
 
-/// How long until the date at `now` changes.
+/// How long until the business date changes.
 fn until_next(now: Timestamp, minute_of_day: u16) -> Duration {
-    let shifted = now.plus(ahead(minute_of_day)).nanoseconds();
-    Duration::from_nanos(DAY.as_nanos() as u64 - shifted % DAY.as_nanos() as u64)
+    let of_day = shifted(now, minute_of_day).nanoseconds() % DAY.as_nanos() as u64;
+    DAY - Duration::from_nanos(of_day)
 }
 
 /// Runs for ever; does nothing when the date is rolled by hand.
@@ -33,7 +29,7 @@ pub(crate) async fn roll_daily(switch: Switch, when: DayRoll) {
     let DayRoll::At { minute_of_day } = when else { return };
     loop {
         let now = Timestamp::now();
-        let (today, due) = (switch.post.scheme().business_date(), date_at(now, minute_of_day));
+        let (today, due) = (switch.post.scheme().business_date(), shifted(now, minute_of_day).date());
         // A date that was rolled by hand further than this stays.
         if due > today {
             match switch.roll(Some(due)).await {
@@ -62,9 +58,11 @@ mod tests {
             (18 * 60, 6, "2026-11-24", 1440),
             (18 * 60, 13, "2026-11-24", 1020),
             (1, 12, "2026-11-23", 1),
+            (11 * 60, 22, "2026-11-23", 60),
+            (12 * 60, 0, "2026-11-24", 1440),
         ] {
             let now = noon.plus(Duration::from_secs(3600 * hours_after_noon));
-            assert_eq!(date_at(now, roll).to_string(), date, "rolls at {roll}, it is {now}");
+            assert_eq!(shifted(now, roll).date().to_string(), date, "rolls at {roll}, it is {now}");
             assert_eq!(until_next(now, roll), Duration::from_secs(60 * minutes_left), "rolls at {roll}, it is {now}");
         }
     }

@@ -67,10 +67,9 @@ impl From<&persistence::Error> for Failure {
             }
             (_, Remedy::MakeRoom) => (Exit::No, "make room on that file system, then start again"),
             (_, Remedy::Restart | Remedy::AskLater) => (Exit::No, "look at the disk, then start again"),
-            (_, Remedy::Repair) => (
-                Exit::Integrity,
-                "copy the directory, then crosstie log verify --data COPY; see the runbook on damaged logs",
-            ),
+            (_, Remedy::Repair) => {
+                (Exit::Integrity, "keep the directory as it is; copy it, then crosstie log verify --data COPY")
+            }
         };
         Failure::new(exit, error.to_string()).next(next)
     }

@@ -1,12 +1,13 @@
 //! A node as a process: start, say that it is ready, run, stop in good order; or end at once when the journal fails.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use actors::{OwnedOperation, Switch};
-use serde_json::json;
+use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
@@ -35,13 +36,18 @@ pub fn run(config: Config) -> Result<Exit, Failure> {
         tracing::error!(event = "ended", exit = failure.exit as u8, next = failure.next, "{}", failure.message);
     }
     logs::flush();
-    ended
+    match ended {
+        // It is told: stderr holds log lines and nothing else, unless a person is looking.
+        Err(failure) if !std::io::stderr().is_terminal() => Ok(failure.exit),
+        ended => ended,
+    }
 }
 
 async fn live(config: Config) -> Result<Exit, Failure> {
     let started = Instant::now();
     let mut signals = Signals::new()?;
     warn_of(&config);
+    allow_files(config.listen.connections_max);
     let node = node::start(config.node()).await.map_err(|error| Failure::from(&error))?;
     node.switch.on_failure(|error| die(&error));
     let server = admin::server::bind(&config.socket())?;
@@ -124,6 +130,29 @@ fn warn_of(config: &Config) {
     }
 }
 
+/// Beside connections: the log, the socket, epoll, and a few that come and go.
+const FILES_BESIDE: u64 = 64;
+
+/// A connection is an open file, and systems allow few unless asked.
+fn allow_files(connections_max: u64) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let wanted = connections_max + FILES_BESIDE;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    let granted = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(granted), maximum });
+    if raised.is_err() || granted < wanted {
+        tracing::warn!(
+            event = "few_files",
+            granted,
+            wanted,
+            "the system allows fewer open files than listen.connections_max needs: raise the limit (ulimit -n, LimitNOFILE=)"
+        );
+    }
+}
+
 /// The journal failed: nothing may be acknowledged any more, so the process ends here and now.
 fn die(error: &persistence::Error) {
     let failure = Failure::from(error);
@@ -182,6 +211,28 @@ async fn settle(tasks: &mut JoinSet<Result<(), actors::Error>>) -> Result<(), Fa
     Ok(())
 }
 
+/// The line on stdout.
+#[derive(Serialize)]
+struct Ready<'a> {
+    event: &'static str,
+    node: &'a str,
+    /// Where participants connect; with the port that was taken when 0 was asked for.
+    address: String,
+    admin: PathBuf,
+    pid: u32,
+    participants: usize,
+    business_date: String,
+    /// The log: what was restored, what was replayed on top, where it ends, what was cut.
+    snapshot_index: u64,
+    last_index: u64,
+    recovered_entries: u64,
+    recovered_bytes: u64,
+    torn_bytes: u64,
+    snapshots_damaged: &'a [PathBuf],
+    /// From the start of the process to this line.
+    took_ms: u64,
+}
+
 /// One line on stdout, for programs that start nodes.
 fn say_ready(config: &Config, node: &Node, started: Instant) {
     let recovery = &node.recovery;
@@ -189,23 +240,23 @@ fn say_ready(config: &Config, node: &Node, started: Instant) {
         let scheme = node.switch.post.scheme();
         (scheme.listings().len(), scheme.business_date().to_string())
     };
-    let admin = std::path::absolute(config.socket()).unwrap_or_else(|_| config.socket());
-    let line = json!({
-        "event": "ready",
-        "node": config.node.name,
-        "address": node.address.to_string(),
-        "admin": admin,
-        "pid": std::process::id(),
-        "participants": participants,
-        "business_date": business_date,
-        "snapshot_index": recovery.snapshot_index,
-        "last_index": recovery.last_index,
-        "recovered_entries": recovery.entries_replayed,
-        "recovered_bytes": recovery.bytes_replayed,
-        "torn_bytes": recovery.torn_tail.as_ref().map_or(0, |torn| torn.bytes),
-        "snapshots_damaged": recovery.snapshots_damaged,
-        "took_ms": started.elapsed().as_millis() as u64,
-    });
+    let ready = Ready {
+        event: "ready",
+        node: &config.node.name,
+        address: node.address.to_string(),
+        admin: std::path::absolute(config.socket()).unwrap_or_else(|_| config.socket()),
+        pid: std::process::id(),
+        participants,
+        business_date,
+        snapshot_index: recovery.snapshot_index,
+        last_index: recovery.last_index,
+        recovered_entries: recovery.entries_replayed,
+        recovered_bytes: recovery.bytes_replayed,
+        torn_bytes: recovery.torn_tail.as_ref().map_or(0, |torn| torn.bytes),
+        snapshots_damaged: &recovery.snapshots_damaged,
+        took_ms: started.elapsed().as_millis() as u64,
+    };
+    let line = serde_json::to_string(&ready).unwrap_or_default();
     // Nobody may be listening; that stops no node.
     _ = writeln!(std::io::stdout(), "{line}");
     tracing::info!(event = "ready", address = %node.address, recovered_entries = recovery.entries_replayed, participants);

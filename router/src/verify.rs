@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions, TryLockError};
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -285,11 +286,21 @@ struct LookOnlyFile(Option<fs::File>);
 
 impl File for LookOnlyFile {
     fn length_bytes(&self) -> io::Result<u64> {
-        self.0.as_ref().map_or(Ok(0), File::length_bytes)
+        self.0.as_ref().map_or(Ok(0), |file| Ok(file.metadata()?.len()))
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.0.as_ref().map_or(Ok(0), |file| File::read_at(file, buffer, offset))
+        let Some(file) = &self.0 else { return Ok(0) };
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match FileExt::read_at(file, &mut buffer[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
     }
 
     fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {

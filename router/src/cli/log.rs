@@ -42,7 +42,8 @@ impl Log {
             return Ok(Exit::Done);
         }
         let what = format!("the log does not add up:\n       {}", report.violations.join("\n       "));
-        Err(Failure::new(Exit::Integrity, what).next("keep the directory as it is; see the runbook on imbalance"))
+        Err(Failure::new(Exit::Integrity, what)
+            .next("keep the directory as it is, take the node out of service, and find the first fact that breaks it"))
     }
 }
 

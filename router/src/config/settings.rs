@@ -135,7 +135,7 @@ settings! {
         /// How far a timestamp may lie in the future.
         skew_max: Duration = Length(ms(0), ms(HOUR)) => "1s";
         /// How long a UETR is remembered; an instruction with an older timestamp is refused. Costs memory: about 90 bytes
-        /// per payment in it. More than payment_timeout.
+        /// per payment in it. At least payment_timeout.
         duplicate_window: Duration = Length(ms(SECOND), ms(30 * 24 * HOUR)) => "48h";
         /// Most that one payment may move, in minor units (cents) of any currency.
         payment_minor_max: u64 = Count(1, 999_999_999_999_999_999) => "1000000000";
@@ -143,7 +143,8 @@ settings! {
         in_flight_max: u64 = Count(1, 1_000_000) => "65536";
         /// Payments accepted without posting that one creditor agent may leave unresolved.
         unposted_max: u64 = Count(0, 10_000_000) => "100000";
-        /// When the business date rolls: at this time every day, or only by `crosstie day roll`.
+        /// When the business date rolls: every day at this time, or only by `crosstie day roll`. Before noon it becomes the
+        /// date of that day, from noon on the date of the day after.
         day_roll: DayRoll = TimeOfDay => "00:00";
     }
     /// How the work is divided.

@@ -1,0 +1,8 @@
+//! The program as its users meet it: real processes, a real socket, a real directory.
+
+#![allow(clippy::unwrap_used)] // helpers of tests are not tests to clippy
+
+mod hostile;
+mod lifecycle;
+mod operators;
+mod support;

@@ -1,0 +1,193 @@
+//! What operators see of payments, and what they must not see in the log lines.
+
+use std::time::Duration;
+
+use wire::client::{Client, Notices, Options, Reply, Transfer};
+use wire::{Currency, Message, Money, Reason, Uetr};
+
+use crate::support::{Node, run};
+
+const CANARY: &str = "Canary Vogel";
+
+async fn connect(node: &Node, id: &str) -> (Client, Notices) {
+    Client::connect(Options::new(node.address(), id.parse().unwrap())).await.unwrap()
+}
+
+fn transfer(amount: &str) -> Transfer {
+    Transfer::new("BANK-0002".parse().unwrap(), Money::parse(amount, Currency::EUR).unwrap())
+        .from(CANARY, "DE02CANARY00000000001")
+        .to("Ben Canary", "DE02CANARY00000000002")
+        .remittance_information("canary remittance")
+}
+
+async fn until_offered(notices: &mut Notices, uetr: Uetr) {
+    loop {
+        let notice = notices.next().await.unwrap().unwrap();
+        if matches!(notice.view(), Message::TransferNotice(offer) if offer.transfer.uetr == uetr) {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_payment_is_told_in_a_sentence_whatever_became_of_it() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("node.toml");
+    std::fs::write(&file, "[[participants]]\nid = \"BANK-0001\"\ncurrency = \"EUR\"\nfunded = \"100.00\"\ncount = 2\n")
+        .unwrap();
+    let node =
+        Node::start(&data.path().join("log"), &["--config", file.to_str().unwrap(), "--set", "logs.level=trace"]);
+    let (debtor, _ignored) = connect(&node, "BANK-0001").await;
+    let (creditor, mut offers) = connect(&node, "BANK-0002").await;
+    let payer = debtor.participant();
+    let show = |uetr: Uetr| {
+        let payments = node.ask(&["payment", &uetr.to_string(), "--json"]).with(0).json();
+        assert_eq!(payments.as_array().unwrap().len(), 1);
+        payments[0].clone()
+    };
+
+    let handle = debtor.submit(&transfer("60.00")).await.unwrap();
+    let uetr = handle.uetr();
+    until_offered(&mut offers, uetr).await;
+    let shown = show(uetr);
+    assert_eq!((&shown["state"], &shown["must_act"]), (&"in_process".into(), &"BANK-0002".into()));
+    let summary = shown["summary"].as_str().unwrap();
+    assert!(summary.starts_with("The payment of 60.00 EUR from BANK-0001 to BANK-0002 is in process"), "{summary}");
+    let status = node.ask(&["status", "--json"]).with(0).json();
+    assert_eq!((&status["payments"]["in_process"], &status["sessions"]), (&1.into(), &2.into()));
+    let position = node.ask(&["participant", "show", "BANK-0001", "--json"]).with(0).json()["positions"][0].clone();
+    assert_eq!((&position["reserved"], &position["available"]), (&"60.00".into(), &"40.00".into()));
+
+    creditor.answer(&Reply::yes(payer, uetr)).await.unwrap();
+    handle.outcome().await.unwrap();
+    let shown = show(uetr);
+    assert_eq!(
+        (&shown["state"], &shown["status"], &shown["must_act"]),
+        (&"settled".into(), &"ACSC".into(), &"nobody".into())
+    );
+
+    // More than is left: refused by the switch. Then refused by the creditor agent.
+    let handle = debtor.submit(&transfer("50.00")).await.unwrap();
+    let uetr = handle.uetr();
+    _ = handle.outcome().await;
+    let shown = show(uetr);
+    assert_eq!((&shown["state"], &shown["must_act"]), (&"rejected".into(), &"BANK-0001".into()));
+    assert!(shown["summary"].as_str().unwrap().contains("no money moved. AM04: "), "{shown}");
+    let handle = debtor.submit(&transfer("5.00")).await.unwrap();
+    let uetr = handle.uetr();
+    until_offered(&mut offers, uetr).await;
+    creditor.answer(&Reply::no(payer, uetr, Reason::AC04)).await.unwrap();
+    _ = handle.outcome().await;
+    assert_eq!(show(uetr)["reasons"][0], "AC04");
+
+    let unknown = Uetr::from_random([7; 16]).to_string();
+    node.ask(&["payment", &unknown]).with(5);
+    node.ask(&["payment", "no-uetr"]).with(2);
+    node.ask(&["payment", &uetr.to_string(), "--debtor", "BANK-0002"]).with(5);
+    let table = node.ask(&["payment", &uetr.to_string()]).with(0).stdout;
+    assert!(table.contains("what happened") && !table.contains(CANARY), "{table}");
+
+    debtor.close().await;
+    creditor.close().await;
+    let log = node.stop();
+    assert!(log.contains("\"event\":\"signed_on\""), "{log}");
+    assert!(!log.to_lowercase().contains("canary"), "a customer's data stands in the log lines");
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(line["ts"].is_string() && line["level"].is_string() && line["event"].is_string(), "{line}");
+    }
+    let verified =
+        run(&["log", "verify", "--json", "--data", data.path().join("log").to_str().unwrap()]).with(0).json();
+    assert_eq!((&verified["payments"]["settled"], &verified["payments"]["rejected"]), (&1.into(), &2.into()));
+    assert_eq!(verified["violations"].as_array().unwrap().len(), 0);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_drain_waits_for_payments_in_process_until_a_second_signal() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("node.toml");
+    let text = "[[participants]]\nid = \"BANK-0001\"\ncurrency = \"EUR\"\nfunded = \"100.00\"\ncount = 2\n";
+    std::fs::write(&file, text).unwrap();
+    let config = ["--config", file.to_str().unwrap()];
+    let log = data.path().join("log");
+    let node = Node::start(&log, &[&config[..], &["--set", "drain.deadline=10m"]].concat());
+    let (debtor, _ignored) = connect(&node, "BANK-0001").await;
+    let (_creditor, mut offers) = connect(&node, "BANK-0002").await;
+    let handle = debtor.submit(&transfer("60.00")).await.unwrap();
+    until_offered(&mut offers, handle.uetr()).await;
+    node.signal("TERM");
+    let mut left = 200;
+    while node.ask(&["status", "--json"]).with(0).json()["refusing"] != "DRAN" {
+        left -= 1;
+        assert!(left > 0, "the node does not drain");
+    }
+    node.signal("TERM");
+    let (code, lines) = node.ended();
+    assert_eq!(code, Some(130), "{lines}");
+
+    // The payment goes on where it was.
+    let node = Node::start(&log, &config);
+    let shown = node.ask(&["payment", &handle.uetr().to_string(), "--json"]).with(0).json();
+    assert_eq!(shown[0]["amount"], "60.00");
+    node.stop();
+}
+
+#[test]
+fn what_is_refused_says_why_and_what_next() {
+    let data = tempfile::tempdir().unwrap();
+    let node = Node::start(data.path(), &[]);
+    let why = ["--currency", "EUR", "--reason", "a test"];
+    node.ask(&[&["participant", "register", "BANK-0001"], &why[..]].concat()).with(0);
+    let check = |arguments: &[&str], code: i32, part: &str| {
+        let ended = node.ask(arguments).with(code);
+        assert!(ended.stderr.contains(part), "{arguments:?}: {ended:#?}");
+        assert!(ended.stdout.is_empty(), "{arguments:?}: {ended:#?}");
+    };
+    let with = |arguments: &[&'static str]| [arguments, &why[..]].concat();
+    check(&with(&["participant", "register", "BANK-0001"]), 4, "registered already");
+    check(&with(&["participant", "register", "bank"]), 2, "A-Z");
+    check(&with(&["participant", "fund", "BANK-0002", "1"]), 5, "crosstie participant list");
+    check(&with(&["participant", "fund", "BANK-0001", "0"]), 4, "AM01");
+    check(&with(&["participant", "fund", "BANK-0001", "1.234"]), 2, "3 decimals");
+    check(&with(&["participant", "fund", "BANK-0001", "1e9"]), 2, "no amount");
+    check(&with(&["participant", "defund", "BANK-0001", "1"]), 4, "AM04");
+    check(&with(&["participant", "limit", "BANK-0001", "--payment-max", "x"]), 2, "no amount");
+    check(&["participant", "fund", "BANK-0001", "1", "--currency", "XXX", "--reason", "x"], 2, "no active currency");
+    check(&["participant", "fund", "BANK-0001", "1", "--currency", "EUR", "--reason", " "], 2, "needs a reason");
+    check(&["participant", "fund", "BANK-0001", "1", "--currency", "EUR"], 2, "--reason");
+    check(&["day", "roll", "--to", "2001-01-01"], 4, "cannot become");
+    check(&["day", "roll", "--to", "tomorrow"], 2, "no date");
+    let today = node.ask(&["day", "show", "--json"]).with(0).json()["business_date"].clone();
+    let rolled = node.ask(&["day", "roll", "--json"]).with(0).json()["business_date"].clone();
+    assert!(rolled.as_str() > today.as_str(), "{rolled} {today}");
+    node.stop();
+}
+
+#[test]
+fn a_snapshot_is_taken_when_asked_for() {
+    let data = tempfile::tempdir().unwrap();
+    let node = Node::start(data.path(), &[]);
+    node.ask(&["snapshot"]).with(0);
+    for attempt in 0.. {
+        node.ask(&["day", "roll"]).with(0);
+        if node.ask(&["status", "--json"]).with(0).json()["journal"]["snapshots"] != 0 {
+            break;
+        }
+        assert!(attempt < 200, "no snapshot came");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    node.stop();
+    run(&["log", "verify", "--data", data.path().to_str().unwrap()]).with(0);
+}
+
+#[test]
+fn what_needs_no_node() {
+    assert!(run(&["errors"]).with(0).stdout.contains("AM04"));
+    assert_eq!(run(&["errors", "am04", "--json"]).with(0).json()["must_act"], "debtor agent");
+    run(&["errors", "ZZZZ"]).with(5);
+    assert!(run(&["completions", "bash"]).with(0).stdout.contains("crosstie"));
+    assert!(run(&["config", "example"]).with(0).stdout.contains("[scheme]"));
+    run(&["serve", "--nonsense"]).with(2);
+    let help = run(&["--help"]).with(0).stdout;
+    assert!(help.contains("Exit codes") && help.contains("Examples"));
+}
