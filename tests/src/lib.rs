@@ -1,4 +1,7 @@
 //! What the switch promises, and the machinery that holds it to it.
 
+pub mod crash;
+pub mod peer;
+pub mod process;
 pub mod promises;
 pub mod simulation;

@@ -1,0 +1,36 @@
+//! What a crash run is told.
+
+use std::path::PathBuf;
+
+/// SIGKILLs a real switch under load, again and again, and then holds it to everything that it told anybody.
+#[derive(clap::Parser, Clone, Debug)]
+#[command(
+    name = "crash",
+    max_term_width = 120,
+    after_help = "\
+The last line says: cycles N acknowledged N lost N doubled N
+Exit codes: 0 nothing lost, nothing doubled, everything agrees · 1 it could not run · 2 usage · 7 integrity"
+)]
+pub struct Options {
+    /// How often the switch is killed
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub cycles: u32,
+    /// Of all draws; the timing of the machine is not repeated
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Payments per second that all participants together submit
+    #[arg(long, default_value_t = 1500.0)]
+    pub rate: f64,
+    /// Participants, each debtor and creditor agent
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=999))]
+    pub participants: u16,
+    /// Longest time under load between two kills, milliseconds
+    #[arg(long, default_value_t = 2500, value_parser = clap::value_parser!(u64).range(50..=600_000))]
+    pub pause_max_ms: u64,
+    /// The program to kill; otherwise the one built with the tests
+    #[arg(long)]
+    pub program: Option<PathBuf>,
+    /// Where everything is kept, for good; otherwise a temporary directory, kept only when the run fails
+    #[arg(long)]
+    pub directory: Option<PathBuf>,
+}
