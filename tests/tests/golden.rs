@@ -3,6 +3,8 @@
 //! A changed format gets a new version and a new file; these two are never written again. A new one is begun with
 //! `CROSSTIE_GOLDEN=write cargo test -p tests --test golden`, which writes only files that are missing.
 
+#![allow(clippy::unwrap_used)] // a test may panic, its helpers too
+
 use std::fmt::Write;
 use std::path::PathBuf;
 

@@ -10,7 +10,7 @@
 //! | `gapless`: feeds are numbered without a gap | with every notice |
 //! | `punctual`: late answers never settle, nothing expires early | with every fact |
 //! | `duplicates` never reserve twice | with every fact |
-//! | `returns` never exceed their original | with every fact |
+//! | `returns` never exceed their original, and claim nothing of it when they fail | with every fact, at rest |
 //! | `dates`: settlement dates never go back | with every fact |
 //! | `reservations` all end | at rest |
 //! | `actors`: a live actor equals the facts folded | at rest |

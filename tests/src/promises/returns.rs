@@ -1,6 +1,6 @@
 //! Returns never exceed the payment they return; they come from who was paid and go to who paid.
 
-use settlement::Fact;
+use settlement::{Book, Fact};
 
 use super::{Kept, Witness};
 
@@ -26,6 +26,20 @@ pub fn check(witness: &Witness, fact: &Fact<'_>) -> Kept {
     }
     if original.returned_minor + payment.amount_minor > original.payment.amount_minor {
         return broken("together with earlier ones it is more than the original");
+    }
+    Ok(())
+}
+
+/// At rest nothing is claimed but by returns that settled: what did not settle may be returned after all.
+pub fn check_claims(book: &Book, witness: &Witness) -> Kept {
+    for own in book.participants() {
+        for record in own.payments().iter() {
+            let settled = witness.known(own.key(), record.uetr).map_or(0, |known| known.returned_minor);
+            if record.returned_minor != settled {
+                let (uetr, claimed) = (record.uetr, record.returned_minor);
+                return Err(format!("returns release what they claimed: {uetr}: {claimed} claimed, {settled} settled"));
+            }
+        }
     }
     Ok(())
 }

@@ -22,6 +22,8 @@ pub(super) struct Street<'a> {
     pub(super) options: &'a Options,
     pub(super) clock: u64,
     pub(super) names: &'a [ParticipantId],
+    /// A payment that settled lately: somebody talked.
+    pub(super) gossip: Option<(ParticipantId, Uetr)>,
     pub(super) trace: &'a mut Trace,
 }
 
@@ -313,8 +315,11 @@ impl Bank {
         };
         let all: Vec<Offer> = self.offers.iter().filter(settled).copied().collect();
         if street.random.random_bool(if all.is_empty() { 0.2 } else { 0.05 }) {
+            if let Some((debtor_agent, uetr)) = street.gossip.filter(|_| street.random.random_bool(0.5)) {
+                return self.submit(street, debtor_agent, 1, Currency::EUR, Some(uetr));
+            }
             let creditor_agent = street.names[street.random.random_range(0..street.names.len())];
-            // Something that another bank sent, or that nobody did.
+            // Something that it sent itself, or that nobody did.
             let original = self.sent.last().map_or(Uetr::from_random(street.random.random()), |sent| sent.submit.uetr);
             return self.submit(street, creditor_agent, 1, Currency::EUR, Some(original));
         }

@@ -2,7 +2,7 @@
 
 use super::bank::Street;
 use super::world::World;
-use crate::promises::{Kept, actors, durable, money, replay, reservations};
+use crate::promises::{Kept, actors, durable, money, replay, reservations, returns};
 
 impl World {
     /// Lets everything finish and checks it; then all banks come back, send again what has no outcome, and once more.
@@ -55,6 +55,7 @@ impl World {
     fn check_at_rest(&mut self) -> Kept {
         money::check(&self.book, &self.witness)?;
         money::check_reserved(&self.book, &self.witness)?;
+        returns::check_claims(&self.book, &self.witness)?;
         durable::check_all(&self.feeds, &self.book)?;
         let live = || self.node.live();
         reservations::check(&self.book, &self.witness, live().map(|own| (&own.participant, &own.deadlines)))?;

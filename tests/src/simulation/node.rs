@@ -239,6 +239,21 @@ impl Node {
         }
     }
 
+    /// A timer fires although nothing may be due: what is offered first is asked whether it is over.
+    pub(super) fn fire_early(&mut self, actor: usize, clock: u64, rules: &Rules) {
+        if self.actors[actor].life != Life::Alive {
+            return;
+        }
+        for place in 0..self.actors[actor].hosted.len() {
+            let participant = &self.actors[actor].hosted[place].participant;
+            let key = participant.key();
+            let offered = participant.incoming().map(|(payment, deadline)| (deadline, payment.debtor, payment.uetr));
+            if let Some((_, debtor, uetr)) = offered.min() {
+                self.decide(key, None, (Kind::Answer, None), Command::Expire { debtor, uetr }, clock, rules);
+            }
+        }
+    }
+
     fn decide(
         &mut self,
         key: Key,

@@ -7,7 +7,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use settlement::{Book, Direction, Fact, Key, Limits, Position, PositionMoved, Recipient, Reply, Standing};
 use wire::message::Refused;
-use wire::{BusinessDate, Currency, Message, ParticipantId, Reason, Status, Timestamp};
+use wire::{BusinessDate, Currency, Message, ParticipantId, Reason, Status, Timestamp, Uetr};
 
 use super::bank::{Bank, Street, name, read_frame};
 use super::log::Log;
@@ -81,6 +81,8 @@ pub(super) struct World {
     pub(super) node: Node,
     pub(super) banks: Vec<Bank>,
     names: Vec<ParticipantId>,
+    /// A payment that settled lately, whoever paid whom.
+    gossip: Option<(ParticipantId, Uetr)>,
     pub(super) snapshot: Option<(Vec<u8>, usize)>,
     pub(super) trace: Trace,
     pub(super) tally: Tally,
@@ -106,6 +108,7 @@ impl World {
             book,
             banks,
             names,
+            gossip: None,
             snapshot: None,
             trace: Trace { on: traced, steps: VecDeque::new() },
             tally: Tally::default(),
@@ -199,6 +202,7 @@ impl World {
             6 => {
                 self.trace.say(|| format!("timers of actor {actor} fire at {}", self.clock));
                 self.node.fire(actor, self.clock, &self.options.rules);
+                self.node.fire_early(actor, self.clock, &self.options.rules);
                 self.append_unless_later();
             }
             7 => self.tick(),
@@ -237,6 +241,7 @@ impl World {
             options: &self.options,
             clock: self.clock,
             names: &self.names,
+            gossip: self.gossip,
             trace: &mut self.trace,
         };
         act(&mut self.banks[place], &mut street)
@@ -306,6 +311,11 @@ impl World {
             let frame = self.feeds.of(key).frame(number).ok_or("a notice was told and has no frame")?;
             let message = read_frame(frame)?;
             self.outcomes.notice(self.names[key.place()], &message)?;
+            if let Message::StatusNotice(notice) = &message
+                && notice.status == Status::ACSC
+            {
+                self.gossip = Some((notice.debtor_agent, notice.uetr));
+            }
             count(&mut self.tally, &self.witness, &message, key, self.names[key.place()]);
         }
         while self.node.pending.front().is_some_and(|pending| pending.position <= self.applied) {
