@@ -51,15 +51,12 @@ pub fn start(level: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Waits until what was logged so far is written, but not for long.
-pub fn flush() {
+/// Waits until what was logged so far is written; true if it is. Whoever does not read stderr does not keep the process
+/// alive: the wait is short.
+pub fn flush() -> bool {
     let (done, written) = sync_channel(1);
-    if let Some(work) = WORK.get()
-        && work.try_send(Work::Flush(done)).is_ok()
-    {
-        // Whoever does not read stderr does not keep the process alive.
-        _ = written.recv_timeout(Duration::from_millis(200));
-    }
+    let asked = WORK.get().is_some_and(|work| work.try_send(Work::Flush(done)).is_ok());
+    asked && written.recv_timeout(Duration::from_secs(1)).is_ok()
 }
 
 fn write(work: &Receiver<Work>) {

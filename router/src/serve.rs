@@ -35,10 +35,10 @@ pub fn run(config: Config) -> Result<Exit, Failure> {
     if let Err(failure) = &ended {
         tracing::error!(event = "ended", exit = failure.exit as u8, next = failure.next, "{}", failure.message);
     }
-    logs::flush();
+    let told = logs::flush();
     match ended {
-        // It is told: stderr holds log lines and nothing else, unless a person is looking.
-        Err(failure) if !std::io::stderr().is_terminal() => Ok(failure.exit),
+        // stderr holds log lines and nothing else, unless a person is looking.
+        Err(failure) if told && !std::io::stderr().is_terminal() => Ok(failure.exit),
         ended => ended,
     }
 }

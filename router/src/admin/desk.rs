@@ -13,9 +13,9 @@ use settlement::{Book, Key, Payments};
 use tokio::sync::{Mutex, Notify};
 use wire::{BusinessDate, Currency, Money, ParticipantId, Uetr};
 
+use super::figures::{journal, recovery, report};
 use super::protocol::{
-    Command, Day, Journal, OPERATOR_LENGTH_MAX, Participant, Position, Problem, ProblemKind, REASON_LENGTH_MAX,
-    Recovery, Request, Status, Traffic,
+    Command, Day, OPERATOR_LENGTH_MAX, Participant, Problem, ProblemKind, REASON_LENGTH_MAX, Request, Status, Traffic,
 };
 use crate::config::{Config, SETTINGS};
 
@@ -277,48 +277,4 @@ fn note(request: &Request, uid: u32) -> Result<String, Problem> {
 fn money(currency: &str, amount: &str) -> Result<(Currency, i64), Problem> {
     let currency: Currency = currency.parse().map_err(wrong)?;
     Ok((currency, Money::parse(amount, currency).map_err(wrong)?.minor))
-}
-
-fn report(book: &Book, key: Key) -> Option<(Key, Participant)> {
-    let own = book.participant(key)?;
-    let listing = book.scheme().listing(key)?;
-    let report = Participant {
-        id: listing.id.to_string(),
-        connected: false,
-        signed_on: listing.signed_on,
-        suspended_sending: listing.suspended_sending,
-        suspended_receiving: listing.suspended_receiving,
-        positions: own.positions().iter().map(|(currency, position)| Position::new(*currency, position)).collect(),
-        outgoing: own.payments().in_flight(),
-        incoming: own.incoming_count(),
-        remembered: own.payments().len(),
-        last_notice: book.last_notice(key),
-    };
-    Some((key, report))
-}
-
-fn journal(statistics: &persistence::Statistics) -> Journal {
-    Journal {
-        committed_index: statistics.committed_index,
-        entries: statistics.entries,
-        payload_bytes: statistics.payload_bytes,
-        syncs: statistics.syncs,
-        sync_mean_us: statistics.sync_ns_sum / statistics.syncs.max(1) / 1000,
-        sync_max_us: statistics.sync_ns_max / 1000,
-        open_batch_bytes: statistics.open_batch_bytes,
-        snapshot_index: statistics.snapshot_index,
-        snapshots: statistics.snapshots,
-        snapshots_failed: statistics.snapshots_failed,
-    }
-}
-
-fn recovery(recovery: &persistence::Recovery) -> Recovery {
-    Recovery {
-        snapshot_index: recovery.snapshot_index,
-        last_index: recovery.last_index,
-        entries_replayed: recovery.entries_replayed,
-        bytes_replayed: recovery.bytes_replayed,
-        torn_bytes: recovery.torn_tail.as_ref().map_or(0, |torn| torn.bytes),
-        took_ms: recovery.took.as_millis() as u64,
-    }
 }

@@ -1,11 +1,13 @@
 //! Administration over a local socket: a Unix domain socket that only the node's own user may open, one JSON request per
 //! line, one JSON answer per line.
 //!
-//! In reading order: `protocol` (what can be asked and what comes back), `desk` (how it is done on a switch), `payment`
-//! (what became of a payment, in a sentence), `server` (the socket), `client` (the other end).
+//! In reading order: `protocol` (what can be asked and what comes back), `desk` (how it is done on a switch), `figures`
+//! (of the book and the journal), `payment` (what became of a payment, in a sentence), `server` (the socket), `client`
+//! (the other end).
 
 pub mod client;
 mod desk;
+mod figures;
 mod payment;
 pub mod protocol;
 pub mod server;

@@ -3,11 +3,14 @@
 //! and the fix.
 //!
 //! In reading order: `settings` (the table of all settings), `kinds` (what a setting can hold), `units` (10s, 64MiB),
-//! `file` (TOML and its line numbers), `seeds` (`[[participants]]`), `example` (the file that explains everything).
+//! `file` (TOML and its line numbers), `seeds` (`[[participants]]`), `contradictions`, `parts` (what the node's parts are
+//! given), `example` (the file that explains everything).
 
+mod contradictions;
 mod example;
 mod file;
 mod kinds;
+mod parts;
 mod seeds;
 mod settings;
 mod units;
@@ -161,7 +164,7 @@ impl Loading {
 
     fn finish(mut self) -> Result<Loaded, Vec<Problem>> {
         if self.problems.is_empty() {
-            for (path, what) in contradictions(&self.config) {
+            for (path, what) in contradictions::contradictions(&self.config) {
                 let origin = self.origins.get(path).cloned().unwrap_or(Origin::Default);
                 self.refuse(origin, what);
             }
@@ -171,111 +174,6 @@ impl Loading {
         } else {
             Err(self.problems)
         }
-    }
-}
-
-/// Values that are fine alone and wrong together: which setting to change, and to what.
-fn contradictions(config: &Config) -> Vec<(&'static str, String)> {
-    let mut found = Vec::new();
-    let Config { listen, log, scheme, .. } = config;
-    let length = units::show_length;
-    let bytes = units::show_bytes;
-    if scheme.creditor_share >= scheme.payment_timeout {
-        let what = format!(
-            "scheme.creditor_share = {:?} leaves nothing of scheme.payment_timeout = {:?}: make it less, for example half",
-            length(scheme.creditor_share),
-            length(scheme.payment_timeout)
-        );
-        found.push(("scheme.creditor_share", what));
-    }
-    if scheme.duplicate_window < scheme.payment_timeout {
-        let what = format!(
-            "scheme.duplicate_window = {:?} forgets payments that are still in process: make it at least scheme.payment_timeout = {:?}",
-            length(scheme.duplicate_window),
-            length(scheme.payment_timeout)
-        );
-        found.push(("scheme.duplicate_window", what));
-    }
-    let segment_bytes_min = (2 * log.batch_bytes_max + 4096).next_multiple_of(4096);
-    if log.segment_bytes < segment_bytes_min {
-        let what = format!(
-            "log.segment_bytes = {:?} does not hold two batches of log.batch_bytes_max = {:?}: make it at least {:?}, or the batches smaller",
-            bytes(log.segment_bytes),
-            bytes(log.batch_bytes_max),
-            bytes(segment_bytes_min)
-        );
-        found.push(("log.segment_bytes", what));
-    }
-    if listen.sign_on_timeout > listen.silence_max {
-        let what = format!(
-            "listen.sign_on_timeout = {:?} is longer than listen.silence_max = {:?}: make it shorter",
-            length(listen.sign_on_timeout),
-            length(listen.silence_max)
-        );
-        found.push(("listen.sign_on_timeout", what));
-    }
-    let socket = config.socket();
-    let socket_bytes = socket.as_os_str().len();
-    if socket_bytes > 107 {
-        let what = format!(
-            "the path of the admin socket, {}, has {socket_bytes} bytes; the system takes 107: set admin.socket to a shorter one",
-            socket.display()
-        );
-        found.push(("admin.socket", what));
-    }
-    found
-}
-
-impl Config {
-    /// The admin socket's path.
-    pub fn socket(&self) -> PathBuf {
-        match self.admin.socket.as_os_str().is_empty() {
-            true => self.log.directory.join("admin.sock"),
-            false => self.admin.socket.clone(),
-        }
-    }
-
-    /// What [`crate::node::start`] is given.
-    pub fn node(&self) -> crate::node::Config {
-        let Config { node, listen, scheme, actors, .. } = self;
-        crate::node::Config {
-            listen: listen.address,
-            connections_max: listen.connections_max as usize,
-            session: crate::session::Limits {
-                node: node.name.clone(),
-                window: listen.window as u32,
-                silence_max: listen.silence_max,
-                sign_on_timeout: listen.sign_on_timeout,
-                read_bytes: listen.read_bytes as usize,
-            },
-            switch: actors::Config {
-                log: self.persistence(),
-                rules: settlement::Rules {
-                    payment_timeout: scheme.payment_timeout,
-                    creditor_share: scheme.creditor_share,
-                    skew_max: scheme.skew_max,
-                    duplicate_window: scheme.duplicate_window,
-                    payment_minor_max: scheme.payment_minor_max as i64,
-                    in_flight_max: scheme.in_flight_max as u32,
-                    unposted_max: scheme.unposted_max as u32,
-                },
-                participants_per_actor: actors.participants_per_actor as usize,
-                feed_tail_bytes_max: actors.feed_tail_bytes_max as usize,
-            },
-        }
-    }
-
-    fn persistence(&self) -> persistence::Config {
-        let log = &self.log;
-        let mut config = persistence::Config::new(&log.directory);
-        config.segment_bytes = log.segment_bytes;
-        config.batch_bytes_max = log.batch_bytes_max as usize;
-        config.retained_bytes_max = log.retained_bytes_max;
-        config.snapshot_every_bytes = log.snapshot_every_bytes;
-        config.free_bytes_min = log.free_bytes_min;
-        config.spin_us = log.spin.as_micros() as u32;
-        config.sync = if log.sync == "none" { persistence::Sync::None } else { persistence::Sync::Real };
-        config
     }
 }
 

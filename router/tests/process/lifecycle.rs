@@ -180,7 +180,7 @@ fn a_node_whose_log_fails_ends_at_once() {
     let elsewhere = format!("admin.socket={}", socket.display());
     let node = Node::start(&log, &[&small[..], &["--set", &elsewhere]].concat());
     // The next segment can no longer be made.
-    fs::remove_dir_all(&log).unwrap();
+    fs::rename(&log, data.path().join("moved")).unwrap();
     let mut stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
     // Each roll is an entry; the node ends somewhere among them.
     for _ in 0..2_000 {

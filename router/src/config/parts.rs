@@ -1,0 +1,58 @@
+//! The configuration as the parts of the node want it.
+
+use std::path::PathBuf;
+
+use super::Config;
+
+impl Config {
+    /// The admin socket's path.
+    pub fn socket(&self) -> PathBuf {
+        match self.admin.socket.as_os_str().is_empty() {
+            true => self.log.directory.join("admin.sock"),
+            false => self.admin.socket.clone(),
+        }
+    }
+
+    /// What [`crate::node::start`] is given.
+    pub fn node(&self) -> crate::node::Config {
+        let Config { node, listen, scheme, actors, .. } = self;
+        crate::node::Config {
+            listen: listen.address,
+            connections_max: listen.connections_max as usize,
+            session: crate::session::Limits {
+                node: node.name.clone(),
+                window: listen.window as u32,
+                silence_max: listen.silence_max,
+                sign_on_timeout: listen.sign_on_timeout,
+                read_bytes: listen.read_bytes as usize,
+            },
+            switch: actors::Config {
+                log: self.persistence(),
+                rules: settlement::Rules {
+                    payment_timeout: scheme.payment_timeout,
+                    creditor_share: scheme.creditor_share,
+                    skew_max: scheme.skew_max,
+                    duplicate_window: scheme.duplicate_window,
+                    payment_minor_max: scheme.payment_minor_max as i64,
+                    in_flight_max: scheme.in_flight_max as u32,
+                    unposted_max: scheme.unposted_max as u32,
+                },
+                participants_per_actor: actors.participants_per_actor as usize,
+                feed_tail_bytes_max: actors.feed_tail_bytes_max as usize,
+            },
+        }
+    }
+
+    fn persistence(&self) -> persistence::Config {
+        let log = &self.log;
+        let mut config = persistence::Config::new(&log.directory);
+        config.segment_bytes = log.segment_bytes;
+        config.batch_bytes_max = log.batch_bytes_max as usize;
+        config.retained_bytes_max = log.retained_bytes_max;
+        config.snapshot_every_bytes = log.snapshot_every_bytes;
+        config.free_bytes_min = log.free_bytes_min;
+        config.spin_us = log.spin.as_micros() as u32;
+        config.sync = if log.sync == "none" { persistence::Sync::None } else { persistence::Sync::Real };
+        config
+    }
+}
