@@ -59,6 +59,10 @@ pub struct Operate {
 pub(crate) enum Message {
     Instructions(Instructions),
     Letters(Vec<Letter>),
+    /// Letters that waited while this actor was rebuilt: it may know some already.
+    LettersAgain(Vec<Letter>),
+    /// After a rebuild: judge the arrival of everything that is offered, as nobody may have done so.
+    Arrived,
     Operate(Operate),
     /// A participant joins.
     Adopt(Box<Participant>),
@@ -96,10 +100,9 @@ impl State {
         let scheme = post.scheme();
         let view = view(&post, &scheme);
         let key = instructions.line.key();
-        let mut noted = Vec::new();
         for instruction in &instructions.items {
             let decision = match instruction.command(&instructions.bytes, &scheme) {
-                Ok(command) => self.decide(key, command, &view, &mut noted),
+                Ok(command) => self.decide(key, command, &view),
                 Err(reason) => Some(Reply::Refused(reason)),
             };
             if let Some(reply) = decision {
@@ -110,8 +113,6 @@ impl State {
         let instructions =
             Passenger::Done { line: instructions.line.clone(), instructions: instructions.items.len() as u32 };
         self.outbox.passengers.push(instructions);
-        drop(scheme);
-        note(&post, &noted);
     }
 
     fn reply(&mut self, line: &Arc<Line>, kind: Kind, uetr: Option<Uetr>, reply: Reply) {
@@ -119,13 +120,7 @@ impl State {
     }
 
     /// Decides, applies, keeps the fact and its letter for the post office; gives back what the asker is to hear.
-    fn decide(
-        &mut self,
-        key: Key,
-        command: Command<'_>,
-        view: &View<'_>,
-        noted: &mut Vec<Fact<'static>>,
-    ) -> Option<Reply> {
+    fn decide(&mut self, key: Key, command: Command<'_>, view: &View<'_>) -> Option<Reply> {
         let place = key.place().checked_sub(self.first)?;
         let Hosted { participant, deadlines } = self.hosted.get_mut(place)?;
         let Decision { fact, reply } = participant.decide(command, view);
@@ -138,7 +133,7 @@ impl State {
             participant.apply(fact);
             fact.encode(&mut self.outbox.facts);
             self.outbox.letters.extend(fact.letter());
-            noted.extend(fact.news());
+            self.outbox.news.extend(fact.news());
         }
         reply
     }
@@ -153,7 +148,26 @@ impl State {
             if let Fact::Reserved(reserved) = fact {
                 hosted.deadlines.arm(fact);
                 let (debtor, uetr) = (reserved.payment.debtor, reserved.payment.uetr);
-                self.decide(*to, Command::Arrive { debtor, uetr }, &view, &mut Vec::new());
+                self.decide(*to, Command::Arrive { debtor, uetr }, &view);
+            }
+        }
+    }
+
+    fn is_new(&mut self, to: Key, fact: &Fact<'_>) -> bool {
+        self.hosted(to).is_some_and(|hosted| !hosted.participant.has_applied(fact))
+    }
+
+    fn judge_arrivals(&mut self) {
+        let post = self.post.clone();
+        let scheme = post.scheme();
+        let view = view(&post, &scheme);
+        for place in 0..self.hosted.len() {
+            let participant = &self.hosted[place].participant;
+            let key = participant.key();
+            let offered: Vec<(Key, Uetr)> =
+                participant.incoming().map(|(payment, _)| (payment.debtor, payment.uetr)).collect();
+            for (debtor, uetr) in offered {
+                self.decide(key, Command::Arrive { debtor, uetr }, &view);
             }
         }
     }
@@ -162,16 +176,13 @@ impl State {
         let post = self.post.clone();
         let scheme = post.scheme();
         let view = view(&post, &scheme);
-        let mut noted = Vec::new();
-        let reply = self.decide(request.key, Command::Operate(request.operation.borrowed()), &view, &mut noted);
+        let reply = self.decide(request.key, Command::Operate(request.operation.borrowed()), &view);
         let result = match reply {
             Some(Reply::Refused(reason)) => Err(reason),
             _ => Ok(()),
         };
         let tell = move |_: &Book| _ = request.done.send(result);
         self.outbox.passengers.push(Passenger::Query(Box::new(tell)));
-        drop(scheme);
-        note(&post, &noted);
     }
 
     fn expire(&mut self) {
@@ -182,7 +193,7 @@ impl State {
         for place in 0..self.hosted.len() {
             let key = self.hosted[place].participant.key();
             while let Some((debtor, uetr)) = self.hosted[place].deadlines.take_due(view.now) {
-                self.decide(key, Command::Expire { debtor, uetr }, &view, &mut Vec::new());
+                self.decide(key, Command::Expire { debtor, uetr }, &view);
             }
         }
     }
@@ -209,10 +220,6 @@ fn view<'a>(post: &'a PostOffice, scheme: &'a Scheme) -> View<'a> {
     View { now: post.clock.now(), rules: &post.rules, scheme, refusing: post.refusing() }
 }
 
-fn note(post: &PostOffice, facts: &[Fact<'static>]) {
-    facts.iter().for_each(|fact| post.note(fact));
-}
-
 impl Actor for Host {
     type Msg = Message;
     type State = State;
@@ -229,6 +236,9 @@ impl Actor for Host {
         let post = self.post.clone();
         let mut state = State { post, hosted, first, outbox: Outbox::default(), armed: None };
         state.arm(&myself);
+        if state.hosted.iter().any(|hosted| hosted.participant.incoming_count() > 0) {
+            myself.cast(Message::Arrived)?;
+        }
         Ok(state)
     }
 
@@ -241,6 +251,11 @@ impl Actor for Host {
         match message {
             Message::Instructions(instructions) => state.instruct(&instructions),
             Message::Letters(letters) => state.receive(&letters),
+            Message::LettersAgain(mut letters) => {
+                letters.retain(|(to, fact)| state.is_new(*to, fact));
+                state.receive(&letters);
+            }
+            Message::Arrived => state.judge_arrivals(),
             Message::Operate(request) => state.operate(request),
             Message::Adopt(participant) => {
                 state.hosted.push(Hosted { deadlines: Deadlines::default(), participant: *participant });

@@ -26,6 +26,8 @@ use crate::line::{Ending, Line};
 pub(crate) struct Outbox {
     pub(crate) facts: Vec<u8>,
     pub(crate) letters: Vec<(Key, Fact<'static>)>,
+    /// Facts that everyone may know of, noted once they are appended.
+    pub(crate) news: Vec<Fact<'static>>,
     pub(crate) passengers: Vec<Passenger>,
 }
 
@@ -101,10 +103,6 @@ impl PostOffice {
         self.scheme.read()
     }
 
-    pub(crate) fn note(&self, fact: &Fact<'_>) {
-        self.scheme.write().apply(fact);
-    }
-
     /// Why new payments are refused just now, if they are.
     pub fn refusing(&self) -> Option<Reason> {
         if self.draining.load(Ordering::Relaxed) {
@@ -163,12 +161,16 @@ impl PostOffice {
 
     fn try_deposit(&self, outbox: &mut Outbox) -> Result<(), Refused> {
         let mut mail = self.mail.lock();
-        let Outbox { facts, letters, passengers } = outbox;
+        let Outbox { facts, letters, news, passengers } = outbox;
         self.journal.propose(|bytes, company| {
             bytes.extend_from_slice(facts);
             company.append(passengers);
         })?;
         facts.clear();
+        if !news.is_empty() {
+            let mut scheme = self.scheme.write();
+            news.drain(..).for_each(|fact| scheme.apply(&fact));
+        }
         let nothing_was_due = mail.due.is_empty();
         for (to, letter) in letters.drain(..) {
             let seat = self.seat(to);
@@ -222,7 +224,15 @@ impl PostOffice {
             return;
         }
         if let Seat::Waiting(waiting) = std::mem::replace(&mut mail.seats[seat], Seat::Taken(actor)) {
-            waiting.into_iter().for_each(|message| self.cast(&mut mail, seat, message));
+            for message in waiting {
+                // The book that the actor was rebuilt from may hold facts appended after the barrier: those that came
+                // into the same log entry.
+                let message = match message {
+                    host::Message::Letters(letters) => host::Message::LettersAgain(letters),
+                    other => other,
+                };
+                self.cast(&mut mail, seat, message);
+            }
         }
     }
 

@@ -89,7 +89,7 @@ impl Supervisor {
     async fn append(&self, fact: &Fact<'static>) -> Result<(), ActorProcessingErr> {
         let mut outbox = Outbox::default();
         fact.encode(&mut outbox.facts);
-        self.post.note(fact);
+        outbox.news.push(*fact);
         Ok(self.post.deposit(&mut outbox).await?)
     }
 }

@@ -51,10 +51,23 @@ pub async fn start(config: Config) -> Result<Node, Error> {
 
     let (switch, recovery) = actors::start(config.switch).await?;
     let outlets = Arc::new(Outlets::default());
-    tokio::spawn(courier::deliver(switch.clone(), outlets.clone()));
+    essential("courier", courier::deliver(switch.clone(), outlets.clone()));
     let context = Arc::new(Context { switch: switch.clone(), outlets, limits: config.session });
     let accepting = tokio::spawn(accept(listener, context, config.connections_max));
     Ok(Node { switch, address, recovery, accepting })
+}
+
+/// Runs what the node cannot do without: if it ends, however it does, so does the process, and comes back from the log.
+fn essential(name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+    let task = tokio::spawn(task);
+    tokio::spawn(async move {
+        if let Err(error) = task.await
+            && error.is_panic()
+        {
+            tracing::error!(event = "task_panicked", name, "the node cannot go on and ends; start it again");
+            std::process::exit(1);
+        }
+    });
 }
 
 async fn accept(listener: TcpListener, context: Arc<Context>, connections_max: usize) {

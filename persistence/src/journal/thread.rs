@@ -105,8 +105,8 @@ impl<D: Disk, F: Fold> Thread<D, F> {
 
     fn commit(&mut self, batch: &mut Batch<F::Passenger>) -> Result<(), Error> {
         let payload_bytes = batch.payload_bytes();
-        let index = self.log.append(TERM, &mut batch.bytes)?;
         let started = Instant::now();
+        let index = self.log.append(TERM, &mut batch.bytes)?;
         self.log.sync()?;
         self.shared.counters.committed(index, payload_bytes as u64, started.elapsed());
         let payload = &batch.bytes[HEADER_BYTES..][..payload_bytes];
