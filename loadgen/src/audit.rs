@@ -330,18 +330,18 @@ fn fault(
     notice: &peek::Status,
     draw: &Draw,
 ) -> Option<String> {
-    let status = String::from_utf8_lossy(&notice.status);
+    let status = || String::from_utf8_lossy(&notice.status).into_owned();
     if !party {
-        return Some(format!("{status} told to a bank that is no party to it"));
+        return Some(format!("{} told to a bank that is no party to it", status()));
     }
     if again {
-        return Some(format!("a second outcome, {status}"));
+        return Some(format!("a second outcome, {}", status()));
     }
     if notice.amount_minor != before.amount_minor {
-        return Some(format!("{status} with amount {}, sent was {}", notice.amount_minor, before.amount_minor));
+        return Some(format!("{} with amount {}, sent was {}", status(), notice.amount_minor, before.amount_minor));
     }
     if !before.is(state::SENT) {
-        return Some(format!("{status}, and it had not been sent"));
+        return Some(format!("{}, and it had not been sent", status()));
     }
     let said_yes =
         before.is(state::ANSWERED) && matches!(draw.plan(before.plan), Plan::Accept | Plan::AcceptWithoutPosting);
@@ -352,5 +352,5 @@ fn fault(
     if both && after.is(state::DEBTOR_SETTLED) != after.is(state::CREDITOR_SETTLED) {
         return Some("the two agents were told different outcomes".to_string());
     }
-    contradicts(after).then(|| format!("{status}, and reported otherwise"))
+    contradicts(after).then(|| format!("{}, and reported otherwise", status()))
 }
