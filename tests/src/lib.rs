@@ -5,3 +5,4 @@ pub mod peer;
 pub mod process;
 pub mod promises;
 pub mod simulation;
+pub mod witness;

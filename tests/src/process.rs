@@ -87,7 +87,8 @@ impl Place {
         self.directory.join("crosstie.toml")
     }
 
-    fn diary(&self) -> PathBuf {
+    /// What the switch logs.
+    pub fn diary(&self) -> PathBuf {
         self.directory.join("crosstie.log")
     }
 
