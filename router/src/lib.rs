@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 mod courier;
 mod day;
+pub mod demo;
 pub mod exit;
 pub mod logs;
 pub mod node;

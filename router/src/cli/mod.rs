@@ -37,7 +37,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    // The demo goes here.
+    /// See it work: eight banks, load, a kill, and the proof, in a minute
+    #[command(after_help = format!("{}{TABLE}", crate::demo::HELP))]
+    Demo(crate::demo::Options),
     /// Run a node
     #[command(after_help = format!("{SERVE_HELP}{TABLE}"))]
     Serve(Serve),
@@ -129,6 +131,9 @@ struct Serve {
     /// Only check the configuration
     #[arg(long)]
     check: bool,
+    /// End at once when stdin is closed: for a parent that must not leave a node behind
+    #[arg(long, hide = true)]
+    end_with_stdin: bool,
 }
 
 /// How a running node is reached.
@@ -159,6 +164,7 @@ impl Node {
 /// Parses the arguments, does what they ask, says how it ended.
 pub fn main() -> ExitCode {
     let ended = match Cli::parse().command {
+        Command::Demo(options) => crate::demo::run(&options),
         Command::Serve(serve) => run(serve),
         Command::Status(node) => show::status(&node),
         Command::Participant(participant) => participant.run(),
@@ -193,6 +199,12 @@ fn run(serve: Serve) -> Result<Exit, Failure> {
     if serve.check {
         eprintln!("the configuration is fine: {} would listen on {}", config.node.name, config.listen.address);
         return Ok(Exit::Done);
+    }
+    if serve.end_with_stdin {
+        std::thread::spawn(|| {
+            _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            std::process::exit(Exit::Interrupted as i32);
+        });
     }
     crate::serve::run(config)
 }

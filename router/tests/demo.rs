@@ -1,0 +1,71 @@
+//! The demo as a process: it proves what it says, repeats by its seed, and leaves no switch behind.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+
+fn demo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_crosstie"));
+    command.arg("demo").args(arguments).stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn a_short_run_kills_the_switch_once_and_proves_that_nothing_was_lost() {
+    let output = demo(&["--headless", "--for", "10s", "--seed", "7"]).output().unwrap();
+    let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{text}\n{errors}");
+    assert!(text.contains("SIGKILL to the switch"), "{text}");
+    assert!(text.contains("the switch is back after"), "{text}");
+    let last: Vec<&str> = text.lines().rev().take(8).collect();
+    let verdict = last.iter().find(|line| line.starts_with("PROOF HOLDS")).unwrap_or_else(|| panic!("{text}"));
+    assert!(verdict.contains("0 lost · 0 doubled · seed 7"), "{verdict}");
+    assert!(!text.contains('✗'), "{text}");
+}
+
+/// A demo under way, and the process id of its switch.
+fn under_way() -> (Child, Pid, BufReader<ChildStdout>) {
+    let mut child = demo(&["--headless", "--for", "60s"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("the switch is up: process ") {
+        line.clear();
+        assert_ne!(lines.read_line(&mut line).unwrap(), 0, "the demo ended early");
+    }
+    let digits = line.split("process ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
+    (child, Pid::from_raw(digits.parse().unwrap()).unwrap(), lines)
+}
+
+/// A process that has ended and that nobody has collected yet does not live.
+fn lives(process: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).unwrap_or_default();
+    test_kill_process(process).is_ok() && !stat.contains(") Z ")
+}
+
+fn ends_soon(switch: Pid) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while lives(switch) {
+        assert!(Instant::now() < until, "the switch, process {switch:?}, was left behind");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn interrupting_it_leaves_no_switch_behind() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let (mut child, switch, _lines) = under_way();
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{signal:?}");
+        ends_soon(switch);
+    }
+}
+
+#[test]
+fn killing_it_leaves_no_switch_behind() {
+    let (mut child, switch, _lines) = under_way();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    ends_soon(switch);
+}
