@@ -185,11 +185,7 @@ impl Process {
     }
 
     /// SIGKILL, and waits until it is gone.
-    pub fn kill(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
+    pub fn kill(&mut self) {
         // Fails only when it has ended already.
         _ = self.child.kill();
         _ = self.child.wait();
@@ -206,6 +202,6 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.end();
+        self.kill();
     }
 }

@@ -177,7 +177,7 @@ impl Run {
             }
         }
         say("quiet: nothing new is submitted, everything gets its outcome");
-        let (process, _) = self.start().await?;
+        let (mut process, _) = self.start().await?;
         self.quiet().await;
         self.stage.send_modify(|stage| (stage.over, stage.address) = (true, None));
         for session in sessions {
@@ -248,7 +248,7 @@ impl Run {
         Ok((process, recovered))
     }
 
-    fn kill(&mut self, process: Process) {
+    fn kill(&mut self, mut process: Process) {
         process.kill();
         self.stage.send_modify(|stage| stage.address = None);
         self.hits.in_snapshot += u32::from(self.place.log().join("snapshot.tmp").exists());
