@@ -249,7 +249,11 @@ impl Actor for Host {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Instructions(instructions) => state.instruct(&instructions),
+            Message::Instructions(instructions) => {
+                state.instruct(&instructions);
+                let Instructions { line, bytes, items } = instructions;
+                line.take_back(bytes, items);
+            }
             Message::Letters(letters) => state.receive(&letters),
             Message::LettersAgain(mut letters) => {
                 letters.retain(|(to, fact)| state.is_new(*to, fact));

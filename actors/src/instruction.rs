@@ -5,7 +5,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use settlement::{Answer, Command, Operation, Scheme, Submit, content_of};
 use wire::message::{CreditTransfer, PaymentReturn};
 use wire::{Kind, Message, ParticipantId, Reason, Status, Uetr};
@@ -24,10 +23,11 @@ pub enum Instruction {
     SignOff,
 }
 
-/// The instructions of one socket read, in order, and the connection that they came on.
+/// The instructions of one socket read, in order, and the connection that they came on. When they are done, their memory
+/// goes back to the connection for its next read.
 pub struct Instructions {
     pub line: Arc<Line>,
-    pub bytes: Bytes,
+    pub bytes: Vec<u8>,
     pub items: Vec<Instruction>,
 }
 

@@ -8,6 +8,8 @@ use settlement::Key;
 use tokio::sync::Notify;
 use wire::Reason;
 
+use crate::Instruction;
+
 /// Why the switch ends a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
@@ -27,11 +29,15 @@ pub struct Line {
     direct: Mutex<Vec<u8>>,
     ending: Mutex<Option<Ending>>,
     ended: Notify,
+    /// Memory of instructions that are done.
+    spare: Mutex<Vec<(Vec<u8>, Vec<Instruction>)>>,
 }
 
 impl Line {
     /// Replies that wait to be sent; with more the session reads no further.
     pub const DIRECT_BYTES_MAX: usize = 1 << 20;
+
+    const SPARE_MAX: usize = 2;
 
     /// `window`: instructions that may be outstanding, that is read but not yet decided and committed.
     pub fn new(key: Key, window: u32) -> Self {
@@ -44,6 +50,7 @@ impl Line {
             direct: Mutex::new(Vec::new()),
             ending: Mutex::new(None),
             ended: Notify::new(),
+            spare: Mutex::default(),
         }
     }
 
@@ -84,6 +91,21 @@ impl Line {
 
     pub fn has_room(&self) -> bool {
         self.outstanding() < self.window && self.direct.lock().len() < Self::DIRECT_BYTES_MAX
+    }
+
+    /// Empty memory for the next read, used before if there is any.
+    pub fn spare(&self) -> (Vec<u8>, Vec<Instruction>) {
+        self.spare.lock().pop().unwrap_or_default()
+    }
+
+    /// Takes back the memory of instructions that are done.
+    pub(crate) fn take_back(&self, mut bytes: Vec<u8>, mut items: Vec<Instruction>) {
+        bytes.clear();
+        items.clear();
+        let mut spare = self.spare.lock();
+        if spare.len() < Self::SPARE_MAX {
+            spare.push((bytes, items));
+        }
     }
 
     /// Adds a reply: `write` appends one frame.

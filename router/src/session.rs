@@ -8,14 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actors::{Cursor, Ending, Instruction, Instructions, Line, Switch};
-use bytes::{Bytes, BytesMut};
 use settlement::Recipient;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Instant, timeout};
 use wire::frame::{FRAME_BYTES_MAX, HEADER_BYTES, decode};
-use wire::message::{GoAway, HeartbeatReply, FROM_NOW, PROTOCOL_MAX, PROTOCOL_MIN, Refused, SignOn, SignedOn};
+use wire::message::{FROM_NOW, GoAway, HeartbeatReply, PROTOCOL_MAX, PROTOCOL_MIN, Refused, SignOn, SignedOn};
 use wire::{Frames, Message, ParticipantId, Reason, Timestamp};
 
 use crate::courier::Outlets;
@@ -50,7 +49,7 @@ fn ending(reason: Reason, retry_after_ms: u32, text: impl Into<String>) -> Endin
 /// Serves one connection until it ends.
 pub(crate) async fn serve(context: Arc<Context>, stream: TcpStream) {
     let (mut reader, writer) = stream.into_split();
-    let mut buffer = BytesMut::with_capacity(context.limits.read_bytes);
+    let mut buffer = Vec::with_capacity(context.limits.read_bytes);
     let signed_on = match timeout(context.limits.sign_on_timeout, sign_on(&context, &mut reader, &mut buffer)).await {
         Ok(signed_on) => signed_on,
         Err(_) => Err(ending(Reason::SIGN, 1000, "no SignOn came in time")),
@@ -98,13 +97,13 @@ struct Accepted {
     greeting: Vec<u8>,
 }
 
-async fn sign_on(context: &Context, reader: &mut OwnedReadHalf, buffer: &mut BytesMut) -> Result<Accepted, Ending> {
+async fn sign_on(context: &Context, reader: &mut OwnedReadHalf, buffer: &mut Vec<u8>) -> Result<Accepted, Ending> {
     let broken = |error: wire::Error| ending(Reason::FORM, 1000, error.to_string());
     loop {
         if let Some(length) = wire::frame::frame_length(buffer).map_err(broken)?
             && buffer.len() >= length
         {
-            let frame = buffer.split_to(length).freeze();
+            let frame: Vec<u8> = buffer.drain(..length).collect();
             let kind = u16::from_le_bytes([frame[4], frame[5]]);
             return match decode(kind, &frame[HEADER_BYTES..]).map_err(broken)? {
                 Message::SignOn(sign_on) => accept(context, &sign_on),
@@ -170,7 +169,7 @@ fn accept(context: &Context, sign_on: &SignOn<'_>) -> Result<Accepted, Ending> {
     };
     Message::SignedOn(signed_on).encode(&mut greeting);
     let items = vec![Instruction::SignOn];
-    post.instruct(Instructions { line: line.clone(), bytes: Bytes::new(), items });
+    post.instruct(Instructions { line: line.clone(), bytes: Vec::new(), items });
     let cursors = (Cursor::after(last_notice), Cursor::after(last_system_notice));
     Ok(Accepted { line, participant: sign_on.participant, feeds: ((feed, cursors.0), (everyone, cursors.1)), greeting })
 }
@@ -186,7 +185,7 @@ struct Reading {
 
 impl Reading {
     /// Reads until the connection ends; gives why, when it was not the peer that closed it.
-    async fn run(self, mut reader: OwnedReadHalf, mut buffer: BytesMut, outlet: &Outlet) -> Option<Ending> {
+    async fn run(self, mut reader: OwnedReadHalf, mut buffer: Vec<u8>, outlet: &Outlet) -> Option<Ending> {
         loop {
             match self.take_frames(&mut buffer, outlet) {
                 Ok(false) => {}
@@ -207,28 +206,25 @@ impl Reading {
     }
 
     /// Hands over all complete frames at the front of `buffer`. True after a sign-off.
-    fn take_frames(&self, buffer: &mut BytesMut, outlet: &Outlet) -> Result<bool, wire::Error> {
+    fn take_frames(&self, buffer: &mut Vec<u8>, outlet: &Outlet) -> Result<bool, wire::Error> {
         let mut frames = Frames::new(buffer);
-        let mut count = 0;
-        let broken = loop {
-            match frames.next() {
-                Some(Ok(_)) => count += 1,
-                Some(Err(error)) => break Some(error),
-                None => break None,
-            }
-        };
+        let broken = frames.by_ref().find_map(Result::err);
         let taken = frames.taken();
         if taken > 0 {
-            let bytes = buffer.split_to(taken).freeze();
-            if self.take(bytes, count, outlet) {
+            // The read goes to the actor as it is; only what began after its last whole frame moves to the next buffer.
+            let (mut next, items) = self.line.spare();
+            next.reserve(self.context.limits.read_bytes);
+            next.extend_from_slice(&buffer[taken..]);
+            let mut bytes = std::mem::replace(buffer, next);
+            bytes.truncate(taken);
+            if self.take(bytes, items, outlet) {
                 return Ok(true);
             }
         }
         broken.map_or(Ok(false), Err)
     }
 
-    fn take(&self, bytes: Bytes, count: usize, outlet: &Outlet) -> bool {
-        let mut items = Vec::with_capacity(count);
+    fn take(&self, bytes: Vec<u8>, mut items: Vec<Instruction>, outlet: &Outlet) -> bool {
         let (mut replied, mut signed_off) = (false, false);
         for frame in Frames::new(&bytes).flatten() {
             let start = frame.body.as_ptr() as usize - bytes.as_ptr() as usize;
