@@ -78,7 +78,7 @@ pub(super) const CAST: [Part; 8] = [
     Part {
         name: "BANK-C",
         character: Character::Picky,
-        habit: "picky: no to x.04 (AC04) and above 8,000 (RR04)",
+        habit: "picky: no to x.04 and to more than 8,000",
         sends: 14,
         receives: 14,
         funded_minor: RICH,

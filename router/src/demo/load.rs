@@ -82,6 +82,7 @@ impl Pace {
         }
         let factor = match (calm, self.climbing) {
             (true, true) => 1.4,
+            (true, false) if p99 < GOAL / 4 => 1.12,
             (true, false) if p99 < GOAL / 2 => 1.05,
             (true, false) => 1.0,
             (false, _) if p99 > 2 * GOAL || window.held_back > 0 => 0.7,
@@ -138,7 +139,7 @@ mod tests {
                 pace.per_second().round()
             })
             .collect();
-        assert_eq!(rates, [2800.0, 3920.0, 3450.0, 3622.0, 3622.0, 2535.0]);
+        assert_eq!(rates, [2800.0, 3920.0, 3450.0, 3864.0, 3864.0, 2705.0]);
     }
 
     #[test]

@@ -239,12 +239,11 @@ async fn kill_and_return(stage: &Arc<Stage>, place: &Place, switch: Switch) -> R
     stage.tell(
         Tone::Drama,
         format!(
-            "the switch is back after {}: process {}, {} log entries ({} MiB) replayed, ready {} ms after its start",
+            "the switch is back after {}: process {}, {} entries ({} MiB) of its log replayed",
             seconds(away),
             ready.pid,
             count(ready.recovered_entries),
             count(ready.recovered_bytes >> 20),
-            count(ready.took_ms),
         ),
     );
     let back = async {
@@ -264,7 +263,7 @@ async fn kill_and_return(stage: &Arc<Stage>, place: &Place, switch: Switch) -> R
     stage.tell(
         Tone::Drama,
         format!(
-            "first outcome {} after the kill, all banks signed on again after {}; each feed goes on where it stopped",
+            "first outcome {} after the kill, all banks back after {}; their feeds go on where they stopped",
             seconds(first),
             seconds(all)
         ),
@@ -368,7 +367,7 @@ fn conclude(stage: &Stage, proof: &Proof, disk_bytes: u64, place: &Place, kept: 
     let (prompt, everything) = (seen.prompt, seen.everything);
     say(&format!(
         "measured: {} payments, at best {}/s over 2 s, {} MiB on disk\n\
-         latency: banks that answer at once p50 {} p99 {} p99.9 {} ms · any bank p50 {} p99 {} ms · the kill included",
+         latency, the kill included: banks that answer at once p50 {} p99 {} p99.9 {} ms · any bank p50 {} p99 {} ms",
         count(proof.payments),
         count(best),
         count(disk_bytes >> 20),
@@ -378,10 +377,12 @@ fn conclude(stage: &Stage, proof: &Proof, disk_bytes: u64, place: &Place, kept: 
         milliseconds(everything.p50_us),
         milliseconds(everything.p99_us),
     ));
-    let kinds: Vec<String> =
-        seen.kinds().iter().map(|(code, meaning, many)| format!("{code} {} ({meaning})", count(*many))).collect();
-    say(&format!("outcomes: {}", kinds.join(" · ")));
-    say(&format!("          {}", seen.harmless()));
+    say("outcomes:");
+    let ended = seen.outcomes.ended().max(1) as f64;
+    for (code, meaning, many) in seen.kinds() {
+        say(&format!("  {code:<8} {:>11}  {:>5.1}%  {meaning}", count(many), many as f64 / ended * 100.0));
+    }
+    say(&format!("  {}", seen.harmless()));
     say("positions (own book):");
     for bank in &seen.banks {
         let [euro, dollar] = bank.balance_minor.map(|minor| amount(i128::from(minor)));
@@ -401,7 +402,7 @@ fn conclude(stage: &Stage, proof: &Proof, disk_bytes: u64, place: &Place, kept: 
         (String::from("crosstie errors AB05"), "what a reason code means and who must act"),
         (String::from("crosstie config example"), "every setting of a node of your own, explained"),
     ] {
-        say(&format!("  {command:<60} {what}"));
+        say(&format!("  {command:<42} {what}"));
     }
 }
 

@@ -111,7 +111,7 @@ impl Seen {
     /// What was refused without being a payment of its own.
     pub(super) fn harmless(&self) -> String {
         let (late, repeats) = (count(self.outcomes.late_answers), count(self.repeats));
-        format!("{late} late answers refused · {repeats} repeats heard the first outcome")
+        format!("besides: {late} late yes, refused · {repeats} sent twice")
     }
 }
 

@@ -96,8 +96,6 @@ pub(super) struct Ready {
     pub(super) pid: u32,
     pub(super) recovered_entries: u64,
     pub(super) recovered_bytes: u64,
-    /// From the process's begin until participants could connect.
-    pub(super) took_ms: u64,
 }
 
 /// A running switch. Killed when dropped.
@@ -114,7 +112,7 @@ impl Switch {
     pub(super) async fn start(place: &Place) -> Result<Switch, Failure> {
         let started = Instant::now();
         let failed = |what: String| Failure::new(Exit::No, format!("the switch did not start: {what}"));
-        let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
+        let program = own_program().map_err(|error| failed(error.to_string()))?;
         let log = File::options().create(true).append(true).open(place.log_lines());
         let log = log.map_err(|error| failed(format!("{}: {error}", place.log_lines().display())))?;
         let mut command = Command::new(program);
@@ -175,6 +173,13 @@ impl Switch {
         Failure::new(Exit::Integrity, format!("the switch ended by itself, {status}: {}", last_words(place)))
             .next(format!("read {}", place.log_lines().display()))
     }
+}
+
+/// This very program, also when its file was replaced since it began.
+fn own_program() -> std::io::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let running = PathBuf::from("/proc/self/exe");
+    Ok(if !program.exists() && running.exists() { running } else { program })
 }
 
 async fn hear_ready(child: &mut Child) -> Option<Ready> {

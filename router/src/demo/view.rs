@@ -72,19 +72,21 @@ fn draw_until(mut terminal: DefaultTerminal, stage: &Stage, over: &AtomicBool, i
 }
 
 fn draw(frame: &mut Frame<'_>, seen: &Seen, stage: &Stage) {
+    // On a small terminal the chart goes first.
+    let (chart, news) = if frame.area().height >= 38 { (Constraint::Min(5), 9) } else { (Constraint::Fill(0), 3) };
     let rows = [
         Constraint::Length(1),
         Constraint::Length(1),
         Constraint::Length(10),
-        Constraint::Min(5),
+        chart,
         Constraint::Length(11),
-        Constraint::Length(9),
+        Constraint::Min(news),
         Constraint::Length(1),
     ];
     let [title, progress, figures, chart, banks, news, foot] = Layout::vertical(rows).areas(frame.area());
     draw_title(frame, title, seen);
     draw_progress(frame, progress, seen);
-    let columns = [Constraint::Ratio(3, 10), Constraint::Ratio(3, 10), Constraint::Ratio(4, 10)];
+    let columns = [Constraint::Fill(28), Constraint::Fill(40), Constraint::Fill(50)];
     let [load, latency, outcomes] = Layout::horizontal(columns).areas(figures);
     draw_load(frame, load, seen);
     draw_latency(frame, latency, seen);
@@ -94,11 +96,11 @@ fn draw(frame: &mut Frame<'_>, seen: &Seen, stage: &Stage) {
     let items = stage.news.lock().last(usize::from(news.height));
     draw_news(frame, news, &items);
     let clock = format!(
-        " Scheme clock shortened for this demo: a payment has {} s, of that the creditor agent {} s. Every number is measured.",
+        " Clock shortened: a payment has {} s, the creditor agent {} s of it. Every number is measured.",
         PAYMENT_TIMEOUT.as_secs(),
         CREDITOR_SHARE.as_secs()
     );
-    let keys = " q stop the load and prove · Ctrl-C give up ";
+    let keys = " q prove now · Ctrl-C quit ";
     let line = Line::from(vec![Span::from(clock).fg(Color::DarkGray)]);
     frame.render_widget(Paragraph::new(line), foot);
     frame.render_widget(Paragraph::new(keys).alignment(Alignment::Right).fg(Color::DarkGray), foot);
@@ -134,8 +136,8 @@ fn draw_progress(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
 
 fn figure(name: &str, value: String, unit: &str) -> Line<'static> {
     Line::from(vec![
-        Span::from(format!(" {name:<16}")).fg(Color::Gray),
-        Span::from(format!("{value:>13}")).bold(),
+        Span::from(format!(" {name:<11}")).fg(Color::Gray),
+        Span::from(format!("{value:>11}")).bold(),
         Span::from(format!(" {unit}")).fg(Color::Gray),
     ])
 }
@@ -143,7 +145,7 @@ fn figure(name: &str, value: String, unit: &str) -> Line<'static> {
 fn draw_load(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
     let big = Line::from(vec![
         Span::from(format!(" {}", count(seen.per_second as u64))).fg(Color::Green).bold(),
-        Span::from(" payments/s ended, last second").fg(Color::Gray),
+        Span::from(" payments/s ended").fg(Color::Gray),
     ]);
     let lines = vec![
         big,
@@ -153,7 +155,7 @@ fn draw_load(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
         figure("ended", count(seen.outcomes.ended()), ""),
         figure("settled", count(seen.outcomes.settled_in_all()), ""),
         figure("held back", count(seen.held_back), ""),
-        Line::from(format!(" rate grows while p99 ≤ {} ms", GOAL.as_millis())).fg(Color::DarkGray),
+        Line::from(format!(" grows while p99 ≤ {} ms", GOAL.as_millis())).fg(Color::DarkGray),
     ];
     frame.render_widget(Paragraph::new(lines).block(panel("Load")), area);
 }
@@ -162,19 +164,19 @@ fn draw_latency(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
     let row = |name: &str, value: fn(&Latency) -> u64| {
         Line::from(vec![
             Span::from(format!(" {name:<6}")).fg(Color::Gray),
-            Span::from(format!("{:>8}", milliseconds(value(&seen.last)))).fg(Color::Green).bold(),
+            Span::from(format!("{:>9}", milliseconds(value(&seen.last)))).fg(Color::Green).bold(),
             Span::from(format!("{:>9}", milliseconds(value(&seen.prompt)))).bold(),
-            Span::from(format!("{:>9}", milliseconds(value(&seen.everything)))).fg(Color::Gray),
+            Span::from(format!("{:>10}", milliseconds(value(&seen.everything)))).fg(Color::Gray),
         ])
     };
     let lines = vec![
-        Line::from(format!(" {:<6}{:>8}{:>9}{:>9}", "", "last 1s", "all run", "any bank")).fg(Color::Gray),
+        Line::from(format!(" {:<6}{:>9}{:>9}{:>10}", "", "last 1 s", "run", "any bank")).fg(Color::Gray),
         row("p50", |latency| latency.p50_us),
         row("p99", |latency| latency.p99_us),
         row("p99.9", |latency| latency.p999_us),
         row("max", |latency| latency.max_us),
         Line::default(),
-        Line::from(" from due to the payer's bank told").fg(Color::DarkGray),
+        Line::from(" from due until the payer's bank told").fg(Color::DarkGray),
         Line::from(" first two: banks that answer at once").fg(Color::DarkGray),
     ];
     frame.render_widget(Paragraph::new(lines).block(panel("Latency, ms")), area);
@@ -192,7 +194,7 @@ fn draw_outcomes(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
             let colour = if settled { Color::Green } else { Color::Yellow };
             Line::from(vec![
                 Span::from(format!(" {code:<8} ")).fg(colour).bold(),
-                Span::from(format!("{meaning:<22}")).fg(Color::Gray),
+                Span::from(format!("{meaning:<21}")).fg(Color::Gray),
                 Span::from(format!("{:>10}", count(*many))).bold(),
                 Span::from(format!("{:>6.1}%", *many as f64 / ended * 100.0)).fg(Color::Gray),
             ])
@@ -209,7 +211,7 @@ fn draw_chart(frame: &mut Frame<'_>, area: Rect, seen: &Seen, stage: &Stage) {
         .map(|window| (window.at.as_secs_f64(), window.ended as f64 / window.length.as_secs_f64().max(1e-3)))
         .collect();
     let wanted: Vec<(f64, f64)> = seen.windows.iter().map(|window| (window.at.as_secs_f64(), window.wanted)).collect();
-    let top = rates.iter().chain(&wanted).map(|(_, rate)| *rate).fold(100.0, f64::max) * 1.1;
+    let top = round_up(rates.iter().chain(&wanted).map(|(_, rate)| *rate).fold(100.0, f64::max));
     let kills: Vec<(f64, f64)> = (stage.kills.lock().iter())
         .flat_map(|at| (0..=20).map(|step| (at.as_secs_f64(), top * f64::from(step) / 20.0)))
         .collect();
@@ -235,6 +237,12 @@ fn draw_chart(frame: &mut Frame<'_>, area: Rect, seen: &Seen, stage: &Stage) {
         .x_axis(Axis::default().bounds([0.0, length]).style(Style::new().fg(FRAME)))
         .y_axis(Axis::default().bounds([0.0, top]).labels(labels).style(Style::new().fg(Color::Gray)));
     frame.render_widget(chart, area);
+}
+
+/// To a round number whose half is one, too.
+fn round_up(rate: f64) -> f64 {
+    let scale = 10f64.powf(rate.log10().floor());
+    [1.0, 2.0, 4.0, 6.0, 8.0, 10.0].map(|step| step * scale).into_iter().find(|top| *top >= rate).unwrap_or(rate)
 }
 
 fn draw_banks(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
@@ -269,7 +277,7 @@ fn draw_banks(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
     });
     let widths = [
         Constraint::Length(8),
-        Constraint::Min(30),
+        Constraint::Fill(1),
         Constraint::Length(9),
         Constraint::Length(9),
         Constraint::Length(6),
