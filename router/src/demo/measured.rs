@@ -82,6 +82,10 @@ pub(super) struct Measured {
     /// The last two closed windows, the newer first.
     prompt_closed: [Histogram<u64>; 2],
     everything: Histogram<u64>,
+    /// Like `prompt`, without what a kill of the switch delayed.
+    undisturbed: Histogram<u64>,
+    /// The switch is away, or the burst after its return is not over.
+    pub(super) disturbed: bool,
     pub(super) outcomes: Outcomes,
     pub(super) held_back: u64,
     pub(super) held_back_window: u64,
@@ -101,6 +105,8 @@ impl Measured {
             prompt_window: histogram(),
             prompt_closed: [histogram(), histogram()],
             everything: histogram(),
+            undisturbed: histogram(),
+            disturbed: false,
             outcomes: Outcomes::default(),
             held_back: 0,
             held_back_window: 0,
@@ -127,6 +133,9 @@ impl Measured {
         if prompt {
             self.prompt.saturating_record(latency_us.max(1));
             self.prompt_window.saturating_record(latency_us.max(1));
+            if !self.disturbed {
+                self.undisturbed.saturating_record(latency_us.max(1));
+            }
         }
     }
 
@@ -167,6 +176,11 @@ impl Measured {
     /// Payments to banks that answer at once, since the beginning.
     pub(super) fn prompt_in_all(&self) -> Latency {
         Latency::of(&self.prompt)
+    }
+
+    /// The same without what a kill delayed.
+    pub(super) fn undisturbed(&self) -> Latency {
+        Latency::of(&self.undisturbed)
     }
 
     /// All payments, with those that wait for slow and silent banks.

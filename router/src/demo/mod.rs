@@ -9,7 +9,7 @@
 //!
 //! In reading order: `play` (the script), `characters` (the cast), `draw` (payments from the seed), `bank` and its
 //! `book`, `line` (one that breaks), `load` (the rate), `switch` (the process), `stage`, `measured`, `news` (what all
-//! share), `seen`, `view`, `plain` (what is shown), `replay` and `proof`.
+//! share), `seen`, `view`, `plain`, `summary` (what is shown), `replay` and `proof`.
 
 mod bank;
 mod book;
@@ -26,6 +26,7 @@ mod proof;
 mod replay;
 mod seen;
 mod stage;
+mod summary;
 mod switch;
 mod view;
 

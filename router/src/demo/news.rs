@@ -5,7 +5,7 @@ use std::time::Duration;
 
 const KEPT: usize = 200;
 /// The same kind of thing is told no more often than this.
-const EXAMPLE_EVERY: Duration = Duration::from_secs(6);
+const EXAMPLE_EVERY: Duration = Duration::from_secs(8);
 
 /// Kinds of things that happen often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

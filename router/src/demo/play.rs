@@ -13,17 +13,17 @@ use tokio::time::{sleep, timeout};
 
 use super::Options;
 use super::bank::{self, Bank};
-use super::characters::{CAST, CREDITOR_SHARE, Character, PAYMENT_TIMEOUT};
-use super::figures::{amount, count, milliseconds, seconds};
+use super::characters::{CAST, Character, PAYMENT_TIMEOUT};
+use super::figures::{count, seconds};
 use super::line;
-use super::load::{self, GOAL, Pace, Rate};
+use super::load::{self, Pace};
 use super::measured::WINDOW;
 use super::news::Tone;
 use super::plain::{self, say};
 use super::proof::{Proof, Told, prove};
 use super::replay::replay;
-use super::seen::Seen;
 use super::stage::Stage;
+use super::summary::{conclude, introduce};
 use super::switch::{Place, Switch};
 use super::view::View;
 use crate::admin::protocol::{Command, Participant, Status};
@@ -191,12 +191,16 @@ async fn sample(stage: Arc<Stage>) {
         let is_over = stage.load_is_over();
         let wanted = if is_over { 0.0 } else { stage.pace.lock().per_second() };
         let window = stage.measured.lock().close(stage.elapsed(), wanted);
-        let mut pace = stage.pace.lock();
-        if is_over || !stage.all_back() {
-            pace.rest();
-        } else {
-            pace.judge(&window);
-        }
+        let resting = {
+            let mut pace = stage.pace.lock();
+            if !is_over && !stage.all_back() {
+                pace.rest();
+            } else {
+                pace.judge(&window);
+            }
+            pace.is_resting()
+        };
+        stage.measured.lock().disturbed = resting;
     }
 }
 
@@ -218,6 +222,8 @@ async fn kill_and_return(stage: &Arc<Stage>, place: &Place, switch: Switch) -> R
     let (killed, at) = (Instant::now(), stage.elapsed());
     let (pid, ran) = (switch.ready.pid, switch.started.elapsed());
     stage.kills.lock().push(at);
+    stage.measured.lock().disturbed = true;
+    stage.pace.lock().rest();
     stage.phase.lock().pid = None;
     switch.kill().await?;
     let in_process = stage.in_process();
@@ -333,84 +339,4 @@ async fn ask<T: serde::de::DeserializeOwned>(place: &Place, command: Command) ->
 fn bytes_in(directory: &Path) -> u64 {
     let files = std::fs::read_dir(directory).into_iter().flatten().flatten();
     files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
-}
-
-fn introduce(options: &Options, seed: u64) {
-    say(&format!(
-        "crosstie demo · seed {seed} · {} s · eight banks, one switch in a process of its own, its data on disk",
-        options.length.as_secs()
-    ));
-    let rate = match options.rate {
-        Rate::Auto => format!("the rate grows while p99 ≤ {} ms", GOAL.as_millis()),
-        Rate::PerSecond(rate) => format!("{} payments/s", count(u64::from(rate))),
-    };
-    say(&format!(
-        "scheme clock shortened for the demo: a payment has {} s, of that the creditor agent {} s · {rate}",
-        PAYMENT_TIMEOUT.as_secs(),
-        CREDITOR_SHARE.as_secs()
-    ));
-    for part in &CAST {
-        say(&format!("  {}  {}", part.name, part.habit));
-    }
-    say(
-        "latency counts from when a payment was due to when the payer's bank is told; p50 and p99 are of payments to banks that answer at once",
-    );
-}
-
-fn conclude(stage: &Stage, proof: &Proof, disk_bytes: u64, place: &Place, kept: bool) {
-    let seen = Seen::now(stage);
-    say("");
-    for item in stage.news.lock().last(usize::MAX).iter().rev().filter(|item| item.tone != Tone::Plain) {
-        say(&format!("{:5.1}s  * {}", item.at.as_secs_f64(), item.text));
-    }
-    let best = best_second(&seen);
-    let (prompt, everything) = (seen.prompt, seen.everything);
-    say(&format!(
-        "measured: {} payments, at best {}/s over 2 s, {} MiB on disk\n\
-         latency, the kill included: banks that answer at once p50 {} p99 {} p99.9 {} ms · any bank p50 {} p99 {} ms",
-        count(proof.payments),
-        count(best),
-        count(disk_bytes >> 20),
-        milliseconds(prompt.p50_us),
-        milliseconds(prompt.p99_us),
-        milliseconds(prompt.p999_us),
-        milliseconds(everything.p50_us),
-        milliseconds(everything.p99_us),
-    ));
-    say("outcomes:");
-    let ended = seen.outcomes.ended().max(1) as f64;
-    for (code, meaning, many) in seen.kinds() {
-        say(&format!("  {code:<8} {:>11}  {:>5.1}%  {meaning}", count(many), many as f64 / ended * 100.0));
-    }
-    say(&format!("  {}", seen.harmless()));
-    say("positions (own book):");
-    for bank in &seen.banks {
-        let [euro, dollar] = bank.balance_minor.map(|minor| amount(i128::from(minor)));
-        say(&format!("  {}  EUR {euro:>18}  USD {dollar:>18}", bank.name));
-    }
-    say("");
-    say("proof:");
-    for line in proof.table(seen.seed).lines() {
-        say(line);
-    }
-    say("");
-    say("next:");
-    let data = if kept { place.data().display().to_string() } else { "DIR".into() };
-    for (command, what) in [
-        (format!("crosstie demo --seed {} --keep", seen.seed), "the same payments again, and the data stays"),
-        (format!("crosstie log verify --data {data}"), "add up the log of a run that was kept"),
-        (String::from("crosstie errors AB05"), "what a reason code means and who must act"),
-        (String::from("crosstie config example"), "every setting of a node of your own, explained"),
-    ] {
-        say(&format!("  {command:<42} {what}"));
-    }
-}
-
-/// Payments per second in the best two seconds.
-fn best_second(seen: &Seen) -> u64 {
-    let over = |windows: &[super::measured::Window]| {
-        let length: Duration = windows.iter().map(|window| window.length).sum();
-        windows.iter().map(|window| window.ended).sum::<u64>() as f64 / length.as_secs_f64().max(1e-3)
-    };
-    seen.windows.windows(4).map(over).fold(0.0, f64::max) as u64
 }

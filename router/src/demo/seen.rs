@@ -23,6 +23,8 @@ pub(super) struct Seen {
     /// Payments to banks that answer at once: over the last second, and in all.
     pub(super) last: Latency,
     pub(super) prompt: Latency,
+    /// The same without what a kill delayed.
+    pub(super) undisturbed: Latency,
     /// All payments.
     pub(super) everything: Latency,
     pub(super) outcomes: Outcomes,
@@ -80,6 +82,7 @@ impl Seen {
             per_second,
             last,
             prompt: measured.prompt_in_all(),
+            undisturbed: measured.undisturbed(),
             everything: measured.everything(),
             outcomes: measured.outcomes.clone(),
             repeats,

@@ -165,19 +165,19 @@ fn draw_latency(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
         Line::from(vec![
             Span::from(format!(" {name:<6}")).fg(Color::Gray),
             Span::from(format!("{:>9}", milliseconds(value(&seen.last)))).fg(Color::Green).bold(),
-            Span::from(format!("{:>9}", milliseconds(value(&seen.prompt)))).bold(),
+            Span::from(format!("{:>9}", milliseconds(value(&seen.undisturbed)))).bold(),
             Span::from(format!("{:>10}", milliseconds(value(&seen.everything)))).fg(Color::Gray),
         ])
     };
     let lines = vec![
-        Line::from(format!(" {:<6}{:>9}{:>9}{:>10}", "", "last 1 s", "run", "any bank")).fg(Color::Gray),
+        Line::from(format!(" {:<6}{:>9}{:>9}{:>10}", "", "last 1 s", "no kill", "any bank")).fg(Color::Gray),
         row("p50", |latency| latency.p50_us),
         row("p99", |latency| latency.p99_us),
         row("p99.9", |latency| latency.p999_us),
         row("max", |latency| latency.max_us),
         Line::default(),
         Line::from(" from due until the payer's bank told").fg(Color::DarkGray),
-        Line::from(" first two: banks that answer at once").fg(Color::DarkGray),
+        Line::from(" any bank: slow, silent, kill included").fg(Color::DarkGray),
     ];
     frame.render_widget(Paragraph::new(lines).block(panel("Latency, ms")), area);
 }
