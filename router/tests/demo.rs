@@ -7,29 +7,38 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use tempfile::TempDir;
 
-fn demo(arguments: &[&str]) -> Command {
+/// Whatever it leaves behind goes with `place`.
+fn demo(place: &TempDir, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_crosstie"));
-    command.arg("demo").args(arguments).stdin(Stdio::null());
+    command.arg("demo").args(arguments).stdin(Stdio::null()).env("TMPDIR", place.path());
     command
+}
+
+fn is_empty(place: &TempDir) -> bool {
+    std::fs::read_dir(place.path()).unwrap().next().is_none()
 }
 
 #[test]
 fn a_short_run_kills_the_switch_once_and_proves_that_nothing_was_lost() {
-    let output = demo(&["--headless", "--for", "10s", "--seed", "7"]).output().unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let output = demo(&place, &["--headless", "--for", "10s", "--seed", "7"]).output().unwrap();
     let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{text}\n{errors}");
     assert!(text.contains("SIGKILL to the switch"), "{text}");
     assert!(text.contains("the switch is back after"), "{text}");
-    let last: Vec<&str> = text.lines().rev().take(8).collect();
+    let last: Vec<&str> = text.lines().rev().take(10).collect();
     let verdict = last.iter().find(|line| line.starts_with("PROOF HOLDS")).unwrap_or_else(|| panic!("{text}"));
     assert!(verdict.contains("0 lost · 0 doubled · seed 7"), "{verdict}");
     assert!(!text.contains('✗'), "{text}");
+    assert!(is_empty(&place), "data is left behind");
 }
 
 /// A demo under way, and the process id of its switch.
-fn under_way() -> (Child, Pid, BufReader<ChildStdout>) {
-    let mut child = demo(&["--headless", "--for", "60s"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+fn under_way(place: &TempDir) -> (Child, Pid, BufReader<ChildStdout>) {
+    let mut child =
+        demo(place, &["--headless", "--for", "60s"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     while !line.contains("the switch is up: process ") {
@@ -57,16 +66,19 @@ fn ends_soon(switch: Pid) {
 #[test]
 fn interrupting_it_leaves_no_switch_behind() {
     for signal in [Signal::INT, Signal::TERM] {
-        let (mut child, switch, _lines) = under_way();
+        let place = tempfile::tempdir().unwrap();
+        let (mut child, switch, _lines) = under_way(&place);
         kill_process(Pid::from_child(&child), signal).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(130), "{signal:?}");
         ends_soon(switch);
+        assert!(is_empty(&place), "{signal:?}: data is left behind");
     }
 }
 
 #[test]
 fn killing_it_leaves_no_switch_behind() {
-    let (mut child, switch, _lines) = under_way();
+    let place = tempfile::tempdir().unwrap();
+    let (mut child, switch, _lines) = under_way(&place);
     child.kill().unwrap();
     child.wait().unwrap();
     ends_soon(switch);

@@ -16,7 +16,8 @@ pub(super) const GOAL: Duration = Duration::from_millis(50);
 const TICK: Duration = Duration::from_millis(1);
 const RATE_FIRST: f64 = 2_000.0;
 const RATE_MIN: f64 = 200.0;
-const RATE_MAX: f64 = 200_000.0;
+/// Both sides remember every payment: a minute of more would fill a small machine.
+const RATE_MAX: f64 = 100_000.0;
 /// After the switch came back the rate is left alone until the burst of what had waited is over, at most so long.
 const REST_WINDOWS_MAX: u32 = 6;
 

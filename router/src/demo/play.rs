@@ -54,7 +54,10 @@ pub(super) async fn play(options: &Options) -> Result<Exit, Failure> {
         ended = interruption(&interrupted) => ended,
     };
     // A failure without its evidence helps nobody.
-    let worth_keeping = !matches!(ended, Ok(Exit::Done | Exit::Interrupted));
+    let worth_keeping = match &ended {
+        Ok(exit) => *exit != Exit::Done,
+        Err(failure) => failure.exit != Exit::Interrupted,
+    };
     if options.keep || worth_keeping {
         _ = temporary.keep();
         say(&format!("kept: {}", directory.display()));

@@ -87,27 +87,31 @@ fn outcomes(seen: &Seen) {
     }
 }
 
+/// Four commands to go on with, as they can be typed here.
 fn next_commands(stage: &Stage, place: &Place, kept: bool) {
-    say("");
-    say("next:");
+    let own = std::env::args().next().unwrap_or_else(|| "crosstie".into());
     let (config, data) = (place.config().display().to_string(), place.data().display().to_string());
+    let (seed, uetr) = (stage.draw.seed, stage.draw.payment(0, 0).uetr);
     let commands = match kept {
         true => [
-            (format!("crosstie log verify --data {data}"), "fold the log once more, by another program"),
-            (format!("crosstie serve --config {config}"), "the same switch again; in another shell:"),
-            (format!("crosstie participant list --config {config}"), "who has what"),
-            (format!("crosstie payment {} --config {config}", stage.draw.payment(0, 0).uetr), "what became of it"),
+            ("fold the log once more, by itself", format!("{own} log verify --data {data}")),
+            ("the same switch again, for another shell to ask", format!("{own} serve --config {config}")),
+            ("who has what", format!("{own} participant list --config {config}")),
+            ("what became of the first payment of BANK-A", format!("{own} payment {uetr} --config {config}")),
         ],
         false => [
-            (format!("crosstie demo --seed {} --keep", stage.draw.seed), "the same payments again; the data stays"),
-            ("crosstie errors AB05".into(), "what a reason code means and who must act"),
-            ("crosstie config example".into(), "every setting of a node of your own, explained"),
-            ("cargo run --release -p loadgen -- run --help".into(), "load of your own, with goals and a report"),
+            ("the same payments again; the data stays", format!("{own} demo --seed {seed} --keep")),
+            ("what a reason code means and who must act", format!("{own} errors AB05")),
+            ("every setting of a node of your own, explained", format!("{own} config example")),
+            ("run a node of your own", format!("{own} serve --help")),
         ],
     };
-    for (command, what) in commands {
-        say(&format!("  {command:<46} {what}"));
+    say("");
+    say("next:");
+    for (what, command) in commands {
+        say(&format!("  {command}    # {what}"));
     }
+    say("README.md goes on from here: a node for real, load of your own, how it is tested.");
 }
 
 /// Payments per second in the best two seconds.
