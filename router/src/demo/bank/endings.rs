@@ -43,7 +43,7 @@ impl Bank {
                             money()
                         ),
                         Often::Clock => format!(
-                            "{uetr} of {own} waited too long for the switch: {reason}, its clock left {other} too little{so_far}"
+                            "{uetr} of {own} waited while the switch was away: {reason}, its clock left {other} too little, no money moved{so_far}"
                         ),
                         _ => {
                             let meaning = reason.explanation().map_or("", |explanation| explanation.meaning);
