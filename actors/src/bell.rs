@@ -1,6 +1,7 @@
-//! How the journal's thread tells the sessions' thread that there is something to write: one wake-up per batch.
+//! How the journal's thread tells that there is something to write: one wake-up of the sessions' thread per batch, or
+//! none, when the listener takes it at once.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use settlement::Key;
@@ -31,17 +32,38 @@ impl Rung {
     }
 }
 
+type Listener = Box<dyn Fn(&mut Rung) + Send + Sync>;
+
 /// See the file's head.
 #[derive(Default)]
 pub struct Bell {
     rung: Mutex<Rung>,
     notify: Notify,
+    listener: OnceLock<Listener>,
 }
 
 impl Bell {
-    /// Adds what there is to write; `with` only appends.
-    pub fn ring(&self, with: impl FnOnce(&mut Rung)) {
-        with(&mut self.rung.lock());
+    /// Hears every ring first, on the journal's thread: takes from the rung what it has written at once. Set once.
+    pub fn listen(&self, listener: impl Fn(&mut Rung) + Send + Sync + 'static) {
+        let set = self.listener.set(Box::new(listener));
+        assert!(set.is_ok(), "a bell has one listener");
+    }
+
+    /// Tells what there is to write, and leaves `rung` empty.
+    pub(crate) fn ring(&self, rung: &mut Rung) {
+        if let Some(listener) = self.listener.get() {
+            listener(rung);
+        }
+        if rung.is_empty() {
+            return;
+        }
+        {
+            let mut waiting = self.rung.lock();
+            waiting.feeds.append(&mut rung.feeds);
+            waiting.lines.append(&mut rung.lines);
+            waiting.everyone |= rung.everyone;
+        }
+        rung.everyone = false;
         self.notify.notify_one();
     }
 

@@ -1,8 +1,11 @@
-//! The courier: hears the bell once per committed batch and lets every connection write that has something to.
+//! The courier: lets every connection write that has something to, once per committed batch.
+//!
+//! When they are few, the journal's thread writes at once, which saves waking another; when they are many, it has
+//! better to do, and a task on the sessions' thread writes.
 
 use std::sync::Arc;
 
-use actors::{Rung, Switch};
+use actors::{PostOffice, Rung, Switch};
 use parking_lot::Mutex;
 use settlement::Key;
 
@@ -39,26 +42,38 @@ impl Outlets {
     }
 }
 
-/// Runs for ever.
-pub(crate) async fn deliver(switch: Switch, outlets: Arc<Outlets>) {
-    let mut rung = Rung::default();
-    loop {
-        switch.bell.heard(&mut rung).await;
-        // Letters first: no answer to what is written now may overtake the letter about its payment.
-        switch.post.deliver();
-        if rung.everyone {
-            outlets.all().iter().for_each(|outlet| outlet.pump());
+/// Connections that the journal's thread writes to itself.
+const FEW: usize = 64;
+
+/// Starts the courier. The future runs for ever.
+pub(crate) fn employ(switch: &Switch, outlets: Arc<Outlets>) -> impl Future<Output = ()> + use<> {
+    let (post, at_once) = (switch.post.clone(), outlets.clone());
+    switch.bell.listen(move |rung| {
+        if rung.feeds.len() + rung.lines.len() <= FEW && !rung.everyone {
+            deliver(&post, &at_once, rung);
         }
-        for key in &rung.feeds {
-            if let Some(outlet) = outlets.of(*key) {
-                outlet.pump();
-            }
+    });
+    let switch = switch.clone();
+    async move {
+        let mut rung = Rung::default();
+        loop {
+            switch.bell.heard(&mut rung).await;
+            deliver(&switch.post, &outlets, &mut rung);
         }
-        for line in &rung.lines {
-            if let Some(outlet) = outlets.of(line.key()) {
-                outlet.pump();
-            }
-        }
-        rung.clear();
     }
+}
+
+fn deliver(post: &PostOffice, outlets: &Outlets, rung: &mut Rung) {
+    // Letters first: no answer to what is written now may overtake the letter about its payment.
+    post.deliver();
+    if rung.everyone {
+        outlets.all().iter().for_each(|outlet| outlet.pump());
+    }
+    let lines = rung.lines.iter().map(|line| line.key());
+    for key in rung.feeds.iter().copied().chain(lines) {
+        if let Some(outlet) = outlets.of(key) {
+            outlet.pump();
+        }
+    }
+    rung.clear();
 }

@@ -51,7 +51,7 @@ pub async fn start(config: Config) -> Result<Node, Error> {
 
     let (switch, recovery) = actors::start(config.switch).await?;
     let outlets = Arc::new(Outlets::default());
-    essential("courier", courier::deliver(switch.clone(), outlets.clone()));
+    essential("courier", courier::employ(&switch, outlets.clone()));
     let context = Arc::new(Context { switch: switch.clone(), outlets, limits: config.session });
     let accepting = tokio::spawn(accept(listener, context, config.connections_max));
     Ok(Node { switch, address, recovery, accepting })
