@@ -59,8 +59,6 @@ pub struct Operate {
 pub(crate) enum Message {
     Instructions(Instructions),
     Letters(Vec<Letter>),
-    /// Letters that waited while this actor was rebuilt: it may know some already.
-    LettersAgain(Vec<Letter>),
     /// After a rebuild: judge the arrival of everything that is offered, as nobody may have done so.
     Arrived,
     Operate(Operate),
@@ -151,10 +149,6 @@ impl State {
                 self.decide(*to, Command::Arrive { debtor, uetr }, &view);
             }
         }
-    }
-
-    fn is_new(&mut self, to: Key, fact: &Fact<'_>) -> bool {
-        self.hosted(to).is_some_and(|hosted| !hosted.participant.has_applied(fact))
     }
 
     fn judge_arrivals(&mut self) {
@@ -255,10 +249,6 @@ impl Actor for Host {
                 line.take_back(bytes, items);
             }
             Message::Letters(letters) => state.receive(&letters),
-            Message::LettersAgain(mut letters) => {
-                letters.retain(|(to, fact)| state.is_new(*to, fact));
-                state.receive(&letters);
-            }
             Message::Arrived => state.judge_arrivals(),
             Message::Operate(request) => state.operate(request),
             Message::Adopt(participant) => {

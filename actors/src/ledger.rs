@@ -12,7 +12,7 @@ use settlement::{Book, Fact, Facts, Key, Recipient, Reply, Scheme, Sink, notices
 use wire::message::Refused;
 use wire::{Kind, Message, Reason, Uetr};
 
-use crate::bell::Bell;
+use crate::bell::{Bell, Rung};
 use crate::feed::Feed;
 use crate::line::Line;
 
@@ -41,7 +41,21 @@ pub(crate) enum Passenger {
     /// The answer to an instruction that made no fact.
     Reply { line: Arc<Line>, kind: Kind, uetr: Option<Uetr>, reply: Reply },
     /// Somebody wants to read the book as it is now.
-    Query(Box<dyn FnOnce(&Book) + Send>),
+    Query(ReadBook),
+    /// Somebody wants to read the book behind everything that was proposed before, and before everything that was
+    /// proposed after, though it may share a batch with both: `at` bytes of its facts come first. Read once.
+    Barrier { at: usize, read: Option<ReadBook> },
+}
+
+pub(crate) type ReadBook = Box<dyn FnOnce(&Book) + Send>;
+
+impl Passenger {
+    fn take_barrier(&mut self) -> Option<(usize, ReadBook)> {
+        match self {
+            Passenger::Barrier { at, read } => Some((*at, read.take()?)),
+            _ => None,
+        }
+    }
 }
 
 /// Frames of one feed made by the entry at hand.
@@ -61,7 +75,8 @@ pub(crate) struct Ledger {
     by_place: Vec<Arc<Feed>>,
     staged: Vec<Staged>,
     staged_everyone: Staged,
-    changed: Vec<Key>,
+    /// What the entry at hand gives the sessions to write.
+    rung: Rung,
 }
 
 impl Ledger {
@@ -73,7 +88,7 @@ impl Ledger {
             by_place: Vec::new(),
             staged: Vec::new(),
             staged_everyone: Staged::default(),
-            changed: Vec::new(),
+            rung: Rung::default(),
         }
     }
 
@@ -84,52 +99,56 @@ impl Ledger {
         self.staged.push(Staged::default());
     }
 
-    fn fold(&mut self, entry: &Entry<'_>) {
-        for fact in Facts::new(entry.payload) {
+    fn fold(&mut self, entry: &Entry<'_>, passengers: &mut [Passenger]) {
+        let mut folded = 0;
+        for (at, read) in passengers.iter_mut().filter_map(Passenger::take_barrier) {
+            self.fold_facts(entry, &entry.payload[folded..at]);
+            read(&self.book);
+            folded = at;
+        }
+        self.fold_facts(entry, &entry.payload[folded..]);
+    }
+
+    fn fold_facts(&mut self, entry: &Entry<'_>, facts: &[u8]) {
+        for fact in Facts::new(facts) {
             // Entries are checksummed: what cannot be read was never written by us, and to go on would be to guess.
             let fact = fact.unwrap_or_else(|error| panic!("entry {}: {error}", entry.index));
             if let Fact::Registered { .. } = fact {
                 self.add_feed(0, Vec::new());
             }
-            let Ledger { book, staged, staged_everyone, changed, .. } = self;
-            book.apply(&fact, &mut Staging { staged, staged_everyone, changed });
+            let Ledger { book, staged, staged_everyone, rung, .. } = self;
+            book.apply(&fact, &mut Staging { staged, staged_everyone, changed: &mut rung.feeds });
         }
     }
 
-    fn publish(&mut self, index: Index) -> bool {
-        for key in &self.changed {
+    fn publish(&mut self, index: Index) {
+        for key in &self.rung.feeds {
             let staged = &mut self.staged[key.place()];
             self.by_place[key.place()].append(staged.first, staged.last, index, &staged.frames);
             staged.frames.clear();
         }
-        let everyone = !self.staged_everyone.frames.is_empty();
-        if everyone {
+        self.rung.everyone = !self.staged_everyone.frames.is_empty();
+        if self.rung.everyone {
             let staged = &mut self.staged_everyone;
             self.feeds.everyone.append(staged.first, staged.last, index, &staged.frames);
             staged.frames.clear();
         }
-        everyone
     }
 
-    fn attend(&mut self, passengers: &mut Vec<Passenger>, everyone: bool) {
-        let mut lines = Vec::new();
+    fn attend(&mut self, passengers: &mut Vec<Passenger>) {
         for passenger in passengers.drain(..) {
             match passenger {
                 Passenger::Done { line, instructions } => line.give_back(instructions),
                 Passenger::Reply { line, kind, uetr, reply } => {
                     self.reply(&line, kind, uetr, reply);
-                    lines.push(line);
+                    self.rung.lines.push(line);
                 }
-                Passenger::Query(query) => query(&self.book),
+                Passenger::Query(read) | Passenger::Barrier { read: Some(read), .. } => read(&self.book),
+                Passenger::Barrier { read: None, .. } => {}
             }
         }
-        if everyone || !lines.is_empty() || !self.changed.is_empty() {
-            let changed = &mut self.changed;
-            self.bell.ring(|rung| {
-                rung.feeds.append(changed);
-                rung.everyone |= everyone;
-                rung.lines.append(&mut lines);
-            });
+        if !self.rung.is_empty() {
+            self.bell.ring(&mut self.rung);
         }
     }
 
@@ -142,9 +161,13 @@ impl Ledger {
             },
         };
         let text = reason.explanation().map_or("", |explanation| explanation.meaning);
-        let uetr = uetr.map_or([0; 16], |uetr| *uetr.bytes());
-        line.say(|out| Message::Refused(Refused { kind: kind as u16, uetr, reason, text }).encode(out));
+        refuse(line, kind, uetr, reason, text);
     }
+}
+
+fn refuse(line: &Line, kind: Kind, uetr: Option<Uetr>, reason: Reason, text: &str) {
+    let uetr = uetr.map_or([0; 16], |uetr| *uetr.bytes());
+    line.say(|out| Message::Refused(Refused { kind: kind as u16, uetr, reason, text }).encode(out));
 }
 
 /// Collects the notices of one entry, feed by feed.
@@ -189,17 +212,17 @@ impl Fold for Ledger {
     }
 
     fn committed(&mut self, entry: Entry<'_>, passengers: &mut Vec<Passenger>) {
-        self.fold(&entry);
-        let everyone = self.publish(entry.index);
+        self.fold(&entry, passengers);
+        self.publish(entry.index);
         if entry.replay {
-            self.changed.clear();
+            self.rung.clear();
         } else {
-            self.attend(passengers, everyone);
+            self.attend(passengers);
         }
     }
 
     fn delivered(&mut self, passengers: &mut Vec<Passenger>) {
-        self.attend(passengers, false);
+        self.attend(passengers);
     }
 
     fn freeze(&mut self) -> Freeze {

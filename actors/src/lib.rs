@@ -22,6 +22,8 @@ mod line;
 mod post;
 mod supervisor;
 mod switch;
+#[cfg(test)]
+mod tests;
 
 pub use bell::{Bell, Rung};
 pub use clock::Clock;

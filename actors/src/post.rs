@@ -224,28 +224,25 @@ impl PostOffice {
             return;
         }
         if let Seat::Waiting(waiting) = std::mem::replace(&mut mail.seats[seat], Seat::Taken(actor)) {
-            for message in waiting {
-                // The book that the actor was rebuilt from may hold facts appended after the barrier: those that came
-                // into the same log entry.
-                let message = match message {
-                    host::Message::Letters(letters) => host::Message::LettersAgain(letters),
-                    other => other,
-                };
-                self.cast(&mut mail, seat, message);
-            }
+            waiting.into_iter().for_each(|message| self.cast(&mut mail, seat, message));
         }
     }
 
-    /// An actor died. Everything appended so far will be in the book that `rebuild` reads; letters about it are
-    /// dropped, later ones wait. Its participants' connections end: their clients come back and send again what they
-    /// have no answer to.
+    /// An actor died. What was appended so far, and nothing else, will be in the book that `rebuild` reads; letters
+    /// about it are dropped, later ones wait. Its participants' connections end: their clients come back and send again
+    /// what they have no answer to.
     pub(crate) fn vacate(&self, seat: usize, rebuild: impl FnOnce(&Book) + Send + 'static) -> Result<(), Refused> {
         self.traffic.restarts.fetch_add(1, Ordering::Relaxed);
         let mut mail = self.mail.lock();
         mail.letters[seat].clear();
         mail.due.retain(|due| *due != seat);
         mail.seats[seat] = Seat::Waiting(Vec::new());
-        self.ask_book(rebuild)?;
+        self.journal.propose(|bytes, company| {
+            // Whoever deposits next may share this batch; its letters wait for the rebuilt actor, so its facts must not
+            // be in the book that it is built from.
+            let at = bytes.len() - persistence::ENTRY_HEADER_BYTES;
+            company.push(Passenger::Barrier { at, read: Some(Box::new(rebuild)) });
+        })?;
         drop(mail);
         let first = seat * self.participants_per_actor;
         for key in first..first + self.participants_per_actor {

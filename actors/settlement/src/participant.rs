@@ -177,16 +177,6 @@ impl Participant {
         }
     }
 
-    /// True when this participant's leg of a letter is applied already: a payment is known by its UETR, so a letter may
-    /// come again. Only for payments in process at either end, which is what letters are about.
-    pub fn has_applied(&self, letter: &Fact<'_>) -> bool {
-        let Some(payment) = letter.payment() else { return false };
-        match letter {
-            Fact::Reserved(_) => self.incoming.contains_key(&identity(payment)),
-            _ => self.payments.get(payment.uetr).is_none_or(|record| record.state != State::Reserved),
-        }
-    }
-
     /// Changes only, and only this participant's leg. Never fails: a fact is already true.
     pub fn apply(&mut self, fact: &Fact<'_>) {
         match fact {
