@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use persistence::{Entry, Fold, Freeze, Index};
-use settlement::{Book, Fact, Facts, Key, Recipient, Reply, Scheme, Sink, notices};
+use settlement::{Book, Fact, Facts, Inquiry, Key, Purpose, Recipient, Reply, Scheme, Sink, notices};
 use wire::message::Refused;
 use wire::{Kind, Message, Reason, Uetr};
 
+use crate::archive::{self, Gatherer, Question};
 use crate::bell::{Bell, Rung};
 use crate::feed::Feed;
 use crate::line::Line;
@@ -77,10 +78,11 @@ pub(crate) struct Ledger {
     staged_everyone: Staged,
     /// What the entry at hand gives the sessions to write.
     rung: Rung,
+    archive: Gatherer,
 }
 
 impl Ledger {
-    pub(crate) fn new(feeds: Arc<Feeds>, bell: Arc<Bell>) -> Self {
+    pub(crate) fn new(feeds: Arc<Feeds>, bell: Arc<Bell>, archive: Gatherer) -> Self {
         Ledger {
             book: Book::default(),
             feeds,
@@ -89,6 +91,7 @@ impl Ledger {
             staged: Vec::new(),
             staged_everyone: Staged::default(),
             rung: Rung::default(),
+            archive,
         }
     }
 
@@ -107,6 +110,9 @@ impl Ledger {
             folded = at;
         }
         self.fold_facts(entry, &entry.payload[folded..]);
+        if !entry.replay {
+            self.archive.folded(entry.index, self.book.scheme().last_at());
+        }
     }
 
     fn fold_facts(&mut self, entry: &Entry<'_>, facts: &[u8]) {
@@ -116,8 +122,12 @@ impl Ledger {
             if let Fact::Registered { .. } = fact {
                 self.add_feed(0, Vec::new());
             }
-            let Ledger { book, staged, staged_everyone, rung, .. } = self;
+            let Ledger { book, staged, staged_everyone, rung, archive, .. } = self;
             book.apply(&fact, &mut Staging { staged, staged_everyone, changed: &mut rung.feeds });
+            // What is replayed the archive reads from the log, if it lacks it.
+            if !entry.replay {
+                archive.note(&fact, entry.index, book);
+            }
         }
     }
 
@@ -140,10 +150,21 @@ impl Ledger {
             match passenger {
                 Passenger::Done { line, instructions } => line.give_back(instructions),
                 Passenger::Reply { line, kind, uetr, reply } => {
+                    if let Reply::Inquire(inquiry) = &reply
+                        && inquiry.purpose == Purpose::Request
+                        && self.book.answer(line.key(), inquiry).is_none()
+                    {
+                        self.ask_archive(line, inquiry);
+                        continue;
+                    }
                     self.reply(&line, kind, uetr, reply);
                     self.rung.lines.push(line);
                 }
-                Passenger::Query(read) | Passenger::Barrier { read: Some(read), .. } => read(&self.book),
+                Passenger::Query(read) | Passenger::Barrier { read: Some(read), .. } => {
+                    // Whoever reads the book may ask the archive next for what is not in it.
+                    self.archive.hand_over();
+                    read(&self.book);
+                }
                 Passenger::Barrier { read: None, .. } => {}
             }
         }
@@ -163,7 +184,30 @@ impl Ledger {
         let text = reason.explanation().map_or("", |explanation| explanation.meaning);
         refuse(line, kind, uetr, reason, text);
     }
+
+    /// The book does not know the payment, or not this party of it: perhaps it has forgotten. The archive answers on its
+    /// own thread, after everything that ended before.
+    fn ask_archive(&mut self, line: Arc<Line>, inquiry: &Inquiry) {
+        let Inquiry { debtor, uetr, .. } = *inquiry;
+        let (bell, debtor_agent) = (self.bell.clone(), self.book.scheme().id(debtor));
+        let answer = move |found: Result<Vec<archive::Entry>, archive::Error>| {
+            match found {
+                Ok(found) => match found.iter().find(|entry| entry.concerns(line.key())) {
+                    Some(entry) => line.say(|out| Message::StatusReport(entry.report(debtor_agent)).encode(out)),
+                    None => refuse(&line, Kind::StatusRequest, Some(uetr), Reason::AG09, UNKNOWN),
+                },
+                Err(_) => refuse(&line, Kind::StatusRequest, Some(uetr), Reason::FULL, ASK_AGAIN),
+            }
+            bell.ring(&mut Rung { lines: vec![line], ..Rung::default() });
+        };
+        if let Err(question) = self.archive.ask(Question { uetr, debtor, answer: Box::new(answer) }) {
+            (question.answer)(Err(archive::Error::Behind));
+        }
+    }
 }
+
+const UNKNOWN: &str = "No such payment is known.";
+const ASK_AGAIN: &str = "The archive cannot be searched just now; ask again.";
 
 fn refuse(line: &Line, kind: Kind, uetr: Option<Uetr>, reason: Reason, text: &str) {
     let uetr = uetr.map_or([0; 16], |uetr| *uetr.bytes());

@@ -9,9 +9,12 @@
 //!                                └── letters, one message per recipient and batch ──> Host
 //! ```
 //!
+//! Finished payments go on from the ledger to the [`archive`], off everybody's way.
+//!
 //! Hosts, post office and sessions share one thread; the ledger lives on the journal's. Nothing is told to a
 //! participant before the ledger has seen it committed.
 
+pub mod archive;
 mod bell;
 mod clock;
 mod feed;

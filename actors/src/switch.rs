@@ -9,6 +9,7 @@ use settlement::{Book, Key, Rules};
 use tokio::sync::oneshot;
 use wire::{BusinessDate, Currency, ParticipantId};
 
+use crate::archive::{self, Archive};
 use crate::bell::Bell;
 use crate::host::{Operate, OwnedOperation};
 use crate::ledger::{Feeds, Ledger};
@@ -24,12 +25,15 @@ pub struct Config {
     pub participants_per_actor: usize,
     /// Notices of one feed kept in memory, bytes.
     pub feed_tail_bytes_max: usize,
+    pub archive: archive::Config,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
     Log(#[from] persistence::Error),
+    #[error("archive: {0}")]
+    Archive(#[from] archive::Error),
     #[error("the journal has stopped")]
     Stopped,
     #[error("the actors could not be started: {0}")]
@@ -49,6 +53,7 @@ impl From<persistence::Refused> for Error {
 pub struct Switch {
     pub post: Arc<PostOffice>,
     pub bell: Arc<Bell>,
+    pub archive: Arc<Archive>,
     pub log_directory: PathBuf,
     supervisor: ActorRef<supervisor::Message>,
 }
@@ -59,8 +64,10 @@ pub async fn start(config: Config) -> Result<(Switch, persistence::Recovery), Er
     let feeds = Arc::new(Feeds::new(config.feed_tail_bytes_max));
     let bell = Arc::new(Bell::default());
     let log_directory = config.log.directory.clone();
-    let ledger = Ledger::new(feeds.clone(), bell.clone());
+    let (gatherer, archive) = archive::prepare();
+    let ledger = Ledger::new(feeds.clone(), bell.clone(), gatherer);
     let (journal, recovery) = persistence::open(config.log, ledger)?;
+    let archive = Arc::new(archive.start(config.archive, log_directory.clone(), recovery.last_index)?);
 
     let (sender, receiver) = oneshot::channel();
     let read = move |book: &Book| drop(sender.send((book.scheme().clone(), book.participants().to_vec())));
@@ -72,7 +79,7 @@ pub async fn start(config: Config) -> Result<(Switch, persistence::Recovery), Er
     let (supervisor, _) = Actor::spawn(None, Supervisor { post: post.clone() }, participants)
         .await
         .map_err(|error| Error::Actors(error.to_string()))?;
-    let switch = Switch { post, bell, log_directory, supervisor };
+    let switch = Switch { post, bell, archive, log_directory, supervisor };
     if switch.post.scheme().business_date().is_none() {
         switch.roll(None).await?;
     }
@@ -129,9 +136,10 @@ impl Switch {
         }
     }
 
-    /// Commits what is open and closes the log.
+    /// Commits what is open and closes the log, then the archive.
     pub fn close(&self) {
         self.supervisor.stop(None);
         self.post.journal().stop();
+        self.archive.stop();
     }
 }

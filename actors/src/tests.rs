@@ -42,6 +42,7 @@ impl Bench {
             rules,
             participants_per_actor,
             feed_tail_bytes_max: 16 << 20,
+            archive: crate::archive::Config::default(),
         };
         let (switch, _) = start(config).await.unwrap();
         let ids: Vec<ParticipantId> = (0..participants).map(|place| format!("BANK-{place}").parse().unwrap()).collect();

@@ -37,6 +37,13 @@ impl Reader<RealDisk> {
         Reader::open_on(RealDisk::new(directory.as_ref()), from)
     }
 
+    /// The number that no other log has, by which files beside it tell that they belong to it.
+    pub fn identity(directory: impl AsRef<Path>) -> Result<u128, Error> {
+        let disk = RealDisk::new(directory.as_ref());
+        let head = head::read(&disk)?.ok_or_else(|| Error::damaged(disk.path(""), 0, "there is no log here"))?;
+        Ok(head.identity)
+    }
+
     /// The oldest entry that is kept (or will be the first).
     pub fn oldest(directory: impl AsRef<Path>) -> Result<Index, Error> {
         oldest(&RealDisk::new(directory.as_ref()))

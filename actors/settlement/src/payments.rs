@@ -173,7 +173,8 @@ impl Payments {
     }
 
     pub fn get(&self, uetr: Uetr) -> Option<Record> {
-        self.find(uetr, self.entry(uetr, 0)).map(|sequence| self.open(sequence))
+        let entry = self.entry(uetr, 0);
+        self.find_recent(uetr, entry).or_else(|| self.find(uetr, entry)).map(|sequence| self.open(sequence))
     }
 
     /// Hash of the content of `uetr`'s instruction, if it is remembered.

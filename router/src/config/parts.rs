@@ -39,6 +39,12 @@ impl Config {
                 },
                 participants_per_actor: actors.participants_per_actor as usize,
                 feed_tail_bytes_max: actors.feed_tail_bytes_max as usize,
+                archive: actors::archive::Config {
+                    directory: Some(self.archive.directory.clone()).filter(|path| !path.as_os_str().is_empty()),
+                    retained_bytes_max: self.archive.retained_bytes_max,
+                    free_bytes_min: self.log.free_bytes_min,
+                    ..Default::default()
+                },
             },
         }
     }

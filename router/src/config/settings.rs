@@ -154,6 +154,13 @@ settings! {
         /// Notices of one participant kept in memory; older ones are read from the log.
         feed_tail_bytes_max: u64 = Bytes(64 * KIB, 1024 * MIB, 1) => "4MiB";
     }
+    /// Ended payments on disk: findable when memory has forgotten them. Made from the log, and made anew from it if lost.
+    archive: Archive {
+        /// Where they are kept; empty: `archive` in log.directory.
+        directory: PathBuf = Place { may_be_empty: true } => "";
+        /// How much of them is kept; the oldest go first. About 128 bytes per payment.
+        retained_bytes_max: u64 = Bytes(0, 1024 * TIB, 1) => "64GiB";
+    }
     /// The local socket on which `crosstie status` and the other commands for operators reach the node.
     admin: Admin {
         /// Where it is; empty: `admin.sock` in log.directory. At most 107 bytes long.

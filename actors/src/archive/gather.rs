@@ -1,0 +1,126 @@
+//! The ledger's side: collects what ended and hands it over in chunks. It never waits; what finds no room is left to the
+//! log, from which the archive reads it again.
+
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+use persistence::Index;
+use settlement::{Book, Fact, Key};
+use wire::{Timestamp, Uetr};
+
+use super::Span;
+use super::entry::Entry;
+use super::error::Error;
+
+/// Payments handed over at a time, and how old the first of them may become while others come.
+pub(super) const CHUNK_ENTRIES: usize = 1024;
+const CHUNK_AGE_MAX: Duration = Duration::from_millis(100);
+/// With the chunks' size this bounds what waits, to some 28 MiB.
+const CHUNKS_MAX: usize = 256;
+
+/// Payments that ended, and the part of the log in which all that ended are these.
+pub(super) struct Chunk {
+    pub(super) span: Span,
+    pub(super) entries: Vec<Entry>,
+}
+
+type Answer = Box<dyn FnOnce(Result<Vec<Entry>, Error>) + Send>;
+
+/// A question that must be answered after everything that was handed over before it.
+pub(crate) struct Question {
+    pub(crate) uetr: Uetr,
+    pub(crate) debtor: Key,
+    pub(crate) answer: Answer,
+}
+
+pub(super) enum Message {
+    Ended(Chunk),
+    Ask(Question),
+    /// Answered when everything before it is done.
+    Pass(Sender<()>),
+    Stop,
+}
+
+/// See the file's head.
+pub(crate) struct Gatherer {
+    sender: Sender<Message>,
+    entries: Vec<Entry>,
+    /// What the entries at hand come from; none before the first live log entry.
+    span: Option<Span>,
+}
+
+pub(super) fn channel() -> (Gatherer, Sender<Message>, Receiver<Message>) {
+    let (sender, receiver) = bounded(CHUNKS_MAX);
+    let gatherer = Gatherer { sender: sender.clone(), entries: Vec::new(), span: None };
+    (gatherer, sender, receiver)
+}
+
+impl Gatherer {
+    /// Notes a fact that the book has just applied.
+    pub(crate) fn note(&mut self, fact: &Fact<'_>, index: Index, book: &Book) {
+        if let Some(mut entry) = Entry::of(fact, index) {
+            if entry.decided_at == Timestamp(0) {
+                let record = book.participant(entry.debtor).and_then(|debtor| debtor.payment(entry.uetr));
+                entry.decided_at = record.map_or(Timestamp(0), |record| record.at);
+            }
+            self.add(entry);
+        }
+    }
+
+    pub(super) fn add(&mut self, entry: Entry) {
+        self.entries.push(entry);
+    }
+
+    /// A log entry is folded. `now` is the time of its last fact.
+    pub(crate) fn folded(&mut self, index: Index, now: Timestamp) {
+        self.span.get_or_insert(Span { first: index, last: index }).last = index;
+        let is_old = |first: &Entry| now.since(first.ended_at) >= CHUNK_AGE_MAX;
+        if self.entries.len() >= CHUNK_ENTRIES || self.entries.first().is_some_and(is_old) {
+            self.hand_over();
+        }
+    }
+
+    /// Hands over what is at hand. If there is no room it is dropped, and the next chunk shows the hole.
+    pub(crate) fn hand_over(&mut self) {
+        let Some(span) = self.span.as_mut() else { return };
+        if self.entries.is_empty() {
+            return;
+        }
+        let next = Span { first: span.last + 1, last: span.last };
+        let chunk = Chunk { span: std::mem::replace(span, next), entries: std::mem::take(&mut self.entries) };
+        match self.sender.try_send(Message::Ended(chunk)) {
+            Ok(()) => self.entries = Vec::with_capacity(CHUNK_ENTRIES),
+            Err(TrySendError::Full(Message::Ended(chunk))) => {
+                self.entries = chunk.entries;
+                self.entries.clear();
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// As if there had been no room.
+    #[cfg(test)]
+    pub(super) fn lose_what_is_at_hand(&mut self) {
+        if let Some(span) = &mut self.span {
+            span.first = span.last + 1;
+        }
+        self.entries.clear();
+    }
+
+    /// Asks after everything noted so far. Gives the question back when too much waits.
+    pub(crate) fn ask(&mut self, question: Question) -> Result<(), Question> {
+        self.hand_over();
+        match self.sender.try_send(Message::Ask(question)) {
+            Err(TrySendError::Full(Message::Ask(question)) | TrySendError::Disconnected(Message::Ask(question))) => {
+                Err(question)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Gatherer {
+    fn drop(&mut self) {
+        self.hand_over();
+    }
+}

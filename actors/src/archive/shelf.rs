@@ -1,0 +1,78 @@
+//! What can be searched at a moment: the runs on disk, and the payments that are in none yet.
+//!
+//! Whoever searches takes a copy of the two lists and then holds nothing that another waits for.
+
+use std::sync::Arc;
+
+use settlement::Key;
+use wire::{Timestamp, Uetr};
+
+use super::Search;
+use super::entry::Entry;
+use super::error::Error;
+use super::run::Run;
+
+/// See the file's head.
+#[derive(Clone, Default)]
+pub(super) struct Shelf {
+    /// In the order of the log.
+    pub(super) runs: Vec<Arc<Run>>,
+    /// In the order of the log, each sorted as in a run.
+    pub(super) recent: Vec<Arc<Vec<Entry>>>,
+}
+
+impl Shelf {
+    /// Latest first.
+    pub(super) fn by_uetr(&self, uetr: Uetr, debtor: Option<Key>) -> Result<Vec<Entry>, Error> {
+        let mut found = Vec::new();
+        for entries in &self.recent {
+            let start = entries.partition_point(|entry| entry.uetr < uetr);
+            let same = entries[start..].iter().take_while(|entry| entry.uetr == uetr);
+            found.extend(same.filter(|entry| debtor.is_none_or(|debtor| debtor == entry.debtor)));
+        }
+        self.runs.iter().try_for_each(|run| run.by_uetr(uetr, debtor, &mut found))?;
+        found.sort_by_key(|entry| std::cmp::Reverse(entry.index));
+        Ok(found)
+    }
+
+    /// Latest first.
+    pub(super) fn by_participant(&self, participant: Key, search: &Search) -> Result<Vec<Entry>, Error> {
+        let mut found: Vec<Entry> = Vec::new();
+        for entries in &self.recent {
+            let asked = |entry: &&Entry| {
+                let in_time = entry.ended_at >= search.from && entry.ended_at < search.until;
+                in_time && entry.concerns(participant) && search.state.is_none_or(|state| state == entry.state)
+            };
+            found.extend(entries.iter().filter(asked));
+        }
+        cut(&mut found, search.limit);
+        for run in self.runs.iter().rev() {
+            let enough = found.len() == search.limit;
+            let oldest = found.last().map_or(search.from, |entry| entry.ended_at);
+            let from = if enough { oldest } else { search.from };
+            if run.overlaps(from, search.until) {
+                run.by_participant(participant, search, &mut found)?;
+                cut(&mut found, search.limit);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The part of the log that has not reached a run begins after this.
+    pub(super) fn last_in_runs(&self) -> u64 {
+        self.runs.last().map_or(0, |run| run.span().last)
+    }
+}
+
+/// Puts the latest first and drops what is beyond `limit`.
+fn cut(found: &mut Vec<Entry>, limit: usize) {
+    found.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.time_order()));
+    found.truncate(limit);
+}
+
+impl Search {
+    /// All of them, the latest `limit`.
+    pub fn latest(limit: usize) -> Search {
+        Search { from: Timestamp(0), until: Timestamp(u64::MAX), state: None, limit }
+    }
+}

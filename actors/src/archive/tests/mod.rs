@@ -1,0 +1,251 @@
+//! The archive finds what a naive one would, whatever happened to it.
+
+mod inquiry;
+mod world;
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+
+use super::{Error, prepare};
+use world::World;
+
+#[test]
+fn it_finds_what_a_naive_archive_would() {
+    for seed in 0..6 {
+        let mut world = World::new(seed, 7);
+        let (mut gatherer, archive) = world.archive(60);
+        for _ in 0..4 {
+            world.live(500, Some(&mut gatherer));
+            gatherer.hand_over();
+            world.check(&archive);
+        }
+        world.until_caught_up(&archive);
+        assert!(archive.figures().runs < 20, "the runs are merged: {:?}", archive.figures());
+        world.check(&archive);
+        archive.verify().unwrap();
+        drop(gatherer);
+        archive.stop();
+        assert_eq!(archive.figures().payments, world.model.len() as u64);
+
+        let (_gatherer, archive) = world.archive(60);
+        world.check(&archive);
+    }
+}
+
+#[test]
+fn after_a_crash_it_reads_the_rest_from_the_log() {
+    let mut world = World::new(11, 5);
+    let (mut gatherer, archive) = world.archive(100);
+    world.live(450, Some(&mut gatherer));
+    drop(gatherer);
+    drop(archive);
+    world.live(300, None);
+    let (mut gatherer, archive) = world.archive(100);
+    world.check(&archive);
+    // What goes on is joined to it without a seam.
+    world.live(300, Some(&mut gatherer));
+    gatherer.hand_over();
+    world.check(&archive);
+}
+
+#[test]
+fn what_found_no_room_is_read_from_the_log() {
+    let mut world = World::new(12, 5);
+    let (mut gatherer, prepared) = prepare();
+    // Nobody takes the chunks yet: most find no room.
+    for _ in 0..600 {
+        world.live(1, Some(&mut gatherer));
+        gatherer.hand_over();
+    }
+    let archive = world.start(prepared, world.config(100));
+    world.until_caught_up(&archive);
+    world.check(&archive);
+    world.live(10, Some(&mut gatherer));
+    gatherer.hand_over();
+    world.check(&archive);
+    assert_eq!(archive.figures().log_entries_lost, 0);
+}
+
+#[test]
+fn a_hole_shows_itself_while_the_archive_runs() {
+    let mut world = World::new(13, 5);
+    let (mut gatherer, archive) = world.archive(100);
+    world.live(50, Some(&mut gatherer));
+    gatherer.hand_over();
+    archive.wait(std::time::Duration::from_secs(60)).unwrap();
+    gatherer.lose_what_is_at_hand();
+    world.live(70, Some(&mut gatherer));
+    gatherer.lose_what_is_at_hand();
+    world.live(50, Some(&mut gatherer));
+    gatherer.hand_over();
+    world.check(&archive);
+}
+
+/// What may have happened to the files while the node was down.
+fn damage(harm: impl Fn(&World), set_aside: usize) {
+    let mut world = World::new(14, 6);
+    let (mut gatherer, archive) = world.archive(100);
+    // Few enough runs that none are merged.
+    world.live(900, Some(&mut gatherer));
+    drop(gatherer);
+    archive.stop();
+    drop(archive);
+    assert!(world.runs().len() >= 4);
+    harm(&world);
+    let (_gatherer, archive) = world.archive(100);
+    assert_eq!(archive.figures().files_set_aside, set_aside as u64);
+    assert_eq!(world.files(".damaged").len(), set_aside);
+    world.check(&archive);
+    archive.verify().unwrap();
+    drop(archive);
+    let (_gatherer, archive) = world.archive(100);
+    assert_eq!(archive.figures().files_set_aside, 0, "it is repaired for good");
+    world.check(&archive);
+}
+
+fn flip(path: &std::path::Path, offset: u64) {
+    let file = fs::File::options().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], offset).unwrap();
+}
+
+#[test]
+fn damaged_runs_are_set_aside_and_made_anew() {
+    damage(|_| {}, 0);
+    for place in [0, 1, 3] {
+        for offset in [0, 8, 13, 40, 50, 81, 100] {
+            damage(|world| flip(&world.runs()[place], offset), 1);
+        }
+    }
+    let length = |world: &World| fs::metadata(&world.runs()[1]).unwrap().len();
+    damage(|world| flip(&world.runs()[1], length(world) - 1), 1);
+    let cut = |world: &World, bytes| {
+        fs::File::options().write(true).open(&world.runs()[1]).unwrap().set_len(bytes).unwrap();
+    };
+    for bytes in [0, 100, 128, 5000] {
+        damage(|world| cut(world, bytes), 1);
+    }
+    damage(|world| cut(world, length(world) - 1), 1);
+}
+
+#[test]
+fn missing_runs_are_made_anew() {
+    damage(|world| fs::remove_file(&world.runs()[1]).unwrap(), 0);
+    damage(|world| fs::remove_file(world.runs().last().unwrap()).unwrap(), 0);
+    damage(|world| world.runs().iter().for_each(|run| fs::remove_file(run).unwrap()), 0);
+}
+
+#[test]
+fn leftovers_of_a_crash_are_removed() {
+    damage(
+        |world| {
+            fs::write(world.runs()[1].with_extension("run.tmp"), b"half a run").unwrap();
+        },
+        0,
+    );
+    // A run that lies within another, as between a merge and the removal of what was merged.
+    damage(
+        |world| {
+            let runs = world.runs();
+            let span = |run: &std::path::Path| {
+                super::format::parse_file_name(run.file_name().unwrap().to_str().unwrap()).unwrap()
+            };
+            let inner = super::Span { first: span(&runs[1]).first + 1, last: span(&runs[1]).last };
+            fs::copy(&runs[1], world.path().join(super::format::file_name(inner))).unwrap();
+        },
+        0,
+    );
+}
+
+#[test]
+fn no_damaged_block_is_believed() {
+    let mut world = World::new(15, 6);
+    let (mut gatherer, archive) = world.archive(100_000);
+    world.live(700, Some(&mut gatherer));
+    drop(gatherer);
+    archive.stop();
+    drop(archive);
+    let run = world.runs()[0].clone();
+    let (_gatherer, archive) = world.archive(100_000);
+    for offset in (128..128 + 700 * 96 + 1000).step_by(997) {
+        flip(&run, offset);
+        let error = archive.verify().unwrap_err();
+        assert!(matches!(&error, Error::Damaged { file, .. } if *file == run), "byte {offset}: {error}");
+        for entry in world.model.iter().step_by(41) {
+            match archive.by_uetr(entry.uetr, Some(entry.debtor)) {
+                Ok(found) => assert_eq!(found, [*entry]),
+                Err(error) => assert!(error.to_string().contains("checksum"), "{error}"),
+            }
+        }
+        flip(&run, offset);
+    }
+    world.check(&archive);
+}
+
+#[test]
+fn the_oldest_runs_go() {
+    let mut world = World::new(16, 6);
+    let (mut gatherer, prepared) = prepare();
+    let config = super::Config { retained_bytes_max: 60_000, ..world.config(100) };
+    let archive = world.start(prepared, config);
+    world.live(3000, Some(&mut gatherer));
+    gatherer.hand_over();
+    world.until_caught_up(&archive);
+    let figures = archive.figures();
+    assert!(figures.run_bytes <= 60_000 && figures.runs > 1, "{figures:?}");
+    let (oldest, newest) = (world.model[0], *world.model.last().unwrap());
+    assert_eq!(archive.by_uetr(oldest.uetr, Some(oldest.debtor)).unwrap(), []);
+    assert_eq!(archive.by_uetr(newest.uetr, Some(newest.debtor)).unwrap(), [newest]);
+    let kept = figures.payments as usize;
+    world.model.drain(..world.model.len() - kept);
+    world.used_up();
+    world.check(&archive);
+    // A start does not bring them back, although the log has them.
+    drop(archive);
+    let (_gatherer, prepared) = prepare();
+    let archive = world.start(prepared, super::Config { retained_bytes_max: 60_000, ..world.config(100) });
+    world.until_caught_up(&archive);
+    assert_eq!(archive.by_uetr(oldest.uetr, Some(oldest.debtor)).unwrap(), []);
+}
+
+#[test]
+fn what_the_log_no_longer_has_is_counted_as_lost() {
+    let mut world = World::new(17, 6);
+    world.live(2000, None);
+    world.forget_the_log();
+    let oldest = persistence::Reader::oldest(world.path().parent().unwrap()).unwrap();
+    assert!(oldest > 1);
+    world.live(100, None);
+    let (mut gatherer, archive) = world.archive(100);
+    assert_eq!(archive.figures().log_entries_lost, oldest - 1);
+    world.model.retain(|entry| entry.index >= oldest);
+    // When they were decided may stand in the part that is gone.
+    for entry in &mut world.model {
+        let found = archive.by_uetr(entry.uetr, Some(entry.debtor)).unwrap();
+        if found[0].decided_at == wire::Timestamp(0) {
+            entry.decided_at = wire::Timestamp(0);
+        }
+    }
+    world.live(100, Some(&mut gatherer));
+    gatherer.hand_over();
+    world.check(&archive);
+}
+
+#[test]
+fn another_logs_runs_are_set_aside() {
+    let mut world = World::new(18, 6);
+    let (mut gatherer, archive) = world.archive(100);
+    world.live(500, Some(&mut gatherer));
+    drop(gatherer);
+    archive.stop();
+    let mut other = World::new(19, 6);
+    other.live(900, None);
+    fs::create_dir(other.path()).unwrap();
+    for run in world.runs() {
+        fs::copy(&run, other.path().join(run.file_name().unwrap())).unwrap();
+    }
+    let (_gatherer, archive) = other.archive(100);
+    assert_eq!(archive.figures().files_set_aside, world.runs().len() as u64);
+    other.check(&archive);
+}
