@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use actors::archive::{Archive, Entry, Search};
 use actors::{OwnedOperation, Switch};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use settlement::{Book, Key, Payments};
 use tokio::sync::{Mutex, Notify};
 use wire::{BusinessDate, Currency, Money, ParticipantId, Uetr};
 
-use super::figures::{journal, recovery, report};
+use super::figures::{archive, journal, recovery, report};
 use super::protocol::{
     Command, Day, OPERATOR_LENGTH_MAX, Participant, Problem, ProblemKind, REASON_LENGTH_MAX, Request, Status, Traffic,
 };
@@ -105,6 +106,11 @@ impl Desk {
                 self.operate(&id, OwnedOperation::Resume { direction: direction.into(), note }).await
             }
             Command::Payment { uetr, debtor } => self.payment(&uetr, debtor).await,
+            Command::Find { participant, since, until, state, limit } => {
+                let now = self.switch.post.clock.now();
+                let search = super::find::search(since.as_deref(), until.as_deref(), state.as_deref(), limit, now);
+                self.find(self.known(&participant)?, search.map_err(wrong)?).await
+            }
             Command::Day => value(self.day()),
             Command::Roll { date } => {
                 let date = date.map(|date| date.parse::<BusinessDate>().map_err(wrong)).transpose()?;
@@ -170,6 +176,7 @@ impl Desk {
                 remembered,
                 remembered_bytes: remembered * Payments::bytes_per_record(),
             },
+            archive: archive(&self.switch.archive.figures()),
             journal: journal(&post.journal_statistics()),
             traffic: Traffic {
                 instructions: post.traffic.instructions.load(Ordering::Relaxed),
@@ -239,13 +246,35 @@ impl Desk {
         let debtor = debtor.and_then(|debtor| self.switch.post.scheme().key(debtor));
         let now = self.switch.post.clock.now();
         let found = self.query(move |book| super::payment::find(book, uetr, debtor, now)).await?;
+        if !found.is_empty() {
+            return value(found);
+        }
+        let found = self.archived(move |archive| archive.by_uetr(uetr, debtor)).await?;
         if found.is_empty() {
-            let window = self.config.scheme.duplicate_window;
-            let message = format!("no payment {uetr} is remembered; ended ones are for {} h", window.as_secs() / 3600);
+            let message = format!("no payment {uetr} is known, neither in memory nor in the archive");
             let next = Some("check the UETR; without --debtor every debtor agent is searched".into());
             return Err(Problem { next, ..problem(ProblemKind::NotFound, message) });
         }
         value(found)
+    }
+
+    async fn find(&self, id: ParticipantId, search: Search) -> Answer {
+        let key = self.switch.post.scheme().key(id).ok_or_else(|| unavailable(format!("{id} is being registered")))?;
+        // Whatever the ledger still holds of ended payments goes to the archive before this is answered.
+        self.query(|_| ()).await?;
+        value(self.archived(move |archive| archive.by_participant(key, &search)).await?)
+    }
+
+    /// Ended payments from the archive, as they are told.
+    async fn archived(
+        &self,
+        search: impl FnOnce(&Archive) -> Result<Vec<Entry>, actors::archive::Error> + Send + 'static,
+    ) -> Result<Vec<super::protocol::Payment>, Problem> {
+        let found = super::find::in_archive(self.switch.archive.clone(), search).await.map_err(unavailable)?;
+        let now = self.switch.post.clock.now();
+        let tell =
+            move |book: &Book| found.iter().map(|entry| super::payment::tell_archived(book, entry, now)).collect();
+        self.query(tell).await
     }
 
     fn day(&self) -> Day {

@@ -2,7 +2,7 @@
 
 use settlement::{Book, Key};
 
-use super::protocol::{Journal, Participant, Position, Recovery};
+use super::protocol::{Archive, Journal, Participant, Position, Recovery};
 
 pub(super) fn report(book: &Book, key: Key) -> Option<(Key, Participant)> {
     let own = book.participant(key)?;
@@ -34,6 +34,18 @@ pub(super) fn journal(statistics: &persistence::Statistics) -> Journal {
         snapshot_index: statistics.snapshot_index,
         snapshots: statistics.snapshots,
         snapshots_failed: statistics.snapshots_failed,
+    }
+}
+
+pub(super) fn archive(figures: &actors::archive::Figures) -> Archive {
+    Archive {
+        payments: figures.payments,
+        runs: figures.runs,
+        run_bytes: figures.run_bytes,
+        covered_index: figures.covered_index,
+        log_entries_lost: figures.log_entries_lost,
+        failures: figures.failures,
+        files_set_aside: figures.files_set_aside,
     }
 }
 

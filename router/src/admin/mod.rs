@@ -2,12 +2,13 @@
 //! line, one JSON answer per line.
 //!
 //! In reading order: `protocol` (what can be asked and what comes back), `desk` (how it is done on a switch), `figures`
-//! (of the book and the journal), `payment` (what became of a payment, in a sentence), `server` (the socket), `client`
+//! (of the book and the journal), `payment` (what became of a payment, in a sentence), `find` (in the archive), `server` (the socket), `client`
 //! (the other end).
 
 pub mod client;
 mod desk;
 mod figures;
+mod find;
 mod payment;
 pub mod protocol;
 pub mod server;

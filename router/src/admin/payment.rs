@@ -1,5 +1,6 @@
-//! What became of a payment, as the book has it, told in a sentence.
+//! What became of a payment, as the book or the archive has it, told in a sentence.
 
+use actors::archive::Entry;
 use settlement::{Book, Key, Record, State};
 use wire::{Money, Timestamp, Uetr};
 
@@ -17,6 +18,28 @@ pub(super) fn find(book: &Book, uetr: Uetr, debtor: Option<Key>, now: Timestamp)
         .collect()
 }
 
+/// What the archive has, once the book has forgotten it. The book still knows who is who.
+pub(super) fn tell_archived(book: &Book, entry: &Entry, now: Timestamp) -> Payment {
+    let record = Record {
+        uetr: entry.uetr,
+        content: 0,
+        amount_minor: entry.amount_minor,
+        returned_minor: 0,
+        at: entry.decided_at,
+        ended_at: entry.ended_at,
+        creditor: entry.creditor,
+        settlement_date: entry.settlement_date,
+        reasons: entry.reasons,
+        currency: entry.currency,
+        state: entry.state,
+        is_return: entry.original.is_some(),
+    };
+    let mut told = tell(book, entry.debtor, &record, now);
+    told.returned = None;
+    told.decided_at = told.decided_at.filter(|_| entry.decided_at != Timestamp(0));
+    told
+}
+
 fn tell(book: &Book, debtor: Key, record: &Record, now: Timestamp) -> Payment {
     let scheme = book.scheme();
     let deadline = book.participant(record.creditor).and_then(|creditor| creditor.deadline(debtor, record.uetr));
@@ -31,7 +54,7 @@ fn tell(book: &Book, debtor: Key, record: &Record, now: Timestamp) -> Payment {
         is_return: record.is_return,
         amount: amount(record.amount_minor),
         currency: record.currency.to_string(),
-        returned: amount(record.returned_minor),
+        returned: Some(amount(record.returned_minor)),
         state: match record.state {
             State::Reserved => "in_process",
             State::Settled => "settled",
@@ -42,7 +65,7 @@ fn tell(book: &Book, debtor: Key, record: &Record, now: Timestamp) -> Payment {
         .into(),
         status: report.status.to_string(),
         reasons: record.reasons.iter().map(|reason| reason.to_string()).collect(),
-        decided_at: record.at.to_string(),
+        decided_at: Some(record.at.to_string()),
         ended_at: (!in_process).then(|| record.ended_at.to_string()),
         deadline: deadline.map(|deadline| deadline.to_string()),
         settlement_date: (!record.settlement_date.is_none()).then(|| record.settlement_date.to_string()),

@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 pub const REQUEST_BYTES_MAX: usize = 64 << 10;
 pub const REASON_LENGTH_MAX: usize = 200;
 pub const OPERATOR_LENGTH_MAX: usize = 32;
+/// Payments in one answer to `find`, unless asked for, and at most.
+pub const FIND_LIMIT: usize = 100;
+pub const FIND_LIMIT_MAX: usize = 10_000;
 
 /// One line of a client.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -70,6 +73,15 @@ pub enum Command {
         uetr: String,
         debtor: Option<String>,
     },
+    /// Ended payments that a participant sent or was offered, the latest first.
+    Find {
+        participant: String,
+        /// `2026-11-23`, `2026-11-23T14:02:11Z`, or `2h` for two hours ago.
+        since: Option<String>,
+        until: Option<String>,
+        state: Option<String>,
+        limit: Option<usize>,
+    },
     Day,
     /// To `date` (2026-11-23), or by a day.
     Roll {
@@ -120,6 +132,7 @@ impl Command {
             Command::Suspend { .. } => "suspend",
             Command::Resume { .. } => "resume",
             Command::Payment { .. } => "payment",
+            Command::Find { .. } => "find",
             Command::Day => "day",
             Command::Roll { .. } => "roll",
             Command::Snapshot => "snapshot",
@@ -174,6 +187,7 @@ pub struct Status {
     pub participants: usize,
     pub sessions: usize,
     pub payments: Payments,
+    pub archive: Archive,
     pub journal: Journal,
     pub traffic: Traffic,
     pub recovery: Recovery,
@@ -186,6 +200,20 @@ pub struct Payments {
     pub remembered: usize,
     /// What they cost in the book; the actors hold the same again.
     pub remembered_bytes: usize,
+}
+
+/// Ended payments on disk.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Archive {
+    pub payments: u64,
+    pub runs: u64,
+    pub run_bytes: u64,
+    /// Everything that ended up to this entry of the log is found.
+    pub covered_index: u64,
+    /// Log entries that were gone before the archive had read them.
+    pub log_entries_lost: u64,
+    pub failures: u64,
+    pub files_set_aside: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -271,7 +299,7 @@ impl Position {
     }
 }
 
-/// What the book knows of a payment. Names and accounts are not in the book.
+/// What the book knows of a payment, or the archive. Names and accounts are in neither.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Payment {
     pub uetr: String,
@@ -280,14 +308,15 @@ pub struct Payment {
     pub is_return: bool,
     pub amount: String,
     pub currency: String,
-    /// Of that, claimed by returns.
-    pub returned: String,
+    /// Of that, claimed by returns; the archive does not know.
+    pub returned: Option<String>,
     /// in_process, settled, settled_without_posting, rejected, expired.
     pub state: String,
     /// ISO 20022 status: ACSP, ACSC, ACWP, RJCT.
     pub status: String,
     pub reasons: Vec<String>,
-    pub decided_at: String,
+    /// Absent when it stood in a part of the log that the archive could not read any more.
+    pub decided_at: Option<String>,
     pub ended_at: Option<String>,
     /// While it is in process: when it expires.
     pub deadline: Option<String>,

@@ -135,9 +135,13 @@ impl Participant {
 }
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Payment {
+    #[command(subcommand)]
+    find: Option<Find>,
     /// The payment's UETR, with or without hyphens
-    uetr: String,
+    #[arg(required = true)]
+    uetr: Option<String>,
     /// Only the payment of this debtor agent
     #[arg(long, value_name = "PARTICIPANT")]
     debtor: Option<String>,
@@ -145,9 +149,39 @@ pub(super) struct Payment {
     node: Node,
 }
 
+#[derive(Subcommand)]
+enum Find {
+    /// Ended payments that a participant sent or was offered, the latest first
+    #[command(after_help = examples("crosstie payment find --participant BANK-0001 --since 2h\n  crosstie payment find --participant BANK-0001 --since 2026-11-23 --until 2026-11-24 --state rejected --limit 1000"))]
+    Find {
+        /// The participant, for example BANK-0001
+        #[arg(long)]
+        participant: String,
+        /// Ended at this time or later: 2026-11-23, 2026-11-23T14:02:11Z, or 2h for two hours ago
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// Ended before this time
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        /// settled, settled_without_posting, rejected or expired
+        #[arg(long)]
+        state: Option<String>,
+        /// The latest so many; at most 10000
+        #[arg(long, value_name = "COUNT", default_value_t = crate::admin::protocol::FIND_LIMIT)]
+        limit: usize,
+        #[command(flatten)]
+        node: Node,
+    },
+}
+
 impl Payment {
     pub(super) fn run(self) -> Result<Exit, Failure> {
-        let value = self.node.ask(Command::Payment { uetr: self.uetr, debtor: self.debtor }, "")?;
+        if let Some(Find::Find { participant, since, until, state, limit, node }) = self.find {
+            let find = Command::Find { participant, since, until, state, limit: Some(limit) };
+            return show::found(&node, &node.ask(find, "")?);
+        }
+        let uetr = self.uetr.unwrap_or_default();
+        let value = self.node.ask(Command::Payment { uetr, debtor: self.debtor }, "")?;
         show::payments(&self.node, &value)
     }
 }

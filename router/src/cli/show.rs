@@ -35,6 +35,12 @@ pub(super) fn status(node: &Node) -> Result<Exit, Failure> {
         let mebibytes = payments.remembered_bytes >> 20;
         line("payments in process", payments.in_process.to_string());
         line("payments remembered", format!("{} ({mebibytes} MiB)", payments.remembered));
+        let archive = status.archive;
+        let lost = match archive.log_entries_lost {
+            0 => String::new(),
+            lost => format!(", {lost} log entries lost"),
+        };
+        line("payments archived", format!("{} ({} MiB){lost}", archive.payments, archive.run_bytes >> 20));
         let journal = status.journal;
         line(
             "log committed",
@@ -124,14 +130,33 @@ pub(super) fn payments(node: &Node, value: &Value) -> Result<Exit, Failure> {
             line("debtor agent", payment.debtor_agent);
             line("creditor agent", payment.creditor_agent);
             line("amount", format!("{} {}", payment.amount, payment.currency));
-            line("returned", format!("{} {}", payment.returned, payment.currency));
+            if let Some(returned) = payment.returned {
+                line("returned", format!("{returned} {}", payment.currency));
+            }
             line("reasons", if payment.reasons.is_empty() { "-".into() } else { payment.reasons.join(" ") });
-            line("decided at", payment.decided_at);
+            line("decided at", payment.decided_at.unwrap_or_else(|| "-".into()));
             line("ended at", payment.ended_at.unwrap_or_else(|| "-".into()));
             if let Some(deadline) = payment.deadline {
                 line("deadline", deadline);
             }
             line("settlement date", payment.settlement_date.unwrap_or_else(|| "-".into()));
+        }
+        Ok(table)
+    })
+}
+
+const FOUND: [&str; 8] = ["ENDED AT", "PAYMENT", "STATE", "FROM", "TO", "AMOUNT", "CURRENCY", "REASONS"];
+
+pub(super) fn found(node: &Node, value: &Value) -> Result<Exit, Failure> {
+    node.output.show(value, || {
+        let payments: Vec<Payment> = read(value)?;
+        let mut table = Table::new(&FOUND);
+        for payment in payments {
+            let ended_at = payment.ended_at.unwrap_or_else(|| "-".into());
+            let reasons = if payment.reasons.is_empty() { "-".into() } else { payment.reasons.join(" ") };
+            let (state, uetr) = (payment.state.replace('_', " "), payment.uetr);
+            let (from, to) = (payment.debtor_agent, payment.creditor_agent);
+            table.row([ended_at, uetr, state, from, to, payment.amount, payment.currency, reasons]);
         }
         Ok(table)
     })

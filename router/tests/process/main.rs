@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests are not tests to clippy
 
+mod archive;
 mod hostile;
 mod lifecycle;
 mod operators;
