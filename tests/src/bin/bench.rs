@@ -352,10 +352,11 @@ impl Bench {
             .arg(self.directory.join("load"))
             .args(["--json"])
             .args(load)
-            .stderr(Stdio::inherit())
             .output()?;
         let after = jiffies();
-        let result: Value = serde_json::from_slice(&output.stdout)?;
+        let result: Value = serde_json::from_slice(&output.stdout).map_err(|error| {
+            format!("the load generator said: {} ({error})", String::from_utf8_lossy(&output.stderr))
+        })?;
         let milliseconds = |quantile: &str| result["response"][quantile].as_f64().unwrap_or(f64::NAN) / 1e6;
         if result["check"]["lost"].as_u64() != Some(0) || result["check"]["doubled"].as_u64() != Some(0) {
             return Err(format!("the money check failed: {}", result["check"]).into());
