@@ -32,6 +32,8 @@ struct Pending {
     own: Cursor,
     everyone: Cursor,
     need: Option<Need>,
+    /// The last word is in `out`: nothing may follow it.
+    is_over: bool,
 }
 
 /// See the file's head.
@@ -53,7 +55,7 @@ impl Outlet {
         (everyone, shared): (Arc<Feed>, Cursor),
         greeting: Vec<u8>,
     ) -> Self {
-        let pending = Pending { out: greeting, sent: 0, own, everyone: shared, need: None };
+        let pending = Pending { out: greeting, sent: 0, own, everyone: shared, need: None, is_over: false };
         Outlet { line, socket, feed, everyone, pending: Mutex::new(pending), needs: Notify::new() }
     }
 
@@ -78,6 +80,9 @@ impl Outlet {
             if pending.sent == pending.out.len() {
                 pending.out.clear();
                 pending.sent = 0;
+                if pending.is_over {
+                    return Ok(());
+                }
                 self.pull(pending)?;
                 if pending.out.is_empty() {
                     return Ok(());
@@ -130,6 +135,15 @@ impl Outlet {
     pub(crate) fn go_on(&self) {
         self.pending.lock().need = None;
         self.pump();
+    }
+
+    /// What can be told at once, then this frame, and nothing after it.
+    pub(crate) fn say_last(&self, farewell: &[u8]) {
+        let mut pending = self.pending.lock();
+        // A feed that needs the log stays where it is: the participant hears the rest when it comes back.
+        _ = self.pull(&mut pending);
+        pending.out.extend_from_slice(farewell);
+        pending.is_over = true;
     }
 
     /// Continues a feed with frames read from the log, up to notice number `last`.

@@ -383,8 +383,7 @@ fn farewell(ending: &Ending) -> Vec<u8> {
 
 /// Writes what is still to be told and the reason of the end, for at most a second.
 async fn say_farewell(outlet: &Outlet, ending: &Ending) {
-    let farewell = farewell(ending);
-    outlet.line().say(|out| out.extend_from_slice(&farewell));
+    outlet.say_last(&farewell(ending));
     _ = timeout(Duration::from_secs(1), async {
         outlet.go_on();
         while outlet.is_waiting() {

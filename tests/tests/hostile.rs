@@ -292,6 +292,25 @@ async fn a_newer_session_supersedes_the_older_one() {
     house.check().await;
 }
 
+#[tokio::test]
+async fn goodbye_is_the_last_word_and_comes_after_every_outcome() {
+    let mut house = house(Setup::default()).await;
+    for _ in 0..50 {
+        let mut peer = mallory(&house).await;
+        let (uetr, paying) = payment(id(MALLORY), id("NOWHERE"));
+        let off = frame_of(&Message::SignOff(SignOff { sent_at: Timestamp::now() }));
+        peer.send_bytes(&[paying, off].concat()).await.unwrap();
+        let told = |message: Message<'_>| match message {
+            Message::StatusNotice(notice) if notice.uetr == uetr => Some(()),
+            Message::GoAway(end) => panic!("goodbye before the outcome: {end:?}"),
+            _ => None,
+        };
+        until(&mut peer, told).await;
+        sent_away(&mut peer, Reason::SOFF, "signed off").await;
+    }
+    house.check().await;
+}
+
 // Slow, silent, too many.
 
 #[tokio::test]
