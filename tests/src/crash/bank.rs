@@ -303,6 +303,10 @@ impl Bank {
                         .wrong(format!("refused with {reason}: kind {}, {:?}, {}", refused.kind, uetr, refused.text)),
                 }
             }
+            // What it says it has seen last is more than the switch has.
+            Message::GoAway(end) if end.reason == Reason::FORM => {
+                self.record.lost(format!("{}: sent away with {}: {}", self.id, end.reason, end.text));
+            }
             Message::GoAway(end) => self.wrong(format!("sent away with {}: {}", end.reason, end.text)),
             _ => {}
         }

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::watch;
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::sleep;
 use wire::ParticipantId;
 
@@ -169,13 +169,24 @@ impl Run {
         }
         self.stage.send_modify(|stage| stage.rate = self.rate);
         for cycle in 1..=self.cycles {
-            let line = self.cycle().await?;
+            let line = self.cycle().await.unwrap_or_else(|error| {
+                self.record.violate(error.clone());
+                error
+            });
             let Counts { acknowledged, violated, .. } = self.record.counts();
             say(&format!("cycle {cycle}: {line}; acknowledged {acknowledged}"));
             if violated > 0 {
                 break;
             }
         }
+        // Whatever cannot be looked at is not as it should be.
+        if let Err(error) = self.end(sessions, say).await {
+            self.record.violate(error);
+        }
+        Ok(Outcome { counts: self.record.counts(), violations: self.record.violations(), hits: self.hits })
+    }
+
+    async fn end(&mut self, sessions: Vec<JoinHandle<Bank>>, say: &mut dyn FnMut(&str)) -> Result<(), String> {
         say("quiet: nothing new is submitted, everything gets its outcome");
         let (mut process, _) = self.start().await?;
         self.quiet().await;
@@ -187,8 +198,7 @@ impl Run {
             bank.missing().take(3).for_each(|uetr| self.record.violate(format!("{}: {uetr} has no outcome", bank.id)));
         }
         process.kill();
-        self.reckon(say).await?;
-        Ok(Outcome { counts: self.record.counts(), violations: self.record.violations(), hits: self.hits })
+        self.reckon(say).await
     }
 
     /// Starts the switch, lets the banks at it, kills it.
