@@ -18,7 +18,7 @@ fn main() -> ExitCode {
             outcome.violations.iter().for_each(|what| println!("WRONG {what}"));
             println!(
                 "cycles {} acknowledged {} lost {} doubled {}",
-                options.cycles, counts.acknowledged, counts.lost, counts.doubled
+                outcome.cycles, counts.acknowledged, counts.lost, counts.doubled
             );
             if outcome.is_good() { ExitCode::SUCCESS } else { ExitCode::from(INTEGRITY) }
         }

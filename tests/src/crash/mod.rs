@@ -46,6 +46,8 @@ const QUIET_PATIENCE: Duration = Duration::from_secs(60);
 /// How a run ended.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
+    /// Kills; fewer than asked for when something was wrong before.
+    pub cycles: u32,
     pub counts: Counts,
     /// What must not be, in words.
     pub violations: Vec<String>,
@@ -168,7 +170,9 @@ impl Run {
             sessions.push(spawn_local(async move { session::live(bank, place, stage, &standing).await }));
         }
         self.stage.send_modify(|stage| stage.rate = self.rate);
+        let mut cycles = 0;
         for cycle in 1..=self.cycles {
+            cycles = cycle;
             let line = self.cycle().await.unwrap_or_else(|error| {
                 self.record.violate(error.clone());
                 error
@@ -183,7 +187,7 @@ impl Run {
         if let Err(error) = self.end(sessions, say).await {
             self.record.violate(error);
         }
-        Ok(Outcome { counts: self.record.counts(), violations: self.record.violations(), hits: self.hits })
+        Ok(Outcome { cycles, counts: self.record.counts(), violations: self.record.violations(), hits: self.hits })
     }
 
     async fn end(&mut self, sessions: Vec<JoinHandle<Bank>>, say: &mut dyn FnMut(&str)) -> Result<(), String> {
