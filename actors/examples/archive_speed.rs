@@ -45,9 +45,14 @@ fn entry(number: u64) -> Entry {
     }
 }
 
-/// CPU time of the whole process: `utime` and `stime` of /proc/self/stat, in steps of 10 ms.
-fn cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+/// CPU time of the whole process, or of its thread of this name: `utime` and `stime`, in steps of 10 ms.
+fn cpu(thread: Option<&str>) -> Duration {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten().map(|task| task.path());
+    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.join("stat")).ok());
+    let stat = match thread {
+        None => std::fs::read_to_string("/proc/self/stat").unwrap_or_default(),
+        Some(name) => stats.into_iter().find(|stat| stat.contains(&format!("({name})"))).unwrap_or_default(),
+    };
     let behind_name = stat.rsplit(") ").next().unwrap_or_default();
     let ticks: u64 = behind_name.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
     Duration::from_millis(10 * ticks)
@@ -84,7 +89,7 @@ fn main() {
     let config = Config { free_bytes_min: 0, ..Config::default() };
     let (mut measured, archive) = measure(config.clone(), directory.path()).expect("an archive");
 
-    let (started, cpu_before) = (Instant::now(), cpu());
+    let (started, cpu_before) = (Instant::now(), cpu(None));
     let mut handing_over = Duration::ZERO;
     let mut making = Duration::ZERO;
     for first in (0..payments).step_by(512) {
@@ -101,19 +106,21 @@ fn main() {
     }
     archive.wait(Duration::from_secs(600)).expect("the archive");
     let taken = started.elapsed();
-    let mut runs = (archive.figures().runs, Instant::now());
-    while runs.1.elapsed() < Duration::from_secs(2) {
-        std::thread::sleep(Duration::from_millis(100));
-        let now = archive.figures().runs;
-        if now != runs.0 {
-            runs = (now, Instant::now());
+    let mut quiet = Instant::now();
+    while quiet.elapsed() < Duration::from_secs(1) {
+        std::thread::sleep(Duration::from_millis(50));
+        if archive.figures().merging {
+            quiet = Instant::now();
         }
     }
-    let spent = (cpu() - cpu_before).saturating_sub(making);
+    let writing = cpu(Some("archive"));
+    let merging = (cpu(None) - cpu_before).saturating_sub(making + handing_over + writing);
     let figures = archive.figures();
     println!("{payments} payments, {} runs of {} bytes in all", figures.runs, figures.run_bytes);
     per("on the ledger's thread: note and hand over", handing_over, payments);
-    per("all threads: hand over, sort, write, merge (CPU)", spent, payments);
+    per("on the archive's thread: sort, write, sync", writing, payments);
+    per("on threads of their own: merge", merging, payments);
+    per("in all, CPU", handing_over + writing + merging, payments);
     println!("{:<52} {:>9.0} /s", "taken", payments as f64 / (taken - making).as_secs_f64());
     searches(&archive, payments);
     archive.verify().expect("whole runs");

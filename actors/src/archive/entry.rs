@@ -96,6 +96,24 @@ impl Entry {
         (self.ended_at, self.order())
     }
 
+    /// The places of entries in the order of a run. Keys that fit a register are sorted instead of entries: the upper
+    /// half of the UETR, then the place; what agrees in it is put in order afterwards.
+    pub(super) fn in_order(entries: &[Entry]) -> Vec<u32> {
+        let key = |(place, entry): (usize, &Entry)| entry.uetr.number() >> 64 << 64 | place as u128;
+        let mut keys: Vec<u128> = entries.iter().enumerate().map(key).collect();
+        keys.sort_unstable();
+        let mut places: Vec<u32> = keys.iter().map(|key| *key as u32).collect();
+        let mut start = 0;
+        for same in keys.chunk_by(|one, next| one >> 64 == next >> 64) {
+            let end = start + same.len();
+            if same.len() > 1 {
+                places[start..end].sort_unstable_by_key(|place| entries[*place as usize].order());
+            }
+            start = end;
+        }
+        places
+    }
+
     pub(super) fn encode(&self) -> [u8; ENTRY_BYTES] {
         let mut out = [0; ENTRY_BYTES];
         let mut at = 0;

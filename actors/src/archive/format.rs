@@ -8,7 +8,7 @@ pub(super) const VERSION: u32 = 1;
 pub(super) const HEADER_BYTES: usize = 128;
 /// Participant, time, place and state.
 pub(super) const KEY_BYTES: usize = 16;
-pub(super) const ENTRIES_PER_BLOCK: usize = 128;
+pub(super) const ENTRIES_PER_BLOCK: usize = 64;
 pub(super) const KEYS_PER_BLOCK: usize = 256;
 /// First key of a block, checksum of the block.
 pub(super) const GUIDE_BYTES: usize = 20;

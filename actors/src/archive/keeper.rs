@@ -14,6 +14,8 @@ use super::error::Error;
 use super::gather::{Chunk, Message};
 use super::merge;
 use super::run::Run;
+use super::search::Searcher;
+use super::shelf::Recent;
 use super::walk::Walk;
 use super::writer::{self, Pace};
 use super::{Config, Shared, Span, opening};
@@ -22,9 +24,10 @@ use super::{Config, Shared, Span, opening};
 const TICK: Duration = Duration::from_millis(200);
 /// After a failure the disk is left alone for so long; what comes meanwhile is read from the log afterwards.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
-/// Lower than everything that a payment waits for, and still a share when both cores are busy.
+/// Lower than everything that a payment waits for, and still a share when all cores are busy.
 const NICE: i32 = 5;
-const NICE_OF_MERGES: i32 = 10;
+/// Merges can wait for ever: they take what nobody else wants. Together with the other one a thread's limit, 19.
+const NICE_OF_MERGES: i32 = 14;
 
 pub(super) struct Keeper {
     pub(super) config: Config,
@@ -52,17 +55,12 @@ impl Keeper {
     pub(super) fn run(mut self, receiver: &Receiver<Message>, holes: Vec<Span>) {
         _ = rustix::process::nice(NICE);
         self.repair(holes);
+        let searcher = Searcher::start();
         loop {
             self.tend();
             match receiver.recv_timeout(TICK) {
                 Ok(Message::Ended(chunk)) => self.take(chunk),
-                Ok(Message::Ask(question)) => {
-                    let found = self.shared.shelf().by_uetr(question.uetr, Some(question.debtor));
-                    if let Err(error) = &found {
-                        self.complain("archive_unreadable", error);
-                    }
-                    (question.answer)(found);
-                }
+                Ok(Message::Ask(question)) => searcher.ask(question, self.shared.shelf()),
                 Ok(Message::Pass(sender)) => _ = sender.send(()),
                 Ok(Message::Stop) if self.abandoned() => break self.abandon_merge(),
                 Ok(Message::Stop) => break self.stop(),
@@ -135,8 +133,7 @@ impl Keeper {
             self.recent_since = Instant::now();
         }
         self.recent += entries.len();
-        entries.sort_unstable_by_key(Entry::order);
-        self.shared.shelf.write().recent.push(Arc::new(entries));
+        self.shared.shelf.write().recent.push(Arc::new(Recent::new(entries)));
         self.tell();
     }
 
@@ -185,8 +182,8 @@ impl Keeper {
     fn write_recent(&mut self, stopping: bool) {
         let shelf = self.shared.shelf();
         let span = Span { first: shelf.last_in_runs() + 1, last: self.covered };
-        let mut entries: Vec<Entry> = shelf.recent.iter().flat_map(|recent| recent.iter().copied()).collect();
-        match self.write(span, &mut entries, stopping) {
+        let pieces: Vec<&[Entry]> = shelf.recent.iter().map(|recent| &recent.entries[..]).collect();
+        match self.write(span, &pieces, stopping) {
             Ok(run) => {
                 let mut shelf = self.shared.shelf.write();
                 shelf.runs.push(Arc::new(run));
@@ -199,10 +196,11 @@ impl Keeper {
         }
     }
 
-    fn write(&self, span: Span, entries: &mut [Entry], stopping: bool) -> Result<Run, Error> {
-        self.check_room(entries.len() as u64 * super::BYTES_PER_PAYMENT)?;
+    fn write(&self, span: Span, pieces: &[&[Entry]], stopping: bool) -> Result<Run, Error> {
+        let entries: usize = pieces.iter().map(|piece| piece.len()).sum();
+        self.check_room(entries as u64 * super::BYTES_PER_PAYMENT)?;
         let pace = if stopping { Pace::Full } else { Pace::Gentle { abandon: &self.shared.abandon } };
-        writer::write(&self.directory, self.identity, span, entries, pace)
+        writer::write(&self.directory, self.identity, span, pieces, pace)
     }
 
     /// The archive must not take the room that the log needs.
@@ -245,7 +243,10 @@ impl Keeper {
             merge::merge(&directory, &runs, Pace::Gentle { abandon: &shared.abandon })
         };
         match std::thread::Builder::new().name("archive-merge".into()).spawn(work) {
-            Ok(thread) => self.merging = Some(Merging { inputs, thread }),
+            Ok(thread) => {
+                self.merging = Some(Merging { inputs, thread });
+                self.tell();
+            }
             Err(error) => self.fail(&Error::disk("starting a thread for", &self.directory, error)),
         }
     }
@@ -332,7 +333,7 @@ impl Keeper {
     }
 
     fn insert(&mut self, span: Span, entries: &mut Vec<Entry>) -> Result<(), Error> {
-        let run = self.write(span, entries, false)?;
+        let run = self.write(span, &[entries], false)?;
         entries.clear();
         let mut shelf = self.shared.shelf.write();
         let place = shelf.runs.partition_point(|run| run.span().first < span.first);
@@ -345,6 +346,7 @@ impl Keeper {
         let shelf = self.shared.shelf.read();
         let mut figures = self.shared.figures.lock();
         figures.covered_index = self.covered;
+        figures.merging = self.merging.is_some();
         figures.runs = shelf.runs.len() as u64;
         figures.run_bytes = shelf.runs.iter().map(|run| run.header.file_bytes()).sum();
         figures.payments = shelf.runs.iter().map(|run| run.header.entries).sum::<u64>() + self.recent as u64;

@@ -38,6 +38,10 @@ impl TimeKey {
         TimeKey(key.0 & !(0xffff_fff0) | u128::from(place << 4))
     }
 
+    pub(super) fn participant(self) -> u32 {
+        (self.0 >> 96) as u32
+    }
+
     pub(super) fn place(self) -> u32 {
         (self.0 as u32) >> 4
     }

@@ -3,6 +3,9 @@
 //! Sixteen neighbours become one when none of them holds more than all others together, up to about eight million
 //! payments: each payment is then written twice or three times in all, however long the archive is.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,86 +39,83 @@ pub(super) fn merge(directory: &Path, runs: &[Arc<Run>], pace: Pace) -> Result<R
 
     // Where the entries of each run went, by their old place.
     let mut places: Vec<Vec<u32>> = runs.iter().map(|run| Vec::with_capacity(run.header.entries as usize)).collect();
-    let mut heads = Heads::<ENTRY_BYTES>::new(runs, |run| &run.entries)?;
-    let mut place = 0;
-    while let Some(lowest) = heads.lowest(|bytes| {
+    let order = |_: usize, bytes: &[u8; ENTRY_BYTES]| {
         let debtor = u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]);
         let uetr = u128::from_be_bytes(std::array::from_fn(|byte| bytes[byte]));
-        (uetr, debtor)
-    }) {
-        let bytes = heads.take(lowest)?;
-        let ended_at = u64::from_le_bytes(std::array::from_fn(|byte| bytes[40 + byte]));
-        writer.entry(&bytes, ended_at)?;
-        places[lowest].push(place);
-        place += 1;
-    }
+        Ok((uetr, debtor))
+    };
+    let mut place = 0;
+    walk(
+        runs,
+        |run| &run.entries,
+        order,
+        |run, _, bytes| {
+            let ended_at = u64::from_le_bytes(std::array::from_fn(|byte| bytes[40 + byte]));
+            places[run].push(place);
+            place += 1;
+            writer.entry(bytes, ended_at)
+        },
+    )?;
 
-    let mut heads = Heads::<KEY_BYTES>::new(runs, |run| &run.keys)?;
     let moved = |run: usize, bytes: &[u8; KEY_BYTES]| {
         let key = TimeKey(u128::from_be_bytes(*bytes));
-        let place = places[run].get(key.place() as usize).copied();
-        place.map(|place| TimeKey::at(place, key))
+        let place = places[run].get(key.place() as usize);
+        let missing = || Error::damaged(runs[run].path(), 0, "a key of a payment that is not there");
+        place.map(|place| TimeKey::at(*place, key)).ok_or_else(missing)
     };
-    while let Some(lowest) = heads.lowest_of(|run, bytes| moved(run, bytes)) {
-        let bytes = heads.take(lowest)?;
-        let missing = || Error::damaged(runs[lowest].path(), 0, "a key of a payment that is not there");
-        writer.key(moved(lowest, &bytes).ok_or_else(missing)?)?;
-    }
+    walk(runs, |run| &run.keys, moved, |_, key, _| writer.key(key))?;
     writer.finish()
 }
 
-/// The next record of each run, in one of the sections.
-struct Heads<'a, const BYTES: usize> {
-    runs: &'a [Arc<Run>],
+/// Takes the records of one section of all runs in order; of equals that of the earliest run comes first.
+fn walk<const BYTES: usize, K: Ord + Copy>(
+    runs: &[Arc<Run>],
     section: fn(&Run) -> &Guides,
-    open: Vec<Head>,
+    key: impl Fn(usize, &[u8; BYTES]) -> Result<K, Error>,
+    mut take: impl FnMut(usize, K, &[u8; BYTES]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut heads: Vec<Head<BYTES>> = runs.iter().map(|run| Head::new(run, section(run))).collect();
+    let mut lowest = BinaryHeap::with_capacity(runs.len());
+    for (run, head) in heads.iter_mut().enumerate() {
+        if let Some(record) = head.record()? {
+            lowest.push(Reverse((key(run, record)?, run)));
+        }
+    }
+    while let Some(mut next) = lowest.peek_mut() {
+        let Reverse((of, run)) = *next;
+        let head = &mut heads[run];
+        if let Some(record) = head.record()? {
+            take(run, of, record)?;
+        }
+        head.at += 1;
+        match head.record()? {
+            Some(record) => next.0.0 = key(run, record)?,
+            None => _ = PeekMut::pop(next),
+        }
+    }
+    Ok(())
 }
 
-struct Head {
+/// The next record of a section of a run.
+struct Head<'a, const BYTES: usize> {
+    run: &'a Run,
+    guides: &'a Guides,
     block: usize,
     bytes: Vec<u8>,
     at: usize,
 }
 
-impl<'a, const BYTES: usize> Heads<'a, BYTES> {
-    fn new(runs: &'a [Arc<Run>], section: fn(&Run) -> &Guides) -> Result<Self, Error> {
-        let open = runs.iter().map(|_| Head { block: 0, bytes: Vec::new(), at: 0 }).collect();
-        let mut heads = Heads { runs, section, open };
-        (0..runs.len()).try_for_each(|run| heads.refill(run))?;
-        Ok(heads)
+impl<'a, const BYTES: usize> Head<'a, BYTES> {
+    fn new(run: &'a Run, guides: &'a Guides) -> Self {
+        Head { run, guides, block: 0, bytes: Vec::new(), at: 0 }
     }
 
-    fn refill(&mut self, run: usize) -> Result<(), Error> {
-        let guides = (self.section)(&self.runs[run]);
-        let head = &mut self.open[run];
-        if head.at == head.bytes.len() && head.block < guides.blocks() {
-            head.bytes = self.runs[run].block(guides, head.block)?;
-            head.block += 1;
-            head.at = 0;
+    fn record(&mut self) -> Result<Option<&[u8; BYTES]>, Error> {
+        if self.at * BYTES == self.bytes.len() && self.block < self.guides.blocks() {
+            self.bytes = self.run.block(self.guides, self.block)?;
+            self.block += 1;
+            self.at = 0;
         }
-        Ok(())
-    }
-
-    fn lowest<K: Ord>(&self, key: impl Fn(&[u8; BYTES]) -> K) -> Option<usize> {
-        self.lowest_of(|_, bytes| key(bytes))
-    }
-
-    /// Which run has the record that comes next; of equals the earliest run.
-    fn lowest_of<K: Ord>(&self, key: impl Fn(usize, &[u8; BYTES]) -> K) -> Option<usize> {
-        let heads = self.open.iter().enumerate();
-        heads
-            .filter_map(|(run, head)| Some((key(run, head.bytes[head.at..].first_chunk::<BYTES>()?), run)))
-            .min()
-            .map(|(_, run)| run)
-    }
-
-    fn take(&mut self, run: usize) -> Result<[u8; BYTES], Error> {
-        let head = &mut self.open[run];
-        let Some(bytes) = head.bytes[head.at..].first_chunk::<BYTES>().copied() else {
-            unreachable!("the run was chosen for its next record")
-        };
-        head.at += BYTES;
-        self.refill(run)?;
-        Ok(bytes)
+        Ok(self.bytes.as_chunks::<BYTES>().0.get(self.at))
     }
 }

@@ -14,7 +14,7 @@
 //! once in memory and merging it once or twice costs less than a tree that is kept sorted with every insert.
 //!
 //! In reading order: `entry` (what is kept), `gather` (the ledger's side), `keeper` (the thread), `walk` (reads the log),
-//! `writer`, `run` and `merge` (files), `shelf` (searches), `opening` (what a start finds).
+//! `writer`, `run` and `merge` (files), `shelf` and `search`, `opening` (what a start finds).
 //!
 //! # A run file, version 1
 //!
@@ -49,8 +49,8 @@
 //! | 95 | state: 1 settled, 2 settled without posting, 3 rejected, 4 expired |
 //!
 //! Then the time keys, 16 bytes each with the highest byte first, sorted, one for each party (see `key`). Then the
-//! guides: for each block of 128 payments, then for each block of 256 time keys, its first 16 bytes and its checksum.
-//! The guides are kept in memory: a quarter of a byte per payment, some 120 MB for a full archive of 64 GiB.
+//! guides: for each block of 64 payments, then for each block of 256 time keys, its first 16 bytes and its checksum.
+//! The guides are kept in memory: half a byte per payment, some 250 MB for a full archive of 64 GiB.
 
 mod entry;
 mod error;
@@ -62,6 +62,7 @@ mod measure;
 mod merge;
 mod opening;
 mod run;
+mod search;
 mod shelf;
 #[cfg(test)]
 mod tests;
@@ -155,6 +156,7 @@ pub struct Figures {
     pub failures: u64,
     /// Files found damaged at the start.
     pub files_set_aside: u64,
+    pub merging: bool,
 }
 
 /// What the thread and those who search share.

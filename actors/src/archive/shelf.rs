@@ -17,18 +17,39 @@ use super::run::Run;
 pub(super) struct Shelf {
     /// In the order of the log.
     pub(super) runs: Vec<Arc<Run>>,
-    /// In the order of the log, each sorted as in a run.
-    pub(super) recent: Vec<Arc<Vec<Entry>>>,
+    /// In the order of the log.
+    pub(super) recent: Vec<Arc<Recent>>,
+}
+
+/// Payments that are in no run yet, as they came: sorting them twice would cost more than the few searches among them.
+pub(super) struct Recent {
+    pub(super) entries: Vec<Entry>,
+    /// The upper halves of their UETRs, close together so that looking at all of them is quick.
+    uppers: Vec<u64>,
+}
+
+impl Recent {
+    pub(super) fn new(entries: Vec<Entry>) -> Recent {
+        let uppers = entries.iter().map(|entry| upper(entry.uetr)).collect();
+        Recent { entries, uppers }
+    }
+
+    fn by_uetr(&self, uetr: Uetr) -> impl Iterator<Item = &Entry> {
+        let (wanted, all) = (upper(uetr), self.uppers.iter().zip(&self.entries));
+        all.filter(move |(upper, entry)| **upper == wanted && entry.uetr == uetr).map(|(_, entry)| entry)
+    }
+}
+
+fn upper(uetr: Uetr) -> u64 {
+    (uetr.number() >> 64) as u64
 }
 
 impl Shelf {
     /// Latest first.
     pub(super) fn by_uetr(&self, uetr: Uetr, debtor: Option<Key>) -> Result<Vec<Entry>, Error> {
         let mut found = Vec::new();
-        for entries in &self.recent {
-            let start = entries.partition_point(|entry| entry.uetr < uetr);
-            let same = entries[start..].iter().take_while(|entry| entry.uetr == uetr);
-            found.extend(same.filter(|entry| debtor.is_none_or(|debtor| debtor == entry.debtor)));
+        for recent in &self.recent {
+            found.extend(recent.by_uetr(uetr).filter(|entry| debtor.is_none_or(|debtor| debtor == entry.debtor)));
         }
         self.runs.iter().try_for_each(|run| run.by_uetr(uetr, debtor, &mut found))?;
         found.sort_by_key(|entry| std::cmp::Reverse(entry.index));
@@ -38,12 +59,12 @@ impl Shelf {
     /// Latest first.
     pub(super) fn by_participant(&self, participant: Key, search: &Search) -> Result<Vec<Entry>, Error> {
         let mut found: Vec<Entry> = Vec::new();
-        for entries in &self.recent {
+        for recent in &self.recent {
             let asked = |entry: &&Entry| {
                 let in_time = entry.ended_at >= search.from && entry.ended_at < search.until;
                 in_time && entry.concerns(participant) && search.state.is_none_or(|state| state == entry.state)
             };
-            found.extend(entries.iter().filter(asked));
+            found.extend(recent.entries.iter().filter(asked));
         }
         cut(&mut found, search.limit);
         for run in self.runs.iter().rev() {
