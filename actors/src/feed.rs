@@ -81,7 +81,8 @@ pub enum Progress {
     /// There is more.
     More,
     /// The next notice is no longer in memory: read the log from this entry on, where notice `first` was made.
-    Behind { wanted: u64, first: u64, index: Index },
+    /// Memory has it from number `until` on.
+    Behind { wanted: u64, first: u64, until: u64, index: Index },
     /// The next notice is no longer kept at all; the oldest that is has this number.
     Gone { wanted: u64, oldest: u64 },
 }
@@ -194,7 +195,10 @@ fn place(tail: &Tail, cursor: &mut Cursor) -> bool {
 fn behind(tail: &Tail, wanted: u64) -> Progress {
     let after = tail.marks.partition_point(|(first, _)| *first <= wanted);
     match after.checked_sub(1).and_then(|place| tail.marks.get(place)) {
-        Some((first, index)) => Progress::Behind { wanted, first: *first, index: *index },
+        Some((first, index)) => {
+            let until = tail.chunks.front().map_or(tail.last + 1, |chunk| chunk.first);
+            Progress::Behind { wanted, first: *first, until, index: *index }
+        }
         None => {
             let oldest = tail.marks.front().map(|(first, _)| *first);
             let oldest = oldest.or(tail.chunks.front().map(|chunk| chunk.first)).unwrap_or(tail.last + 1);
@@ -261,10 +265,14 @@ mod tests {
     fn a_reader_that_falls_behind_is_sent_to_the_log() {
         let feed = filled(5_000, 64 << 10);
         assert!(feed.bytes() <= 96 << 10);
-        let Progress::Behind { wanted, first, index } = feed.read(&mut Cursor::after(99), 1000, &mut Vec::new()) else {
+        let Progress::Behind { wanted, first, until, index } = feed.read(&mut Cursor::after(99), 1000, &mut Vec::new())
+        else {
             panic!("expected to be behind")
         };
-        assert!(wanted == 100 && first <= 100 && index == 1000 + first, "{wanted} {first} {index}");
+        assert!(
+            wanted == 100 && first <= 100 && until > 3_000 && index == 1000 + first,
+            "{wanted} {first} {until} {index}"
+        );
         let feed = Feed::new(500, Vec::new(), 1 << 20);
         assert_eq!(feed.read(&mut Cursor::after(3), 1, &mut Vec::new()), Progress::Gone { wanted: 4, oldest: 501 });
         assert_eq!(feed.read(&mut Cursor::after(500), 1, &mut Vec::new()), Progress::AtEnd);

@@ -9,12 +9,18 @@ use settlement::{
     Book, Command, Deadlines, Decision, Direction, Fact, Key, Limits, Operation, Participant, Reply, Scheme, View,
 };
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use wire::{Currency, Kind, Reason, Timestamp, Uetr};
 
 use crate::instruction::Instructions;
 use crate::ledger::Passenger;
 use crate::line::Line;
 use crate::post::{Outbox, PostOffice};
+
+/// Facts that one proposal to the journal may have, about.
+const FACTS_BYTES_MAX: usize = 32 << 10;
+/// Instructions that are decided before their facts are proposed.
+const INSTRUCTIONS_MAX: usize = 64;
 
 /// A fact that another participant's actor decided, and whose leg of it is meant.
 pub(crate) type Letter = (Key, Fact<'static>);
@@ -64,8 +70,8 @@ pub(crate) enum Message {
     Operate(Operate),
     /// A participant joins.
     Adopt(Box<Participant>),
-    /// The earliest deadline is over.
-    Due,
+    /// The deadline that a timer was set for is over.
+    Due(Timestamp),
 }
 
 pub(crate) struct Host {
@@ -83,8 +89,8 @@ pub(crate) struct State {
     hosted: Vec<Hosted>,
     first: usize,
     outbox: Outbox,
-    /// When the timer that was set will fire.
-    armed: Option<Timestamp>,
+    /// The timer that is set, and for when.
+    timer: Option<(Timestamp, JoinHandle<()>)>,
 }
 
 impl State {
@@ -93,12 +99,13 @@ impl State {
         self.hosted.get_mut(place)
     }
 
-    fn instruct(&mut self, instructions: &Instructions) {
+    fn instruct(&mut self, instructions: &Instructions, items: std::ops::Range<usize>) {
         let post = self.post.clone();
         let scheme = post.scheme();
         let view = view(&post, &scheme);
         let key = instructions.line.key();
-        for instruction in &instructions.items {
+        let count = items.len() as u32;
+        for instruction in &instructions.items[items] {
             let decision = match instruction.command(&instructions.bytes, &scheme) {
                 Ok(command) => self.decide(key, command, &view),
                 Err(reason) => Some(Reply::Refused(reason)),
@@ -108,9 +115,7 @@ impl State {
                 self.reply(&instructions.line, kind, uetr, reply);
             }
         }
-        let instructions =
-            Passenger::Done { line: instructions.line.clone(), instructions: instructions.items.len() as u32 };
-        self.outbox.passengers.push(instructions);
+        self.outbox.passengers.push(Passenger::Done { line: instructions.line.clone(), instructions: count });
     }
 
     fn reply(&mut self, line: &Arc<Line>, kind: Kind, uetr: Option<Uetr>, reply: Reply) {
@@ -151,7 +156,8 @@ impl State {
         }
     }
 
-    fn judge_arrivals(&mut self) {
+    /// True when not everything could be judged in one go.
+    fn judge_arrivals(&mut self) -> bool {
         let post = self.post.clone();
         let scheme = post.scheme();
         let view = view(&post, &scheme);
@@ -161,9 +167,13 @@ impl State {
             let offered: Vec<(Key, Uetr)> =
                 participant.incoming().map(|(payment, _)| (payment.debtor, payment.uetr)).collect();
             for (debtor, uetr) in offered {
+                if self.outbox.facts.len() > FACTS_BYTES_MAX {
+                    return true;
+                }
                 self.decide(key, Command::Arrive { debtor, uetr }, &view);
             }
         }
+        false
     }
 
     fn operate(&mut self, request: Operate) {
@@ -179,34 +189,37 @@ impl State {
         self.outbox.passengers.push(Passenger::Query(Box::new(tell)));
     }
 
+    /// What is not done in one go is still due, and its timer fires at once.
     fn expire(&mut self) {
-        self.armed = None;
         let post = self.post.clone();
         let scheme = post.scheme();
         let view = view(&post, &scheme);
         for place in 0..self.hosted.len() {
             let key = self.hosted[place].participant.key();
-            while let Some((debtor, uetr)) = self.hosted[place].deadlines.take_due(view.now) {
+            while self.outbox.facts.len() <= FACTS_BYTES_MAX
+                && let Some((debtor, uetr)) = self.hosted[place].deadlines.take_due(view.now)
+            {
                 self.decide(key, Command::Expire { debtor, uetr }, &view);
             }
         }
     }
 
-    /// Sets a timer for the earliest deadline, unless one is set that fires no later. Deadlines mostly pass unused: the
-    /// timer finds nothing due and is set again for the earliest then.
+    /// Sets a timer for the earliest deadline, unless one is set that fires no later; one that fires later ends. Deadlines
+    /// mostly pass unused: the timer finds nothing due and is set again for the earliest then.
     fn arm(&mut self, myself: &ActorRef<Message>) {
         let earliest = self.hosted.iter().filter_map(|hosted| hosted.deadlines.earliest()).min();
-        let Some(earliest) = earliest.filter(|earliest| self.armed.is_none_or(|armed| *earliest < armed)) else {
-            return;
-        };
-        self.armed = Some(earliest);
+        let is_earlier = |earliest: &Timestamp| self.timer.as_ref().is_none_or(|(armed, _)| earliest < armed);
+        let Some(earliest) = earliest.filter(is_earlier) else { return };
         let wait = earliest.since(self.post.clock.now()) + Duration::from_micros(100);
         let myself = myself.clone();
-        tokio::spawn(async move {
+        let timer = tokio::spawn(async move {
             tokio::time::sleep(wait).await;
             // An actor that ended meanwhile needs no timer.
-            drop(myself.cast(Message::Due));
+            drop(myself.cast(Message::Due(earliest)));
         });
+        if let Some((_, later)) = self.timer.replace((earliest, timer)) {
+            later.abort();
+        }
     }
 }
 
@@ -228,7 +241,7 @@ impl Actor for Host {
         let adopt = |participant: Participant| Hosted { deadlines: Deadlines::of(&participant), participant };
         let hosted = participants.into_iter().map(adopt).collect();
         let post = self.post.clone();
-        let mut state = State { post, hosted, first, outbox: Outbox::default(), armed: None };
+        let mut state = State { post, hosted, first, outbox: Outbox::default(), timer: None };
         state.arm(&myself);
         if state.hosted.iter().any(|hosted| hosted.participant.incoming_count() > 0) {
             myself.cast(Message::Arrived)?;
@@ -244,17 +257,34 @@ impl Actor for Host {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Instructions(instructions) => {
-                state.instruct(&instructions);
+                // In parts, so that no proposal comes near the bound of a log entry.
+                let mut done = 0;
+                while done < instructions.items.len() {
+                    let part = done..instructions.items.len().min(done + INSTRUCTIONS_MAX);
+                    done = part.end;
+                    state.instruct(&instructions, part);
+                    state.post.clone().deposit(&mut state.outbox).await?;
+                }
                 let Instructions { line, bytes, items } = instructions;
                 line.take_back(bytes, items);
             }
             Message::Letters(letters) => state.receive(&letters),
-            Message::Arrived => state.judge_arrivals(),
+            Message::Arrived => {
+                if state.judge_arrivals() {
+                    myself.cast(Message::Arrived)?;
+                }
+            }
             Message::Operate(request) => state.operate(request),
             Message::Adopt(participant) => {
+                let next = state.first + state.hosted.len();
+                assert_eq!(participant.key().place(), next, "participants come in the order of their keys");
                 state.hosted.push(Hosted { deadlines: Deadlines::default(), participant: *participant });
             }
-            Message::Due => state.expire(),
+            Message::Due(armed) => {
+                // A timer that was replaced as it fired has nothing to say.
+                state.timer.take_if(|(own, _)| *own == armed);
+                state.expire();
+            }
         }
         // A journal that has stopped ends the node; what was decided here then never happened.
         state.post.clone().deposit(&mut state.outbox).await?;

@@ -72,7 +72,7 @@ pub(crate) struct Ledger {
     book: Book,
     feeds: Arc<Feeds>,
     bell: Arc<Bell>,
-    /// The feeds again, without their lock; the last place is the shared feed's.
+    /// The participants' feeds again, without their lock.
     by_place: Vec<Arc<Feed>>,
     staged: Vec<Staged>,
     staged_everyone: Staged,
@@ -302,14 +302,15 @@ fn read_marks(from: &mut dyn Read) -> Result<Vec<(u64, Index)>, String> {
 }
 
 /// Reads a part of a feed again from the log: the frames of notices `wanted..` of one recipient, about `bytes_max` of
-/// them, and the number of the last. `first` is the number of the first notice that entry `index` made for it.
+/// them, and the number of the last. `first` is the number of the first notice that entry `index` made for it; from
+/// `until` on memory has them.
 ///
 /// Blocks on the disk. `up_to` is the last committed entry.
 pub fn replay_feed(
     directory: &Path,
     scheme: &Scheme,
     recipient: Recipient,
-    (wanted, first, index): (u64, u64, Index),
+    (wanted, first, until, index): (u64, u64, u64, Index),
     up_to: Index,
     bytes_max: usize,
 ) -> Result<(Vec<u8>, u64), persistence::Error> {
@@ -326,7 +327,7 @@ pub fn replay_feed(
                 }
             });
         }
-        if out.len() >= bytes_max {
+        if out.len() >= bytes_max || number + 1 >= until {
             break;
         }
     }

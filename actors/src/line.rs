@@ -81,7 +81,8 @@ impl Line {
             if self.has_room() {
                 return;
             }
-            self.waiting.store(true, Ordering::Release);
+            // An exchange, not a store: the look at the count below must not be done before it.
+            self.waiting.swap(true, Ordering::AcqRel);
             if self.has_room() {
                 return;
             }

@@ -185,7 +185,7 @@ impl PostOffice {
         Ok(())
     }
 
-    /// Delivers the letters that lie here. Sessions call it before they write, so that no answer overtakes the letter
+    /// Delivers the letters that lie here. Whoever writes to participants calls it before, so that no answer overtakes the letter
     /// about its payment.
     pub fn deliver(&self) {
         let mut mail = self.mail.lock();
@@ -212,7 +212,7 @@ impl PostOffice {
     }
 
     pub(crate) fn ask_book(&self, read: impl FnOnce(&Book) + Send + 'static) -> Result<(), Refused> {
-        self.journal.propose(|_, company| company.push(Passenger::Query(Box::new(read))))
+        self.journal.accompany(|_| Passenger::Query(Box::new(read)))
     }
 
     /// Takes a place for an actor, or gives a place back to a rebuilt one together with what waited for it.
@@ -237,15 +237,11 @@ impl PostOffice {
         mail.letters[seat].clear();
         mail.due.retain(|due| *due != seat);
         mail.seats[seat] = Seat::Waiting(Vec::new());
-        self.journal.propose(|bytes, company| {
-            // Whoever deposits next may share this batch; its letters wait for the rebuilt actor, so its facts must not
-            // be in the book that it is built from.
-            let at = bytes.len() - persistence::ENTRY_HEADER_BYTES;
-            company.push(Passenger::Barrier { at, read: Some(Box::new(rebuild)) });
-        })?;
+        // Whoever deposits next may share this batch; its letters wait for the rebuilt actor, so its facts must not be in
+        // the book that it is built from.
+        self.journal.accompany(|at| Passenger::Barrier { at, read: Some(Box::new(rebuild)) })?;
         drop(mail);
-        let first = seat * self.participants_per_actor;
-        for key in first..first + self.participants_per_actor {
+        for key in self.hosted(seat) {
             if let Some(line) = self.line(Key(key as u32)) {
                 let text =
                     "the switch restarts this participant's actor; connect again and send again what has no outcome"

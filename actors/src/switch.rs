@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use ractor::{Actor, ActorRef};
 use settlement::{Book, Key, Rules};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use wire::{BusinessDate, Currency, ParticipantId};
 
 use crate::archive::{self, Archive};
@@ -36,6 +39,8 @@ pub enum Error {
     Archive(#[from] archive::Error),
     #[error("the journal has stopped")]
     Stopped,
+    #[error("the participant's actor was restarted before it answered; look whether it was done, then ask again")]
+    Restarted,
     #[error("the actors could not be started: {0}")]
     Actors(String),
     #[error("{0}")]
@@ -56,6 +61,8 @@ pub struct Switch {
     pub archive: Arc<Archive>,
     pub log_directory: PathBuf,
     supervisor: ActorRef<supervisor::Message>,
+    supervision: Arc<Mutex<Option<JoinHandle<()>>>>,
+    closing: Arc<AtomicBool>,
 }
 
 /// Recovers the log, folds it into the book, builds the actors from the book. Must be called within a tokio runtime of
@@ -76,10 +83,18 @@ pub async fn start(config: Config) -> Result<(Switch, persistence::Recovery), Er
 
     let post = Arc::new(PostOffice::new(journal, scheme, config.rules, feeds, config.participants_per_actor.max(1)));
     tokio::spawn(post.clone().deliver_for_ever());
-    let (supervisor, _) = Actor::spawn(None, Supervisor { post: post.clone() }, participants)
+    let (supervisor, supervision) = Actor::spawn(None, Supervisor { post: post.clone() }, participants)
         .await
         .map_err(|error| Error::Actors(error.to_string()))?;
-    let switch = Switch { post, bell, archive, log_directory, supervisor };
+    let switch = Switch {
+        post,
+        bell,
+        archive,
+        log_directory,
+        supervisor,
+        supervision: Arc::new(Mutex::new(Some(supervision))),
+        closing: Arc::default(),
+    };
     if switch.post.scheme().business_date().is_none() {
         switch.roll(None).await?;
     }
@@ -106,10 +121,23 @@ impl Switch {
         let key = self.post.scheme().key(id).ok_or_else(|| Error::Refused(format!("{id} is not registered")))?;
         let (done, answer) = oneshot::channel();
         self.post.operate(Operate { key, operation, done });
-        answer.await.map_err(|_| Error::Stopped)?.map_err(|reason| {
+        answer.await.map_err(|_| Error::Restarted)?.map_err(|reason| {
             let meaning = reason.explanation().map_or("", |explanation| explanation.meaning);
             Error::Refused(format!("refused with {reason}: {meaning}"))
         })
+    }
+
+    /// True once [`Switch::close`] was called.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Returns when the supervisor ended, which ends all actors: the process must end, unless it is about to. Once.
+    pub async fn until_actors_end(&self) {
+        let supervision = self.supervision.lock().take();
+        if let Some(supervision) = supervision {
+            drop(supervision.await);
+        }
     }
 
     /// Calls back when the journal failed: the process must end.
@@ -138,6 +166,7 @@ impl Switch {
 
     /// Commits what is open and closes the log, then the archive.
     pub fn close(&self) {
+        self.closing.store(true, Ordering::Release);
         self.supervisor.stop(None);
         self.post.journal().stop();
         self.archive.stop();

@@ -55,6 +55,7 @@ pub trait File: Send + std::marker::Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct RealDisk {
     directory: PathBuf,
+    direct: bool,
 }
 
 impl RealDisk {
@@ -62,7 +63,12 @@ impl RealDisk {
 
     /// Nothing is touched before the first operation.
     pub fn new(directory: impl Into<PathBuf>) -> RealDisk {
-        RealDisk { directory: directory.into() }
+        RealDisk { directory: directory.into(), direct: true }
+    }
+
+    /// Writes through the cache only, so that without `sync_data` nothing waits for the disk.
+    pub(crate) fn cached(directory: impl Into<PathBuf>) -> RealDisk {
+        RealDisk { directory: directory.into(), direct: false }
     }
 
     /// Creates the directory if need be, durably.
@@ -121,7 +127,7 @@ impl Aligned {
 }
 
 impl RealFile {
-    fn new(cached: fs::File, path: &Path) -> RealFile {
+    fn new(cached: fs::File, path: &Path, may_be_direct: bool) -> RealFile {
         let is_segment = path.file_name().is_some_and(|name| {
             let name = name.as_encoded_bytes();
             name.starts_with(b"log-") || name.starts_with(b"spare-")
@@ -129,8 +135,9 @@ impl RealFile {
         let flags = rustix::fs::OFlags::DIRECT | rustix::fs::OFlags::DSYNC;
         let open = || OpenOptions::new().write(true).custom_flags(flags.bits() as i32).open(path);
         // Not every file system has it; then the cache will do.
-        let direct = is_segment.then(open).and_then(Result::ok);
-        RealFile { cached, direct, bounce: Mutex::new(Aligned::new(0)), dirty: AtomicBool::new(false) }
+        let direct = (is_segment && may_be_direct).then(open).and_then(Result::ok);
+        // What an earlier process wrote through the cache may not be on the disk yet.
+        RealFile { cached, direct, bounce: Mutex::new(Aligned::new(0)), dirty: AtomicBool::new(true) }
     }
 
     /// False when it has to go through the cache.
@@ -183,13 +190,13 @@ impl Disk for RealDisk {
 
     fn open(&self, name: &str) -> io::Result<RealFile> {
         let path = self.path(name);
-        Ok(RealFile::new(OpenOptions::new().read(true).write(true).open(&path)?, &path))
+        Ok(RealFile::new(OpenOptions::new().read(true).write(true).open(&path)?, &path, self.direct))
     }
 
     fn create(&self, name: &str) -> io::Result<RealFile> {
         let path = self.path(name);
         let cached = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
-        Ok(RealFile::new(cached, &path))
+        Ok(RealFile::new(cached, &path, self.direct))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

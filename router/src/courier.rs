@@ -1,7 +1,7 @@
 //! The courier: lets every connection write that has something to, once per committed batch.
 //!
-//! When they are few, the journal's thread writes at once, which saves waking another; when they are many, it has
-//! better to do, and a task on the sessions' thread writes.
+//! When they are few, the thread that rings (the journal's, rarely the archive's) writes at once, which saves waking
+//! another; when they are many, it has better to do, and a task on the sessions' thread writes.
 
 use std::sync::Arc;
 
@@ -47,10 +47,14 @@ const FEW: usize = 64;
 
 /// Starts the courier. The future runs for ever.
 pub(crate) fn employ(switch: &Switch, outlets: Arc<Outlets>) -> impl Future<Output = ()> + use<> {
-    let (post, at_once) = (switch.post.clone(), outlets.clone());
+    // Weak: the journal's thread holds the bell and may not hold the journal.
+    let (post, at_once) = (Arc::downgrade(&switch.post), outlets.clone());
     switch.bell.listen(move |rung| {
+        let Some(post) = post.upgrade() else { return rung.clear() };
         if rung.feeds.len() + rung.lines.len() <= FEW && !rung.everyone {
             deliver(&post, &at_once, rung);
+        } else {
+            post.deliver();
         }
     });
     let switch = switch.clone();

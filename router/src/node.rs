@@ -52,7 +52,19 @@ pub async fn start(config: Config) -> Result<Node, Error> {
     let (switch, recovery) = actors::start(config.switch).await?;
     let outlets = Arc::new(Outlets::default());
     essential("courier", courier::employ(&switch, outlets.clone()));
-    let context = Arc::new(Context { switch: switch.clone(), outlets, limits: config.session });
+    let ended = switch.clone();
+    tokio::spawn(async move {
+        ended.until_actors_end().await;
+        if !ended.is_closing() {
+            tracing::error!(
+                event = "actors_ended",
+                "the node cannot go on without its actors and ends; start it again"
+            );
+            std::process::exit(1);
+        }
+    });
+    let context =
+        Arc::new(Context { switch: switch.clone(), outlets, limits: config.session, catch_ups: Semaphore::new(2) });
     let accepting = tokio::spawn(accept(listener, context, config.connections_max));
     Ok(Node { switch, address, recovery, accepting })
 }
@@ -101,10 +113,8 @@ fn prepare(stream: &TcpStream) {
 impl Node {
     /// Ends all connections with a word, lets payments in process end, closes the log.
     pub async fn stop(self, patience: std::time::Duration) -> Result<usize, Error> {
-        let left = {
-            self.switch.post.drain();
-            self.switch.wait_for_quiet(patience).await?
-        };
+        self.switch.post.drain();
+        let left = self.switch.wait_for_quiet(patience).await?;
         self.accepting.abort();
         for line in self.switch.post.connected() {
             let text = "the node is being stopped; connect again when it is back, or to another".to_string();

@@ -19,7 +19,7 @@ pub(crate) enum Need {
     /// The socket is full: wait until it is writable, then pump again.
     Writable,
     /// The next notice of a feed, its own or the shared one, is not in memory: read it from the log.
-    CatchUp { everyone: bool, wanted: u64, first: u64, index: u64 },
+    CatchUp { everyone: bool, wanted: u64, first: u64, until: u64, index: u64 },
     /// The next notice is no longer kept at all.
     Gone { wanted: u64, oldest: u64 },
     /// The connection is broken.
@@ -103,7 +103,9 @@ impl Outlet {
         for (everyone, feed, cursor) in feeds {
             let need = match feed.read(cursor, PULL_BYTES_MAX, &mut pending.out) {
                 Progress::AtEnd | Progress::More => continue,
-                Progress::Behind { wanted, first, index } => Need::CatchUp { everyone, wanted, first, index },
+                Progress::Behind { wanted, first, until, index } => {
+                    Need::CatchUp { everyone, wanted, first, until, index }
+                }
                 Progress::Gone { wanted, oldest } => Need::Gone { wanted, oldest },
             };
             // What was pulled already goes out first; the next pull meets this again.

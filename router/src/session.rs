@@ -12,10 +12,11 @@ use settlement::Recipient;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use wire::frame::{FRAME_BYTES_MAX, HEADER_BYTES, decode};
 use wire::message::{FROM_NOW, GoAway, HeartbeatReply, PROTOCOL_MAX, PROTOCOL_MIN, Refused, SignOn, SignedOn};
-use wire::{Frames, Message, ParticipantId, Reason, Timestamp};
+use wire::{Frames, Message, ParticipantId, Reason};
 
 use crate::courier::Outlets;
 use crate::outlet::{Need, Outlet};
@@ -40,6 +41,24 @@ pub(crate) struct Context {
     pub(crate) switch: Switch,
     pub(crate) outlets: Arc<Outlets>,
     pub(crate) limits: Limits,
+    /// Feeds that may be read again from the log at once.
+    pub(crate) catch_ups: Semaphore,
+}
+
+/// When something was last read from a connection, by a clock that nobody sets.
+struct Heard {
+    since: Instant,
+    last_ms: AtomicU64,
+}
+
+impl Heard {
+    fn now(&self) {
+        self.last_ms.store(self.since.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    fn silent(&self) -> Duration {
+        self.since.elapsed().saturating_sub(Duration::from_millis(self.last_ms.load(Ordering::Relaxed)))
+    }
 }
 
 fn ending(reason: Reason, retry_after_ms: u32, text: impl Into<String>) -> Ending {
@@ -73,7 +92,7 @@ pub(crate) async fn serve(context: Arc<Context>, stream: TcpStream) {
     outlet.pump();
     tracing::info!(event = "signed_on", participant = %participant);
 
-    let heard = Arc::new(AtomicU64::new(0));
+    let heard = Arc::new(Heard { since: Instant::now(), last_ms: AtomicU64::new(0) });
     let reading = Reading { context: context.clone(), line: line.clone(), participant, heard: heard.clone() };
     let task = tokio::spawn({
         let outlet = outlet.clone();
@@ -179,8 +198,7 @@ struct Reading {
     context: Arc<Context>,
     line: Arc<Line>,
     participant: ParticipantId,
-    /// When something was last read, nanoseconds since 1970.
-    heard: Arc<AtomicU64>,
+    heard: Arc<Heard>,
 }
 
 impl Reading {
@@ -200,7 +218,7 @@ impl Reading {
             }
             match reader.read_buf(&mut buffer).await {
                 Ok(0) | Err(_) => return None,
-                Ok(_) => self.heard.store(Timestamp::now().nanoseconds(), Ordering::Relaxed),
+                Ok(_) => self.heard.now(),
             }
         }
     }
@@ -264,6 +282,7 @@ impl Reading {
             self.context.switch.post.instruct(Instructions { line: self.line.clone(), bytes, items });
         }
         if replied {
+            self.context.switch.post.deliver();
             outlet.pump();
         }
         signed_off
@@ -305,27 +324,31 @@ async fn mind(
     context: &Context,
     outlet: &Outlet,
     mut reading: tokio::task::JoinHandle<Option<Ending>>,
-    heard: &AtomicU64,
+    heard: &Heard,
 ) -> Option<Ending> {
     let silence_max = context.limits.silence_max;
     let mut look = tokio::time::interval(silence_max / 4);
-    let started = Instant::now();
-    let ended = loop {
-        tokio::select! {
-            ended = &mut reading => return ended.ok().flatten(),
-            ending = outlet.line().until_ended() => break Some(ending),
-            need = outlet.until_needed() => match meet(context, outlet, need).await {
-                Ok(()) => outlet.go_on(),
-                Err(ending) => break ending,
-            },
-            _ = look.tick() => {
-                let silent = Timestamp::now().since(Timestamp(heard.load(Ordering::Relaxed)));
-                if silent > silence_max && started.elapsed() > silence_max {
-                    let text = format!("nothing was heard for {} ms; send heartbeats", silence_max.as_millis());
-                    break Some(ending(Reason::IDLE, 0, text));
+    let ended = 'needs: loop {
+        let mut met = std::pin::pin!(async { meet(context, outlet, outlet.until_needed().await).await });
+        loop {
+            tokio::select! {
+                ended = &mut reading => return ended.ok().flatten(),
+                ending = outlet.line().until_ended() => break 'needs Some(ending),
+                met = &mut met => match met {
+                    Ok(()) => break,
+                    Err(ending) => break 'needs ending,
+                },
+                _ = look.tick() => {
+                    if heard.silent() > silence_max {
+                        let text = format!("nothing was heard for {} ms; send heartbeats", silence_max.as_millis());
+                        break 'needs Some(ending(Reason::IDLE, 0, text));
+                    }
                 }
             }
         }
+        // Letters first: no answer to what is written now may overtake the letter about its payment.
+        context.switch.post.deliver();
+        outlet.go_on();
     };
     reading.abort();
     ended
@@ -333,11 +356,7 @@ async fn mind(
 
 async fn meet(context: &Context, outlet: &Outlet, need: Need) -> Result<(), Option<Ending>> {
     match need {
-        Need::Writable => tokio::select! {
-            writable = outlet.writable() => writable.map_err(|_| None),
-            // A peer that reads nothing is not waited for when the connection is to end.
-            ending = outlet.line().until_ended() => Err(Some(ending)),
-        },
+        Need::Writable => outlet.writable().await.map_err(|_| None),
         Need::Broken => Err(None),
         Need::Gone { wanted, oldest } => {
             let text = format!(
@@ -346,18 +365,24 @@ async fn meet(context: &Context, outlet: &Outlet, need: Need) -> Result<(), Opti
             );
             Err(Some(ending(Reason::AG09, 60_000, text)))
         }
-        Need::CatchUp { everyone, wanted, first, index } => {
+        Need::CatchUp { everyone, wanted, first, until, index } => {
+            // The log is read for few at a time: what one reads slowly the others should not.
+            let Ok(_turn) = context.catch_ups.acquire().await else { return Err(None) };
             let switch = &context.switch;
             let recipient = if everyone { Recipient::Everyone } else { Recipient::Participant(outlet.line().key()) };
             let (directory, scheme) = (switch.log_directory.clone(), switch.post.scheme().clone());
             let up_to = switch.post.committed_index();
             let read = tokio::task::spawn_blocking(move || {
-                actors::replay_feed(&directory, &scheme, recipient, (wanted, first, index), up_to, 1 << 20)
+                actors::replay_feed(&directory, &scheme, recipient, (wanted, first, until, index), up_to, 1 << 20)
             });
             match read.await {
                 Ok(Ok((frames, last))) => {
                     outlet.caught_up(everyone, &frames, last);
                     Ok(())
+                }
+                Ok(Err(error @ persistence::Error::Gone { .. })) => {
+                    let text = format!("notice {wanted} is no longer kept: {error}; reconcile by status requests");
+                    Err(Some(ending(Reason::AG09, 60_000, text)))
                 }
                 Ok(Err(error)) => {
                     tracing::error!(event = "feed_unreadable", error = %error, "a feed could not be read again from the log");

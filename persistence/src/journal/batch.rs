@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::error::Refused;
 use crate::format::entry::HEADER_BYTES;
@@ -51,10 +51,6 @@ impl<'a, P> Proposal<'a, P> {
     fn begin(batch: &'a mut Batch<P>) -> Proposal<'a, P> {
         let before = (batch.bytes.len(), batch.passengers.len());
         Proposal { batch, before, kept: false }
-    }
-
-    fn bytes(&self) -> usize {
-        self.batch.bytes.len() - self.before.0
     }
 
     fn keep(mut self) {
@@ -107,19 +103,31 @@ impl<P> Batches<P> {
     }
 
     pub(super) fn propose<R>(&self, write: impl FnOnce(&mut Vec<u8>, &mut Vec<P>) -> R) -> Result<R, Refused> {
-        let mut open = self.open.lock();
+        let open = self.open.lock();
+        if open.state == State::Running && open.batch.payload_bytes() >= self.batch_bytes_max {
+            return Err(Refused::Full);
+        }
+        self.add(open, write)
+    }
+
+    /// Adds no bytes, so it is not bound by theirs.
+    pub(super) fn accompany(&self, passenger: impl FnOnce(usize) -> P) -> Result<(), Refused> {
+        self.add(self.open.lock(), |bytes, passengers| passengers.push(passenger(bytes.len() - HEADER_BYTES)))
+    }
+
+    fn add<R>(
+        &self,
+        mut open: MutexGuard<'_, Open<P>>,
+        write: impl FnOnce(&mut Vec<u8>, &mut Vec<P>) -> R,
+    ) -> Result<R, Refused> {
         if open.state != State::Running {
             return Err(Refused::Stopped);
-        }
-        if open.batch.payload_bytes() >= self.batch_bytes_max {
-            return Err(Refused::Full);
         }
         let is_first = open.batch.is_empty();
         let proposal = Proposal::begin(&mut open.batch);
         let answer = write(&mut proposal.batch.bytes, &mut proposal.batch.passengers);
         if proposal.batch.payload_bytes() > self.entry_bytes_max {
-            let alone = proposal.bytes() > self.entry_bytes_max - self.batch_bytes_max;
-            return Err(if alone { Refused::TooLarge } else { Refused::Full });
+            return Err(Refused::TooLarge);
         }
         proposal.keep();
         // The first proposer of a batch wakes the thread; the others ride along.

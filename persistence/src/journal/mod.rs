@@ -51,7 +51,10 @@ struct Owner<P> {
 /// Opens the log in `config.directory` or creates it, recovers, replays into `fold`, starts the journal thread.
 pub fn open<F: Fold>(config: Config, fold: F) -> Result<(Journal<F::Passenger>, Recovery), Error> {
     config.check()?;
-    let disk = RealDisk::new(&config.directory);
+    let disk = match config.sync {
+        crate::Sync::Real => RealDisk::new(&config.directory),
+        crate::Sync::None => RealDisk::cached(&config.directory),
+    };
     disk.create_directory().map_err(|error| Error::disk("creating", &config.directory, error))?;
     open_on(disk, config, fold)
 }
@@ -85,6 +88,12 @@ impl<P: Send> Journal<P> {
     /// Everything it appends is committed together or not at all. A refusal, or a panic in `write`, leaves nothing behind.
     pub fn propose<R>(&self, write: impl FnOnce(&mut Vec<u8>, &mut Vec<P>) -> R) -> Result<R, Refused> {
         self.shared.batches.propose(write)
+    }
+
+    /// Adds a passenger to the open batch, however full that is. `passenger` is told how many bytes of the batch were
+    /// proposed before it.
+    pub fn accompany(&self, passenger: impl FnOnce(usize) -> P) -> Result<(), Refused> {
+        self.shared.batches.accompany(passenger)
     }
 
     /// False when the disk is short: take no new work. What is in flight may still be proposed, into segments that were
