@@ -10,6 +10,8 @@ pub enum Error {
     Disk { doing: &'static str, file: PathBuf, source: io::Error },
     #[error("{file} at byte {offset}: {what}; move it away and start again, the archive makes it anew from the log")]
     Damaged { file: PathBuf, offset: u64, what: String },
+    #[error("{file}: written in version {version}, which this build does not read; use a newer build, or move it away")]
+    Unsupported { file: PathBuf, version: u32 },
     #[error("{directory}: {free_bytes} bytes are free, {wanted_bytes} are wanted; make room")]
     Full { directory: PathBuf, free_bytes: u64, wanted_bytes: u64 },
     #[error(transparent)]

@@ -30,6 +30,13 @@ pub(super) struct Header {
     pub(super) guides_crc: u32,
 }
 
+/// Why a header is not one of ours.
+pub(super) enum Unreadable {
+    Bad(String),
+    /// Whole, and of another version.
+    Version(u32),
+}
+
 impl Header {
     pub(super) fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut out = [0; HEADER_BYTES];
@@ -46,19 +53,19 @@ impl Header {
         out
     }
 
-    pub(super) fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<Header, String> {
+    pub(super) fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<Header, Unreadable> {
         let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
         let small = |at: usize| u32::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
         if bytes[..8] != MAGIC {
-            return Err("it does not begin as a run does".into());
+            return Err(Unreadable::Bad("it does not begin as a run does".into()));
         }
         let mut plain = *bytes;
         plain[12..16].fill(0);
         if crc32c::crc32c(&plain) != small(12) {
-            return Err("the checksum of the header is wrong".into());
+            return Err(Unreadable::Bad("the checksum of the header is wrong".into()));
         }
         if small(8) != VERSION {
-            return Err(format!("it has version {}, known is {VERSION}", small(8)));
+            return Err(Unreadable::Version(small(8)));
         }
         let header = Header {
             identity: u128::from_le_bytes(std::array::from_fn(|byte| bytes[16 + byte])),
@@ -70,7 +77,8 @@ impl Header {
             guides_crc: small(80),
         };
         if header.entries > ENTRIES_MAX || header.keys > 2 * header.entries {
-            return Err(format!("it claims {} entries and {} keys", header.entries, header.keys));
+            let what = format!("it claims {} entries and {} keys", header.entries, header.keys);
+            return Err(Unreadable::Bad(what));
         }
         Ok(header)
     }

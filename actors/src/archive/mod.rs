@@ -13,6 +13,11 @@
 //! Sorted runs instead of an embedded store: what ends comes in the order of time and is looked up rarely, so sorting it
 //! once in memory and merging it once or twice costs less than a tree that is kept sorted with every insert.
 //!
+//! Measured on two shared cores with `examples/archive_speed.rs` and under a saturated switch (192,000 payments/s): 0.03 us
+//! of CPU per payment on the ledger's thread and 0.32 us on the archive's, 7.5 % of the whole switch; merging takes another
+//! 0.3 us of what nobody else wants and waits until the load is over. The best embedded store took 6.5 us to insert the
+//! same, before its compaction.
+//!
 //! In reading order: `entry` (what is kept), `gather` (the ledger's side), `keeper` (the thread), `walk` (reads the log),
 //! `writer`, `run` and `merge` (files), `shelf` and `search`, `opening` (what a start finds).
 //!

@@ -9,7 +9,7 @@ use wire::{Timestamp, Uetr};
 
 use super::entry::{ENTRY_BYTES, Entry};
 use super::error::Error;
-use super::format::{ENTRIES_PER_BLOCK, GUIDE_BYTES, HEADER_BYTES, Header, KEY_BYTES, KEYS_PER_BLOCK};
+use super::format::{ENTRIES_PER_BLOCK, GUIDE_BYTES, HEADER_BYTES, Header, KEY_BYTES, KEYS_PER_BLOCK, Unreadable};
 use super::key::TimeKey;
 use super::{Search, Span};
 
@@ -66,7 +66,8 @@ impl Run {
         file.read_exact_at(&mut head, 0).map_err(failed)?;
         let header = match Header::decode(&head) {
             Ok(header) => header,
-            Err(what) => return damaged(0, what),
+            Err(Unreadable::Bad(what)) => return damaged(0, what),
+            Err(Unreadable::Version(version)) => return Err(Error::Unsupported { file: path.into(), version }),
         };
         if header.file_bytes() != length {
             return damaged(length, format!("it has {length} bytes instead of {}", header.file_bytes()));

@@ -1,5 +1,6 @@
 //! The archive finds what a naive one would, whatever happened to it.
 
+mod golden;
 mod inquiry;
 mod world;
 
@@ -230,6 +231,28 @@ fn what_the_log_no_longer_has_is_counted_as_lost() {
     world.live(100, Some(&mut gatherer));
     gatherer.hand_over();
     world.check(&archive);
+}
+
+#[test]
+fn a_run_of_another_version_stops_the_start() {
+    let mut world = World::new(20, 6);
+    let (mut gatherer, archive) = world.archive(100);
+    world.live(300, Some(&mut gatherer));
+    drop(gatherer);
+    archive.stop();
+    let run = fs::File::options().read(true).write(true).open(&world.runs()[0]).unwrap();
+    let mut header = [0; 128];
+    run.read_exact_at(&mut header, 0).unwrap();
+    header[8] = 2;
+    header[12..16].fill(0);
+    let crc = crc32c::crc32c(&header);
+    header[12..16].copy_from_slice(&crc.to_le_bytes());
+    run.write_all_at(&header, 0).unwrap();
+    let (_gatherer, prepared) = prepare();
+    let log = world.path().parent().unwrap().to_path_buf();
+    let error = prepared.start(world.config(100), log, world.last_index()).err().unwrap();
+    assert!(matches!(error, Error::Unsupported { version: 2, .. }), "{error}");
+    assert_eq!(world.files(".damaged").len(), 0);
 }
 
 #[test]
