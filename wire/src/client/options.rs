@@ -21,11 +21,14 @@ pub struct Options {
     pub processed: Processed,
     /// Payments and returns without an outcome; one more waits for a place.
     pub payments_max: usize,
-    /// Answers that were neither confirmed nor refused; one more waits for a place.
+    /// Answers that were neither confirmed nor refused; one more waits for a place. A program that answers from within its
+    /// notice loop gives more places than it can have offers, or answers from a task of its own: while it waits for a
+    /// place it takes no notice, and the notice that frees the place may be behind it.
     pub answers_max: usize,
     /// Notices that were not taken; the library reads no further, give or take one read of the socket (256 KiB).
     pub notices_max: usize,
-    /// Deadline of every call, counted from the call: [`Client::within`](super::Client::within) changes it for one.
+    /// Deadline of every call, counted from the call; an instruction that is past it is not sent again after a reconnect,
+    /// so ask for its status, or send it again yourself. Shorter than the scheme's clock is seldom useful: [`Client::within`](super::Client::within) changes it for one.
     pub timeout: Duration,
     /// How long [`Client::connect`](super::Client::connect) tries.
     pub connect_timeout: Duration,
