@@ -125,6 +125,10 @@ async fn sign_on(context: &Context, reader: &mut OwnedReadHalf, buffer: &mut Vec
             let frame: Vec<u8> = buffer.drain(..length).collect();
             let kind = u16::from_le_bytes([frame[4], frame[5]]);
             return match decode(kind, &frame[HEADER_BYTES..]).map_err(broken)? {
+                // A connection that was given up must not supersede the one that replaced it.
+                Message::SignOn(_) if matches!(reader.try_read_buf(buffer), Ok(0)) => {
+                    Err(ending(Reason::SIGN, 0, "the connection was closed behind its SignOn"))
+                }
                 Message::SignOn(sign_on) => accept(context, &sign_on),
                 _ => Err(ending(Reason::SIGN, 1000, "the first message must be SignOn")),
             };

@@ -28,7 +28,7 @@ pub struct Options {
     /// Notices that were not taken; the library reads no further, give or take one read of the socket (256 KiB).
     pub notices_max: usize,
     /// Deadline of every call, counted from the call; an instruction that is past it is not sent again after a reconnect,
-    /// so ask for its status, or send it again yourself. Shorter than the scheme's clock is seldom useful: [`Client::within`](super::Client::within) changes it for one.
+    /// so ask for its status, or send it again yourself. [`Client::within`](super::Client::within) changes it for one call.
     pub timeout: Duration,
     /// How long [`Client::connect`](super::Client::connect) tries.
     pub connect_timeout: Duration,
