@@ -124,6 +124,24 @@ fn banks_come_back_resume_their_feeds_and_send_again() {
 }
 
 #[test]
+fn banks_come_back_when_the_end_comes_with_the_last_message() {
+    let switch = FakeSwitch::start(Fault::None);
+    let options = Options { length: Duration::from_secs(1), ..options(&switch) };
+    let outcome = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..2 {
+                std::thread::sleep(Duration::from_millis(400));
+                switch.hang_up();
+            }
+        });
+        run(&options)
+    });
+    assert_eq!(outcome.verdict, Verdict::Pass, "{:?}", outcome.check);
+    assert_eq!((outcome.check.due, outcome.check.settled), (1100, 1100));
+    assert!(outcome.reconnects >= 4, "{}", outcome.reconnects);
+}
+
+#[test]
 fn a_second_run_passes_over_the_notices_of_the_first() {
     let switch = FakeSwitch::start(Fault::None);
     run(&options(&switch));

@@ -20,15 +20,17 @@ const SYSTEM_NOTICE: u16 = Kind::SystemNotice as u16;
 const SEND_AGAIN_NS: u64 = 100_000_000;
 
 impl Engine<'_> {
-    /// Reads the socket until it is empty.
-    pub(super) fn receive(&mut self, bank: usize) -> Result<()> {
+    /// Reads the socket until it is empty; until its end when the poll says that it has one.
+    ///
+    /// Readiness is told once: the last bytes and the end behind them may come as one event, and no other follows.
+    pub(super) fn receive(&mut self, bank: usize, has_end: bool) -> Result<()> {
         let mut buffer = std::mem::take(&mut self.read);
-        let result = self.receive_into(bank, &mut buffer);
+        let result = self.receive_into(bank, has_end, &mut buffer);
         self.read = buffer;
         result
     }
 
-    fn receive_into(&mut self, bank: usize, buffer: &mut [u8]) -> Result<()> {
+    fn receive_into(&mut self, bank: usize, has_end: bool, buffer: &mut [u8]) -> Result<()> {
         loop {
             let connection = &mut self.connections[bank];
             let Some(stream) = connection.stream.as_mut() else { return Ok(()) };
@@ -60,8 +62,8 @@ impl Engine<'_> {
             let connection = &mut self.connections[bank];
             connection.partial.clear();
             connection.partial.extend_from_slice(&buffer[taken..start + count]);
-            if start + count < buffer.len() {
-                return Ok(()); // A short read: the socket was empty.
+            if start + count < buffer.len() && !has_end {
+                return Ok(()); // A short read: the socket was empty, and an end that comes later is told.
             }
         }
     }

@@ -161,14 +161,17 @@ impl Engine<'_> {
 
     pub(super) fn handle_event(&mut self, event: &mio::event::Event, now: u64) -> Result<()> {
         let bank = event.token().0;
+        let has_end = event.is_read_closed() || event.is_error();
         if self.connections[bank].state == State::Connecting {
-            if event.is_writable() || event.is_error() {
+            if event.is_writable() || has_end {
                 self.connection_made(bank, now);
             }
-            return Ok(());
+            if self.connections[bank].state != State::SigningOn {
+                return Ok(());
+            }
         }
-        if event.is_readable() || event.is_read_closed() {
-            self.receive(bank)?;
+        if event.is_readable() || has_end {
+            self.receive(bank, has_end)?;
         }
         if event.is_writable() && !self.connections[bank].out.is_empty() {
             self.write(bank, now);
@@ -228,6 +231,8 @@ impl Engine<'_> {
         connection.out.clear();
         connection.written = 0;
         connection.unflushed.clear();
+        // Whoever signed on and is gone again in the same turn has nobody to send to: its next sign-on comes first.
+        connection.resend_due = false;
         self.wait_and_retry(bank, now);
         if self.steps.is_empty() {
             return Ok(()); // Still connecting for the first time: tried again until the time is over.

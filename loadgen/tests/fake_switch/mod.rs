@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use wire::frame::{self, Frames, HEADER_BYTES, Kind};
-use wire::message::{Answer, CreditTransfer, Refused, SignOn, SignedOn, StatusNotice, StatusReport};
+use wire::message::{Answer, CreditTransfer, HeartbeatReply, Refused, SignOn, SignedOn, StatusNotice, StatusReport};
 use wire::{BusinessDate, Message, ParticipantId, Reason, Reasons, Status, Timestamp, Uetr};
 
 /// Longer than a test machine that compiles beside the test lets an answer wait.
@@ -95,6 +95,18 @@ impl FakeSwitch {
         }
     }
 
+    /// Ends every connection with a last message, both in one segment. What the banks still send is read and handled.
+    pub(crate) fn hang_up(&self) {
+        for (_, mut stream) in self.state.lock().unwrap().sessions.drain() {
+            let mut bytes = Vec::new();
+            let last_words = HeartbeatReply { echo: Timestamp::now(), sent_at: Timestamp::now() };
+            frame::encode(Kind::HeartbeatReply, &last_words, &mut bytes);
+            rustix::net::sockopt::set_tcp_cork(&stream, true).unwrap();
+            let _ = stream.write_all(&bytes);
+            let _ = stream.shutdown(Shutdown::Write);
+        }
+    }
+
     pub(crate) fn repeats_seen(&self) -> usize {
         self.state.lock().unwrap().repeats_seen
     }
@@ -158,7 +170,10 @@ impl State {
             business_date: BusinessDate::NONE,
             sent_at: Timestamp::now(),
         };
-        self.sessions.insert(sign_on.participant, stream);
+        // A newer session supersedes the older one.
+        if let Some(older) = self.sessions.insert(sign_on.participant, stream) {
+            let _ = older.shutdown(Shutdown::Both);
+        }
         let mut bytes = Vec::new();
         frame::encode(Kind::SignedOn, &signed_on, &mut bytes);
         let feed = self.feeds.entry(sign_on.participant).or_default();
