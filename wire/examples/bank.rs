@@ -1,5 +1,5 @@
 //! A bank that is paid: says yes to whole amounts and no to others, and posts what has settled:
-//! `cargo run -p wire --example bank -- 127.0.0.1:7400 SOUTHBANK`
+//! `cargo run -p wire --example bank -- 127.0.0.1:7800 SOUTHBANK`
 
 use wire::client::{Client, Options, Reply};
 use wire::{Message, Reason};

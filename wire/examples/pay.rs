@@ -1,5 +1,5 @@
 //! Sends one payment and prints its outcome:
-//! `cargo run -p wire --example pay -- 127.0.0.1:7400 NORTHBANK SOUTHBANK 12.04`
+//! `cargo run -p wire --example pay -- 127.0.0.1:7800 NORTHBANK SOUTHBANK 12.04`
 
 use wire::client::{Client, Options, Transfer};
 use wire::{Currency, Money};

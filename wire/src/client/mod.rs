@@ -5,7 +5,7 @@
 //! use wire::client::{Client, Options, Transfer};
 //! use wire::{Currency, Money};
 //!
-//! let (client, notices) = Client::connect(Options::new("127.0.0.1:7400", "NORTHBANK".parse()?)).await?;
+//! let (client, notices) = Client::connect(Options::new("127.0.0.1:7800", "NORTHBANK".parse()?)).await?;
 //! drop(notices); // this program only pays; one that is paid reads them
 //! let transfer = Transfer::new("SOUTHBANK".parse()?, Money::parse("12.04", Currency::EUR)?)
 //!     .from("Ada Adler", "DE02100100100006820101")

@@ -7,7 +7,7 @@ use super::{Error, Result};
 use crate::{BusinessDate, ParticipantId, Timestamp};
 
 /// Everything a client can be told. Change what differs:
-/// `Options { payments_max: 100, ..Options::new("127.0.0.1:7400", participant) }`.
+/// `Options { payments_max: 100, ..Options::new("127.0.0.1:7800", participant) }`.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// `host:port` of the nodes. Any of them will do; they are tried in turn.
