@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use crate::error::Error;
+use crate::fold::NodeId;
 use crate::format::{SECTOR_BYTES, entry, segment};
+use crate::replica::membership::Member;
 
 /// How a log is kept. [`Config::new`] has the defaults.
 #[derive(Clone, Debug)]
@@ -25,6 +27,21 @@ pub struct Config {
     /// How long the journal thread looks for more work before it sleeps. Waking it costs about 40 microseconds.
     pub spin_us: u32,
     pub sync: Sync,
+    /// The number of this node in its cluster; it stays what it was when the log was made.
+    pub node: NodeId,
+    /// The members the cluster begins with, the same on each of them; none on a node that joins one. Looked at until the
+    /// log knows the members itself.
+    pub members: Vec<Member>,
+    /// Proposals wait while this many bytes are not committed yet.
+    pub uncommitted_bytes_max: usize,
+    /// The newest entries are kept in memory up to this many bytes, for nodes that follow.
+    pub cache_bytes_max: usize,
+    /// Entries that go to another node in one message, unless one alone is larger.
+    pub message_bytes_max: usize,
+    /// Messages of other nodes that wait to be looked at; beyond that they are dropped, and come again.
+    pub inbox_bytes_max: usize,
+    /// Nodes compare their states after every so many entries.
+    pub checkpoint_every: u64,
 }
 
 /// Whether a commit waits for the disk.
@@ -47,6 +64,13 @@ impl Config {
             free_bytes_min: 1 << 30,
             spin_us: 50,
             sync: Sync::Real,
+            node: 1,
+            members: vec![Member::alone(1)],
+            uncommitted_bytes_max: 64 << 20,
+            cache_bytes_max: 64 << 20,
+            message_bytes_max: 1 << 20,
+            inbox_bytes_max: 64 << 20,
+            checkpoint_every: 1024,
         }
     }
 
@@ -65,6 +89,9 @@ impl Config {
         }
         if self.snapshot_every_bytes == 0 {
             return refuse("snapshot_every_bytes = 0: must be above 0".into());
+        }
+        if self.node == 0 || self.checkpoint_every == 0 {
+            return refuse(format!("node = {}, checkpoint_every = {}: both above 0", self.node, self.checkpoint_every));
         }
         Ok(())
     }

@@ -46,6 +46,24 @@ pub enum Error {
     #[error("the fold of committed entries panicked: {what}; start again, the log is intact")]
     FoldPanicked { what: String },
 
+    /// The state of this node is not that of the others. It must not go on.
+    #[error(
+        "after entry {index} the state of this node has the hash {ours:016x}, that of a majority {theirs:016x}: this node \
+         is not to be trusted; keep its directory for inspection and bring it back from its peers"
+    )]
+    Diverged { index: Index, ours: u64, theirs: u64 },
+
+    /// What this node acknowledged is not there any more: its disk was replaced, or put back to an earlier day.
+    #[error(
+        "the leader knows that this node had entries up to {known}, but its log ends with {last}: acknowledged entries \
+         were lost here, so this node must not vote; remove it from the cluster and add it under a new number"
+    )]
+    Lost { known: Index, last: Index },
+
+    /// What the nodes said to each other cannot be.
+    #[error("consensus: {0}; start again, and look at the other nodes if it comes back")]
+    Consensus(String),
+
     /// A reader asked for an entry that retention has removed.
     #[error("entry {wanted} is no longer kept; the oldest kept is {oldest}")]
     Gone { wanted: Index, oldest: Index },
@@ -73,8 +91,10 @@ impl Error {
                 Remedy::Configure
             }
             Error::DiskFull { .. } => Remedy::MakeRoom,
-            Error::Disk { .. } | Error::FoldPanicked { .. } => Remedy::Restart,
-            Error::Damaged { .. } | Error::Restore { .. } => Remedy::Repair,
+            Error::Disk { .. } | Error::FoldPanicked { .. } | Error::Consensus(_) => Remedy::Restart,
+            Error::Damaged { .. } | Error::Restore { .. } | Error::Diverged { .. } | Error::Lost { .. } => {
+                Remedy::Repair
+            }
             Error::Gone { .. } => Remedy::AskLater,
         }
     }
@@ -91,12 +111,16 @@ impl Error {
 /// Why a proposal was not taken. Nothing of it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// The open batch is at its bound: the disk is behind. Try again after the next commit.
+    /// The open batch is at its bound: the disk or a majority is behind, or leadership is being handed over. Try again after
+    /// the next commit.
     #[error("the open batch is full")]
     Full,
     /// This proposal alone would not leave the batch fit for a segment; it never will.
     #[error("the proposal is larger than a segment can take")]
     TooLarge,
+    /// This node does not lead in the term that was named.
+    #[error("this node does not lead")]
+    NotLeading,
     /// The journal failed or was stopped.
     #[error("the journal has stopped")]
     Stopped,

@@ -4,10 +4,23 @@ use std::io::{self, Read, Write};
 
 /// Number of an entry, from 1 without gaps.
 pub type Index = u64;
-/// Reign of a leader; 1 for a node alone.
+/// Number of a reign: at most one node leads in it.
 pub type Term = u64;
+/// Number of a node; never 0, never given to another one.
+pub type NodeId = u64;
 
-/// A committed entry: one batch of proposals, back to back as they were appended.
+/// Where this node stands in its cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    pub term: Term,
+    /// Who leads in that term, as far as this node knows.
+    pub leader: Option<NodeId>,
+    /// This node does, and everything of earlier terms is folded.
+    pub leads: bool,
+}
+
+/// A committed entry: one batch of proposals, back to back as they were appended. Empty where a leader began its reign or
+/// the members changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
     pub index: Index,
@@ -22,15 +35,27 @@ pub trait Fold: Send + 'static {
     /// In-memory values that travel with a batch and are handed over once it is committed. Never written.
     type Passenger: Send + 'static;
 
-    /// Called at open, at most once, before any `committed()`. The bytes are those `freeze()` wrote, already verified.
+    /// Replaces everything: at open, before any `committed()`, and whenever this node lags so far behind that it gets the
+    /// leader's snapshot. The bytes are those `freeze()` wrote, already verified.
     fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), String>;
 
     /// The next entry is on disk. In order, each index once. `passengers` came with it, in the order they were proposed
     /// (none at replay); drain them, what is left is dropped.
     fn committed(&mut self, entry: Entry<'_>, passengers: &mut Vec<Self::Passenger>);
 
-    /// Passengers of a batch without bytes: there is no entry, but everything proposed before them is committed.
+    /// Passengers without an entry: those who accompanied, when everything proposed before them is committed; visitors at
+    /// once.
     fn delivered(&mut self, passengers: &mut Vec<Self::Passenger>);
+
+    /// On every change, in order with `committed()`. When leadership ended, the passengers of what was not committed have
+    /// been dropped before.
+    fn standing(&mut self, _standing: Standing) {}
+
+    /// A number that is the same for equal states, after the entry `index`, at positions that are the same on every node;
+    /// nodes compare it. `None` skips the comparison.
+    fn checkpoint(&mut self, _index: Index) -> Option<u64> {
+        None
+    }
 
     /// Captures the state after the last `committed()`, between two entries. The closure writes it on another thread.
     fn freeze(&mut self) -> Freeze;

@@ -1,19 +1,19 @@
 //! The open batch, where proposers append, and its hand-off to the journal thread.
 //!
-//! Two buffers take turns: proposers fill one while the other is written. They keep their capacity, so a batch allocates
-//! nothing once they have grown. The payload is written where it will be framed: the buffer starts with room for the header.
+//! What they append is the payload of the next entry: its memory moves through raft and the cache of recent entries, and is
+//! copied once, to where the disk writes from.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use crate::error::Refused;
-use crate::format::entry::HEADER_BYTES;
+use crate::fold::Term;
 
-/// Bytes (behind the header's room) and passengers of one entry.
+/// Bytes and passengers of one entry.
 pub(super) struct Batch<P> {
     pub(super) bytes: Vec<u8>,
     pub(super) passengers: Vec<P>,
@@ -21,22 +21,11 @@ pub(super) struct Batch<P> {
 
 impl<P> Batch<P> {
     pub(super) fn new() -> Batch<P> {
-        Batch { bytes: vec![0; HEADER_BYTES], passengers: Vec::new() }
-    }
-
-    pub(super) fn payload_bytes(&self) -> usize {
-        self.bytes.len() - HEADER_BYTES
+        Batch { bytes: Vec::new(), passengers: Vec::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.payload_bytes() == 0 && self.passengers.is_empty()
-    }
-
-    /// Empty again, with its capacity unless that is beyond what a batch may need.
-    pub(super) fn recycle(&mut self, capacity_bytes_max: usize) {
-        self.bytes.truncate(HEADER_BYTES);
-        self.bytes.shrink_to(capacity_bytes_max);
-        self.passengers.clear();
+        self.bytes.is_empty() && self.passengers.is_empty()
     }
 }
 
@@ -69,6 +58,9 @@ impl<P> Drop for Proposal<'_, P> {
     }
 }
 
+/// Passengers and visitors that may wait; each is a reference or two.
+const PASSENGERS_MAX: usize = 1 << 20;
+
 pub(super) struct Batches<P> {
     open: Mutex<Open<P>>,
     /// There is something for the journal thread to look at.
@@ -81,6 +73,9 @@ pub(super) struct Batches<P> {
 
 struct Open<P> {
     batch: Batch<P>,
+    visitors: Vec<P>,
+    /// The term in which this node leads and takes proposals.
+    reign: Option<Term>,
     state: State,
 }
 
@@ -92,8 +87,9 @@ pub(super) enum State {
 
 impl<P> Batches<P> {
     pub(super) fn new(batch_bytes_max: usize, entry_bytes_max: usize) -> Batches<P> {
+        let open = Open { batch: Batch::new(), visitors: Vec::new(), reign: None, state: State::Running };
         Batches {
-            open: Mutex::new(Open { batch: Batch::new(), state: State::Running }),
+            open: Mutex::new(open),
             pending: AtomicBool::new(false),
             parked: AtomicBool::new(false),
             journal: OnceLock::new(),
@@ -102,43 +98,74 @@ impl<P> Batches<P> {
         }
     }
 
-    pub(super) fn propose<R>(&self, write: impl FnOnce(&mut Vec<u8>, &mut Vec<P>) -> R) -> Result<R, Refused> {
-        let open = self.open.lock();
-        if open.state == State::Running && open.batch.payload_bytes() >= self.batch_bytes_max {
-            return Err(Refused::Full);
-        }
-        self.add(open, write)
+    pub(super) fn propose<R>(
+        &self,
+        term: Term,
+        write: impl FnOnce(&mut Vec<u8>, &mut Vec<P>) -> R,
+    ) -> Result<R, Refused> {
+        self.add(term, self.batch_bytes_max, write)
     }
 
     /// Adds no bytes, so it is not bound by theirs.
-    pub(super) fn accompany(&self, passenger: impl FnOnce(usize) -> P) -> Result<(), Refused> {
-        self.add(self.open.lock(), |bytes, passengers| passengers.push(passenger(bytes.len() - HEADER_BYTES)))
+    pub(super) fn accompany(&self, term: Term, passenger: impl FnOnce(usize) -> P) -> Result<(), Refused> {
+        self.add(term, usize::MAX, |bytes, passengers| passengers.push(passenger(bytes.len())))
     }
 
     fn add<R>(
         &self,
-        mut open: MutexGuard<'_, Open<P>>,
+        term: Term,
+        bytes_max: usize,
         write: impl FnOnce(&mut Vec<u8>, &mut Vec<P>) -> R,
     ) -> Result<R, Refused> {
+        let mut open = self.open.lock();
         if open.state != State::Running {
             return Err(Refused::Stopped);
+        }
+        if open.reign != Some(term) {
+            return Err(Refused::NotLeading);
+        }
+        if open.batch.bytes.len() >= bytes_max || open.batch.passengers.len() >= PASSENGERS_MAX {
+            return Err(Refused::Full);
         }
         let is_first = open.batch.is_empty();
         let proposal = Proposal::begin(&mut open.batch);
         let answer = write(&mut proposal.batch.bytes, &mut proposal.batch.passengers);
-        if proposal.batch.payload_bytes() > self.entry_bytes_max {
+        if proposal.batch.bytes.len() > self.entry_bytes_max {
             return Err(Refused::TooLarge);
         }
         proposal.keep();
+        drop(open);
         // The first proposer of a batch wakes the thread; the others ride along.
         if is_first {
-            self.pending.store(true, Ordering::SeqCst);
-        }
-        drop(open);
-        if is_first {
-            self.unpark();
+            self.wake();
         }
         Ok(answer)
+    }
+
+    pub(super) fn visit(&self, visitor: P) -> Result<(), Refused> {
+        let mut open = self.open.lock();
+        if open.state != State::Running {
+            return Err(Refused::Stopped);
+        }
+        if open.visitors.len() >= PASSENGERS_MAX {
+            return Err(Refused::Full);
+        }
+        let is_first = open.visitors.is_empty();
+        open.visitors.push(visitor);
+        drop(open);
+        if is_first {
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// From now on proposals of this reign are taken, and no others; what was open of another is dropped.
+    pub(super) fn admit(&self, reign: Option<Term>) {
+        let mut open = self.open.lock();
+        open.reign = reign;
+        let dropped = std::mem::replace(&mut open.batch, Batch::new());
+        drop(open); // a passenger may come back here when it goes
+        drop(dropped);
     }
 
     /// Makes the journal thread look, whether there is a batch or not.
@@ -153,7 +180,7 @@ impl<P> Batches<P> {
     }
 
     pub(super) fn open_bytes(&self) -> u64 {
-        self.open.lock().batch.payload_bytes() as u64
+        self.open.lock().batch.bytes.len() as u64
     }
 
     fn unpark(&self) {
@@ -170,16 +197,19 @@ impl<P> Batches<P> {
         let _ = self.journal.set(std::thread::current());
     }
 
-    /// Exchanges the open batch for an empty one.
-    pub(super) fn take(&self, empty: &mut Batch<P>) -> State {
+    /// Exchanges the open batch for an empty one, if there is a place for its bytes, and the visitors for none.
+    pub(super) fn take(&self, batch: &mut Batch<P>, visitors: &mut Vec<P>, has_place: impl Fn(usize) -> bool) -> State {
         let mut open = self.open.lock();
         self.pending.store(false, Ordering::SeqCst);
-        std::mem::swap(&mut open.batch, empty);
+        if has_place(open.batch.bytes.len()) {
+            std::mem::swap(&mut open.batch, batch);
+        }
+        std::mem::swap(&mut open.visitors, visitors);
         open.state
     }
 
-    /// Waits for something to look at: first with open eyes, then asleep.
-    pub(super) fn wait(&self, spin: Duration) {
+    /// Waits for something to look at, or until it is time: first with open eyes, then asleep.
+    pub(super) fn wait(&self, spin: Duration, until: Option<Instant>) {
         const LOOKS_PER_TURN: u32 = 32;
         if self.pending.load(Ordering::Acquire) {
             return;
@@ -200,14 +230,23 @@ impl<P> Batches<P> {
                 self.parked.store(false, Ordering::SeqCst);
                 return;
             }
-            std::thread::park();
+            match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                None => std::thread::park(),
+                Some(Duration::ZERO) => {
+                    self.parked.store(false, Ordering::SeqCst);
+                    return;
+                }
+                Some(rest) => std::thread::park_timeout(rest),
+            }
         }
     }
 
     /// Nothing is taken any more; what was open is dropped with its passengers.
     pub(super) fn end(&self) {
-        let mut rest = Batch::new();
-        self.open.lock().state = State::Stopping;
-        self.take(&mut rest);
+        let mut open = self.open.lock();
+        open.state = State::Stopping;
+        let dropped = (std::mem::replace(&mut open.batch, Batch::new()), std::mem::take(&mut open.visitors));
+        drop(open);
+        drop(dropped);
     }
 }

@@ -1,32 +1,45 @@
 //! The journal: many proposers, one thread that commits what they propose, in batches.
 //!
-//! In reading order: this file (what proposers hold), `batch` (the open batch and the hand-off), `thread` (the loop that
-//! commits), `outcome` (how it ended), `statistics`, `keeper` (segments ahead of need), `snapshotter`.
+//! In reading order: this file (what proposers hold), `batch` (the open batch and the hand-off), `inbox` (what else there
+//! is to do), `thread` (the loop that drives the replica), `gate` (between the replica and the owner's fold), `outcome`
+//! (how it ended), `statistics`, `keeper` (segments ahead of need), `snapshotter`, `incoming` (a snapshot of another node).
 
 mod batch;
+mod gate;
+mod inbox;
+mod incoming;
 pub(crate) mod keeper;
 mod outcome;
 mod snapshotter;
-mod statistics;
+pub(crate) mod statistics;
 mod thread;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::config::Config;
 use crate::disk::{Disk, RealDisk};
 use crate::error::{Error, Refused};
-use crate::fold::{Fold, Index};
-use crate::log::Log;
+use crate::fold::{Fold, Index, NodeId, Standing, Term};
 use crate::recovery::Recovery;
+use crate::replica::membership::{MemberChange, Members};
+use crate::replica::message::{self, Malformed};
+use crate::replica::peers::Peers;
+use crate::replica::{Changed, PeerStatistics, Replica, Surroundings};
 use batch::Batches;
+use gate::Gate;
+use inbox::{Event, Inbox};
+pub use incoming::{IncomingError, IncomingSnapshot};
+use incoming::Landing;
 use keeper::{Keeper, Reserve, Room};
 use outcome::Outcome;
 use statistics::Counters;
-pub use statistics::Statistics;
+pub use statistics::{Role, Statistics};
 
 /// What proposers hold; clones are handles of the same journal. When the last is dropped, the journal stops.
 pub struct Journal<P> {
@@ -37,9 +50,50 @@ pub struct Journal<P> {
 /// Seen by proposers and by the journal thread.
 struct Shared<P> {
     batches: Batches<P>,
+    inbox: Inbox,
+    node: NodeId,
     counters: Arc<Counters>,
     outcome: Outcome,
     room: Arc<Room>,
+    cluster: Mutex<Cluster>,
+    /// Where a snapshot of another node is put, and whether one is coming.
+    landing: Box<dyn Landing>,
+    is_landing: AtomicBool,
+    landings: AtomicU64,
+}
+
+/// The cluster as this node sees it, a few times per second.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cluster {
+    pub members: Members,
+    pub standing: Standing,
+    pub last_index: Index,
+    /// How the others fare; known to the leader alone.
+    pub peers: Vec<PeerStatistics>,
+    /// The newest position at which a majority was found to have the same state.
+    pub agreed_index: Index,
+    pub tick: Duration,
+}
+
+impl<P> Shared<P> {
+    fn put(&self, event: Event) -> Result<(), Refused> {
+        if self.outcome.has_ended() {
+            return Err(Refused::Stopped);
+        }
+        self.inbox.put(event, 0).map_err(|_| Refused::Full)?;
+        self.batches.wake();
+        Ok(())
+    }
+
+    /// A name for a snapshot that comes, unless another one is coming.
+    fn landing_name(&self) -> Option<String> {
+        let is_free = !self.is_landing.swap(true, Ordering::AcqRel);
+        is_free.then(|| format!("incoming-{}.tmp", self.landings.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn landed(&self) {
+        self.is_landing.store(false, Ordering::Release);
+    }
 }
 
 /// Ends the thread with the last handle.
@@ -48,35 +102,52 @@ struct Owner<P> {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Opens the log in `config.directory` or creates it, recovers, replays into `fold`, starts the journal thread.
-pub fn open<F: Fold>(config: Config, fold: F) -> Result<(Journal<F::Passenger>, Recovery), Error> {
+/// Opens the log in `config.directory` or creates it, recovers, replays into `fold`, starts the journal thread. What is to
+/// be said to other nodes goes through `peers`: [`Nobody`](crate::Nobody) on a node alone.
+pub fn open<F: Fold>(
+    config: Config,
+    fold: F,
+    peers: impl Peers,
+) -> Result<(Journal<F::Passenger>, Recovery), Error> {
     config.check()?;
     let disk = match config.sync {
         crate::Sync::Real => RealDisk::new(&config.directory),
         crate::Sync::None => RealDisk::cached(&config.directory),
     };
     disk.create_directory().map_err(|error| Error::disk("creating", &config.directory, error))?;
-    open_on(disk, config, fold)
+    open_on(disk, config, fold, peers)
 }
 
 /// [`open`] on a disk of the caller's; `config.directory` is not looked at.
 pub fn open_on<D: Disk, F: Fold>(
     disk: D,
     config: Config,
-    mut fold: F,
+    fold: F,
+    peers: impl Peers,
 ) -> Result<(Journal<F::Passenger>, Recovery), Error> {
-    let (mut log, recovery) = Log::open(disk.clone(), &config, &mut fold)?;
+    let counters = Arc::new(Counters::default());
     let room = Arc::new(Room::default());
-    let reserve = Reserve::new(disk.path(""));
-    let keeper = Keeper::start(disk, log.identity(), &config, Arc::clone(&reserve), Arc::clone(&room))?;
-    log.set_reserve(reserve);
     let shared = Arc::new(Shared {
         batches: Batches::new(config.batch_bytes_max, config.entry_bytes_max() as usize),
-        counters: Arc::new(Counters::new(recovery.last_index, recovery.snapshot_index)),
+        inbox: Inbox::new(config.inbox_bytes_max),
+        node: config.node,
+        counters: Arc::clone(&counters),
         outcome: Outcome::default(),
-        room,
+        room: Arc::clone(&room),
+        cluster: Mutex::default(),
+        landing: Box::new(disk.clone()),
+        is_landing: AtomicBool::new(false),
+        landings: AtomicU64::new(0),
     });
-    let thread = thread::start(log, fold, &config, Arc::clone(&shared), keeper, recovery.bytes_replayed)?;
+    let started = Instant::now();
+    let surroundings =
+        Surroundings { peers: Box::new(peers), clock: Box::new(move || started.elapsed()), seed: rand::random() };
+    let gate = Gate::new(fold, Arc::clone(&shared));
+    let (mut replica, recovery) = Replica::open_counting(disk.clone(), &config, gate, surroundings, counters)?;
+    let reserve = Reserve::new(disk.path(""));
+    let keeper = Keeper::start(disk, replica.log().identity(), &config, Arc::clone(&reserve), room)?;
+    replica.set_reserve(reserve);
+    let thread = thread::start(replica, &config, Arc::clone(&shared), keeper, recovery.bytes_replayed)?;
     let owner = Arc::new(Owner { shared: Arc::clone(&shared), thread: Mutex::new(Some(thread)) });
     Ok((Journal { shared, owner }, recovery))
 }
@@ -86,14 +157,76 @@ impl<P: Send> Journal<P> {
     ///
     /// `write` gets the batch's bytes and passengers, with what others proposed already in them: it only appends.
     /// Everything it appends is committed together or not at all. A refusal, or a panic in `write`, leaves nothing behind.
-    pub fn propose<R>(&self, write: impl FnOnce(&mut Vec<u8>, &mut Vec<P>) -> R) -> Result<R, Refused> {
-        self.shared.batches.propose(write)
+    /// Refused unless this node leads in exactly this term.
+    pub fn propose<R>(&self, term: Term, write: impl FnOnce(&mut Vec<u8>, &mut Vec<P>) -> R) -> Result<R, Refused> {
+        self.shared.batches.propose(term, write)
     }
 
-    /// Adds a passenger to the open batch, however full that is. `passenger` is told how many bytes of the batch were
-    /// proposed before it.
-    pub fn accompany(&self, passenger: impl FnOnce(usize) -> P) -> Result<(), Refused> {
-        self.shared.batches.accompany(passenger)
+    /// Adds a passenger to the open batch, however full that is. It is delivered when everything proposed before it is
+    /// committed and a majority has been heard to follow this node since: nobody else can have decided anything that it
+    /// does not see. `passenger` is told how many bytes of the batch were proposed before it.
+    pub fn accompany(&self, term: Term, passenger: impl FnOnce(usize) -> P) -> Result<(), Refused> {
+        self.shared.batches.accompany(term, passenger)
+    }
+
+    /// Hands a passenger to the fold with what is folded now, on any node: perhaps not the newest.
+    pub fn visit(&self, visitor: P) -> Result<(), Refused> {
+        self.shared.batches.visit(visitor)
+    }
+
+    /// A message of another node, over a connection that is known to be its own. When there is no room it is dropped and
+    /// counted; raft says it again.
+    pub fn receive(&self, from: NodeId, message: impl Into<Bytes>) -> Result<(), Malformed> {
+        let message = message.into();
+        let received = message::decode(self.shared.node, from, &message).inspect_err(|_| {
+            self.shared.counters.refuse_message();
+        })?;
+        match self.shared.inbox.put(Event::Received(received), message.len()) {
+            Ok(()) => self.shared.batches.wake(),
+            Err(_) => self.shared.counters.drop_message(),
+        }
+        Ok(())
+    }
+
+    /// How long a message to this node and back took.
+    pub fn round_trip(&self, node: NodeId, took: Duration) {
+        self.shared.inbox.round_trip(node, took);
+    }
+
+    /// The connection to this node broke; what was sent is probably lost.
+    pub fn unreachable(&self, node: NodeId) {
+        let _ = self.shared.put(Event::Unreachable(node));
+    }
+
+    /// How sending a snapshot ended, as [`Peers::send_snapshot`] asked for it.
+    pub fn snapshot_sent(&self, to: NodeId, went_well: bool) {
+        let _ = self.shared.put(Event::SnapshotSent(to, went_well));
+    }
+
+    /// A snapshot begins to come in over a connection of `from`: its header, and how long the file is.
+    pub fn snapshot_begin(
+        &self,
+        from: NodeId,
+        header: impl Into<Bytes>,
+        file_bytes: u64,
+    ) -> Result<IncomingSnapshot<P>, IncomingError> {
+        IncomingSnapshot::begin(&self.shared, from, header.into(), file_bytes)
+    }
+
+    /// Hands leadership over, if this node has it; to the one that would do best when nobody is named. Proposals wait
+    /// meanwhile; [`Fold::standing`] tells how it ended.
+    pub fn transfer(&self, to: Option<NodeId>) -> Result<(), Refused> {
+        self.shared.put(Event::Transfer(to))
+    }
+
+    /// Changes the members, on the leader; `done` is called on the journal thread once that is committed or refused.
+    pub fn change(&self, change: MemberChange, done: Changed) -> Result<(), Refused> {
+        self.shared.put(Event::Change(change, done))
+    }
+
+    /// The cluster as this node sees it.
+    pub fn cluster(&self) -> Cluster {
+        self.shared.cluster.lock().clone()
     }
 
     /// False when the disk is short: take no new work. What is in flight may still be proposed, into segments that were
@@ -102,7 +235,7 @@ impl<P: Send> Journal<P> {
         self.shared.room.get()
     }
 
-    /// The last entry that is on disk. Everything up to it was or is being handed to the fold.
+    /// The last entry that is committed. Everything up to it was or is being handed to the fold.
     pub fn committed_index(&self) -> Index {
         self.shared.counters.committed_index.load(Ordering::Acquire)
     }
@@ -129,7 +262,7 @@ impl<P: Send> Journal<P> {
         self.shared.outcome.wait()
     }
 
-    /// Commits what is open, ends the thread, leaves the mark of an orderly end. Proposals are refused from now on.
+    /// Commits what is open (for a moment, if others are needed for that), ends the thread, leaves the mark of an orderly end. Proposals are refused from now on.
     /// Returns when the log is closed and may be opened again; [`Journal::failure`] tells whether that went well.
     pub fn stop(&self) {
         self.owner.stop();

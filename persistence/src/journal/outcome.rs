@@ -52,6 +52,10 @@ impl Outcome {
         }
     }
 
+    pub(super) fn has_ended(&self) -> bool {
+        self.inner.lock().result.is_some()
+    }
+
     pub(super) fn failure(&self) -> Option<Arc<Error>> {
         self.inner.lock().result.clone()?.err()
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
 use super::statistics::Counters;
@@ -13,10 +13,14 @@ use crate::fold::Freeze;
 use crate::log::{Log, Mark};
 use crate::snapshot::{self, Pace};
 
+/// What a snapshot is made of: its place, the members for its header, the state.
+type Job = (Mark, Vec<u8>, Freeze);
+
 /// Dropping it gives up the snapshot in progress and ends the thread.
 pub(super) struct Snapshotter {
-    jobs: Option<Sender<(Mark, Freeze)>>,
-    busy: Arc<AtomicBool>,
+    jobs: Option<Sender<Job>>,
+    written: Receiver<Option<(Mark, Vec<u8>)>>,
+    busy: bool,
     abandon: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -28,44 +32,53 @@ impl Snapshotter {
         counters: Arc<Counters>,
     ) -> io::Result<Snapshotter> {
         let (disk, identity) = (log.disk().clone(), log.identity());
-        let (jobs, take_job) = channel::<(Mark, Freeze)>();
-        let busy = Arc::new(AtomicBool::new(false));
+        let (jobs, take_job) = channel::<Job>();
+        let (report, written) = channel();
         let abandon = Arc::new(AtomicBool::new(false));
-        let (done, abandoned) = (Arc::clone(&busy), Arc::clone(&abandon));
+        let abandoned = Arc::clone(&abandon);
         let write_all = move || {
-            for (mark, freeze) in take_job {
+            for (mark, members, freeze) in take_job {
                 let pace = Pace::Gentle { abandon: &abandoned };
-                let result = snapshot::write(&disk, identity, mark, freeze, pace)
+                let result = snapshot::write(&disk, identity, mark, &members, freeze, pace)
                     .and_then(|()| snapshot::retain(&disk, retained_bytes_max));
-                count(&counters, mark, result);
-                done.store(false, Ordering::Release);
+                let went_well = count(&counters, mark, result);
+                let _ = report.send(went_well.then_some((mark, members)));
             }
         };
         let thread = Builder::new().name("snapshot".into()).spawn(write_all)?;
-        Ok(Snapshotter { jobs: Some(jobs), busy, abandon, thread: Some(thread) })
+        Ok(Snapshotter { jobs: Some(jobs), written, busy: false, abandon, thread: Some(thread) })
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        !self.busy.load(Ordering::Acquire)
+        !self.busy
     }
 
-    pub(super) fn begin(&mut self, mark: Mark, freeze: Freeze) {
-        let was_busy = self.busy.swap(true, Ordering::AcqRel);
-        assert!(!was_busy, "one snapshot at a time");
-        let _ = self.jobs.as_ref().map(|jobs| jobs.send((mark, freeze)));
+    pub(super) fn begin(&mut self, job: Job) {
+        assert!(!self.busy, "one snapshot at a time");
+        self.busy = true;
+        let _ = self.jobs.as_ref().map(|jobs| jobs.send(job));
+    }
+
+    /// The snapshot that was finished since the last look, unless it failed.
+    pub(super) fn finished(&mut self) -> Option<(Mark, Vec<u8>)> {
+        let outcome = self.busy.then(|| self.written.try_recv().ok()).flatten()?;
+        self.busy = false;
+        outcome
     }
 }
 
 /// A snapshot that failed costs nothing but a longer replay; the next comes in its time.
-fn count(counters: &Counters, mark: Mark, result: Result<(), Error>) {
+fn count(counters: &Counters, mark: Mark, result: Result<(), Error>) -> bool {
     match result {
         Ok(()) => {
-            counters.snapshot_index.store(mark.index, Ordering::Relaxed);
+            counters.snapshot_index.fetch_max(mark.index, Ordering::Relaxed);
             counters.snapshots.fetch_add(1, Ordering::Release);
+            true
         }
         Err(error) => {
             tracing::error!(%error, index = mark.index, "a snapshot could not be written");
             counters.snapshots_failed.fetch_add(1, Ordering::Relaxed);
+            false
         }
     }
 }

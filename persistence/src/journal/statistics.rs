@@ -1,58 +1,112 @@
 //! Numbers about the journal: written by its thread, read by anybody.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::fold::Index;
+use crate::fold::{Index, NodeId, Standing, Term};
 
 /// Since the journal was opened. Cheap to ask for; the numbers are not of exactly the same moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
     pub committed_index: Index,
+    /// Entries that were folded, and their bytes as proposed.
     pub entries: u64,
-    /// What was proposed.
     pub payload_bytes: u64,
     pub syncs: u64,
     pub sync_ns_sum: u64,
     pub sync_ns_max: u64,
+    /// A smoothed figure of the last few.
+    pub sync_ns_recent: u64,
     /// What waits for the next commit.
     pub open_batch_bytes: u64,
     pub snapshot_index: Index,
     pub snapshots: u64,
     pub snapshots_failed: u64,
+    /// Snapshots of the leader that replaced the state of this node.
+    pub snapshots_installed: u64,
+    pub role: Role,
+    pub term: Term,
+    pub leader: Option<NodeId>,
+    /// Elections this node has stood in.
+    pub elections: u64,
+    /// Messages of other nodes that found no room, and such that could not be taken.
+    pub messages_dropped: u64,
+    pub messages_refused: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    #[default]
+    Follower,
+    Candidate,
+    Leader,
 }
 
 #[derive(Default)]
-pub(super) struct Counters {
-    pub(super) committed_index: AtomicU64,
+pub(crate) struct Counters {
+    pub(crate) committed_index: AtomicU64,
     pub(super) snapshot_wanted: AtomicBool,
     pub(super) snapshot_index: AtomicU64,
     pub(super) snapshots: AtomicU64,
     pub(super) snapshots_failed: AtomicU64,
+    snapshots_installed: AtomicU64,
     entries: AtomicU64,
-    payload_bytes: AtomicU64,
+    pub(super) payload_bytes: AtomicU64,
     syncs: AtomicU64,
     sync_ns_sum: AtomicU64,
     sync_ns_max: AtomicU64,
+    sync_ns_recent: AtomicU64,
+    role: AtomicU8,
+    term: AtomicU64,
+    leader: AtomicU64,
+    elections: AtomicU64,
+    messages_dropped: AtomicU64,
+    messages_refused: AtomicU64,
 }
 
 impl Counters {
-    pub(super) fn new(committed_index: Index, snapshot_index: Index) -> Counters {
-        Counters {
-            committed_index: AtomicU64::new(committed_index),
-            snapshot_index: AtomicU64::new(snapshot_index),
-            ..Counters::default()
-        }
+    pub(crate) fn opened(&self, committed_index: Index, snapshot_index: Index) {
+        self.committed_index.store(committed_index, Ordering::Release);
+        self.snapshot_index.store(snapshot_index, Ordering::Relaxed);
     }
 
-    pub(super) fn committed(&self, index: Index, payload_bytes: u64, sync: Duration) {
-        let sync_ns = sync.as_nanos() as u64;
+    /// Before anybody hears of the entry.
+    pub(crate) fn committed(&self, index: Index, payload_bytes: u64) {
         self.committed_index.store(index, Ordering::Release);
         self.entries.fetch_add(1, Ordering::Relaxed);
         self.payload_bytes.fetch_add(payload_bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn installed(&self, index: Index) {
+        self.committed_index.store(index, Ordering::Release);
+        self.snapshot_index.store(index, Ordering::Relaxed);
+        self.snapshots_installed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn synced(&self, took: Duration, recent: Duration) {
+        let sync_ns = took.as_nanos() as u64;
         self.syncs.fetch_add(1, Ordering::Relaxed);
         self.sync_ns_sum.fetch_add(sync_ns, Ordering::Relaxed);
         self.sync_ns_max.fetch_max(sync_ns, Ordering::Relaxed);
+        self.sync_ns_recent.store(recent.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stand(&self, standing: Standing, role: Role) {
+        self.role.store(role as u8, Ordering::Relaxed);
+        self.term.store(standing.term, Ordering::Relaxed);
+        self.leader.store(standing.leader.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    pub(crate) fn elect(&self) {
+        self.elections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn drop_message(&self) {
+        self.messages_dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refuse_message(&self) {
+        self.messages_refused.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn read(&self, open_batch_bytes: u64) -> Statistics {
@@ -64,10 +118,22 @@ impl Counters {
             syncs: get(&self.syncs),
             sync_ns_sum: get(&self.sync_ns_sum),
             sync_ns_max: get(&self.sync_ns_max),
+            sync_ns_recent: get(&self.sync_ns_recent),
             open_batch_bytes,
             snapshot_index: get(&self.snapshot_index),
             snapshots: get(&self.snapshots),
             snapshots_failed: get(&self.snapshots_failed),
+            snapshots_installed: get(&self.snapshots_installed),
+            role: match self.role.load(Ordering::Relaxed) {
+                role if role == Role::Leader as u8 => Role::Leader,
+                role if role == Role::Candidate as u8 => Role::Candidate,
+                _ => Role::Follower,
+            },
+            term: get(&self.term),
+            leader: Some(get(&self.leader)).filter(|leader| *leader != 0),
+            elections: get(&self.elections),
+            messages_dropped: get(&self.messages_dropped),
+            messages_refused: get(&self.messages_refused),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The journal thread: take the open batch, frame, write, sync, fold; and again with what piled up meanwhile.
+//! The journal thread: takes what was proposed and what peers said, lets the replica work, and again with what piled up
+//! meanwhile.
 
 use std::any::Any;
 use std::io;
@@ -8,75 +9,89 @@ use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::batch::{Batch, State};
+use super::gate::Gate;
+use super::inbox::Event;
 use super::keeper::Keeper;
 use super::snapshotter::Snapshotter;
-use super::{Shared, outcome::Outcome};
+use super::{Cluster, Shared, outcome::Outcome};
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::error::Error;
-use crate::fold::{Entry, Fold, Term};
-use crate::format::entry::HEADER_BYTES;
-use crate::log::Log;
+use crate::fold::Fold;
+use crate::replica::Replica;
 
-/// A node alone reigns from the start.
-const TERM: Term = 1;
+/// A tick is this share of the longest round trip to a voter, within bounds; the first while none is known.
+const TICK_PER_MILLE_OF_ROUND_TRIP: u32 = 400;
+const TICK_MIN: Duration = Duration::from_millis(25);
+const TICK_MAX: Duration = Duration::from_millis(250);
+const TICK_FIRST: Duration = Duration::from_millis(100);
+/// How long a stop waits for others to take what was proposed.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 struct Thread<D: Disk, F: Fold> {
-    log: Log<D>,
-    fold: F,
+    replica: Replica<D, Gate<F>>,
     shared: Arc<Shared<F::Passenger>>,
     snapshotter: Snapshotter,
     keeper: Keeper,
     spin: Duration,
-    batch_bytes_max: usize,
+    batch: Batch<F::Passenger>,
+    visitors: Vec<F::Passenger>,
+    events: Vec<Event>,
+    /// The batch before this one had so many bytes.
+    bytes_expected: usize,
+    tick: Duration,
+    tick_due: Instant,
     snapshot_every_bytes: u64,
-    bytes_since_snapshot: u64,
+    /// What had been folded when the last snapshot was begun.
+    bytes_at_snapshot: u64,
 }
 
 pub(super) fn start<D: Disk, F: Fold>(
-    log: Log<D>,
-    fold: F,
+    replica: Replica<D, Gate<F>>,
     config: &Config,
     shared: Arc<Shared<F::Passenger>>,
     keeper: Keeper,
-    bytes_since_snapshot: u64,
+    bytes_replayed: u64,
 ) -> Result<JoinHandle<()>, Error> {
-    let snapshotter = Snapshotter::start(&log, config.retained_bytes_max, Arc::clone(&shared.counters))
-        .map_err(|error| cannot_start(&log, error))?;
-    let directory = log.disk().path("");
-    let thread = Thread {
-        log,
-        fold,
+    let directory = replica.log().disk().path("");
+    let cannot_start = |error: io::Error| Error::disk("starting a thread for", &directory, error);
+    let counters = Arc::clone(&shared.counters);
+    let snapshotter =
+        Snapshotter::start(replica.log(), config.retained_bytes_max, counters).map_err(cannot_start)?;
+    let bytes_folded = shared.counters.payload_bytes.load(Ordering::Relaxed);
+    let mut thread = Thread {
+        replica,
         shared,
         snapshotter,
         keeper,
         spin: Duration::from_micros(u64::from(config.spin_us)),
-        batch_bytes_max: config.batch_bytes_max,
+        batch: Batch::new(),
+        visitors: Vec::new(),
+        events: Vec::new(),
+        bytes_expected: 0,
+        tick: TICK_FIRST,
+        tick_due: Instant::now() + TICK_FIRST,
         snapshot_every_bytes: config.snapshot_every_bytes,
-        bytes_since_snapshot,
+        bytes_at_snapshot: bytes_folded.wrapping_sub(bytes_replayed),
     };
-    Builder::new()
-        .name("journal".into())
-        .spawn(move || thread.live())
-        .map_err(|error| Error::disk("starting the journal thread of", directory, error))
-}
-
-fn cannot_start<D: Disk>(log: &Log<D>, error: io::Error) -> Error {
-    Error::disk("starting the snapshot thread of", log.disk().path(""), error)
+    thread.describe();
+    Builder::new().name("journal".into()).spawn(move || thread.live()).map_err(cannot_start)
 }
 
 impl<D: Disk, F: Fold> Thread<D, F> {
     fn live(mut self) {
         self.shared.batches.attach();
-        let result = catch_unwind(AssertUnwindSafe(|| self.commit_until_stopped()))
+        let result = catch_unwind(AssertUnwindSafe(|| self.work_until_stopped()))
             .unwrap_or_else(|panic| Err(Error::FoldPanicked { what: message(panic.as_ref()) }));
         self.shared.batches.end();
         let shared = Arc::clone(&self.shared);
         match result {
             Err(error) => {
                 report(&shared.outcome, error);
-                let _ = self.dismantle();
+                drop(self.dismantle());
             }
             Ok(()) => match self.dismantle().close() {
                 Ok(()) => shared.outcome.publish(Ok(())),
@@ -85,54 +100,118 @@ impl<D: Disk, F: Fold> Thread<D, F> {
         }
     }
 
-    fn commit_until_stopped(&mut self) -> Result<(), Error> {
-        let mut batch = Batch::new();
+    fn work_until_stopped(&mut self) -> Result<(), Error> {
+        let mut farewell = None;
         loop {
-            self.shared.batches.wait(self.spin);
-            let state = self.shared.batches.take(&mut batch);
-            if batch.payload_bytes() > 0 {
-                self.commit(&mut batch)?;
-            } else if !batch.passengers.is_empty() {
-                self.fold.delivered(&mut batch.passengers);
+            let has_company = !self.replica.is_alone();
+            self.shared.batches.wait(self.spin, has_company.then_some(self.tick_due));
+            self.take_events();
+            if has_company {
+                self.tick_if_due();
             }
-            batch.recycle(2 * self.batch_bytes_max);
+            let state = self.take_batch();
+            self.replica.turn()?;
+            self.keeper.check()?;
+            self.snapshot_if_due()?;
             if state == State::Stopping {
-                return Ok(()); // nothing was proposed after this batch
+                // Nothing was proposed after this batch.
+                let until = *farewell.get_or_insert_with(|| Instant::now() + FAREWELL);
+                if self.replica.is_settled() || !has_company || Instant::now() >= until {
+                    return Ok(());
+                }
             }
-            self.snapshot_if_due();
         }
     }
 
-    fn commit(&mut self, batch: &mut Batch<F::Passenger>) -> Result<(), Error> {
-        let payload_bytes = batch.payload_bytes();
-        let started = Instant::now();
-        let index = self.log.append(TERM, &mut batch.bytes)?;
-        self.log.sync()?;
-        self.shared.counters.committed(index, payload_bytes as u64, started.elapsed());
-        let payload = &batch.bytes[HEADER_BYTES..][..payload_bytes];
-        self.fold.committed(Entry { index, term: TERM, payload, replay: false }, &mut batch.passengers);
-        self.bytes_since_snapshot += payload_bytes as u64;
-        self.keeper.check()
+    fn take_batch(&mut self) -> State {
+        self.batch.bytes.reserve(self.bytes_expected);
+        let replica = &self.replica;
+        let has_place = |bytes| replica.has_place(bytes);
+        let state = self.shared.batches.take(&mut self.batch, &mut self.visitors, has_place);
+        if !self.batch.bytes.is_empty() {
+            self.bytes_expected = self.batch.bytes.len();
+            let payload = Bytes::from(std::mem::take(&mut self.batch.bytes));
+            self.replica.propose(payload, std::mem::take(&mut self.batch.passengers));
+        } else if !self.batch.passengers.is_empty() {
+            self.replica.accompany(std::mem::take(&mut self.batch.passengers));
+        }
+        if !self.visitors.is_empty() {
+            self.replica.visit(&mut self.visitors);
+            self.visitors.clear();
+        }
+        state
     }
 
-    fn snapshot_if_due(&mut self) {
-        let wanted = &self.shared.counters.snapshot_wanted;
-        let due = self.bytes_since_snapshot >= self.snapshot_every_bytes || wanted.load(Ordering::Acquire);
-        let mark = self.log.last();
-        if due && mark.index > 0 && self.snapshotter.is_idle() {
-            wanted.store(false, Ordering::Release);
-            self.bytes_since_snapshot = 0;
-            self.snapshotter.begin(mark, self.fold.freeze());
+    fn take_events(&mut self) {
+        self.shared.inbox.take(&mut self.events);
+        for event in self.events.drain(..) {
+            match event {
+                Event::Received(received) => self.replica.step(received),
+                Event::Unreachable(node) => self.replica.unreachable(node),
+                Event::SnapshotSent(to, went_well) => self.replica.snapshot_sent(to, went_well),
+                Event::SnapshotArrived { from, header, file } => {
+                    if let Err(error) = self.replica.snapshot_arrived(from, &header, &file) {
+                        tracing::warn!(%error, from, "a snapshot cannot be taken");
+                    }
+                }
+                Event::Transfer(to) => drop(self.replica.transfer(to)),
+                Event::Change(change, done) => self.replica.change(&change, done),
+            }
         }
     }
 
-    /// Ends the threads beside this one, then gives back the log.
-    fn dismantle(self) -> Log<D> {
-        let Thread { log, fold, snapshotter, keeper, .. } = self;
-        drop(fold);
+    fn tick_if_due(&mut self) {
+        let now = Instant::now();
+        if now < self.tick_due {
+            return;
+        }
+        // One tick, however late: a node that was away looks at what came meanwhile before it stands for election.
+        let late = now - self.tick_due;
+        self.replica.tick(self.tick, late);
+        let members = self.replica.members();
+        let longest = self.shared.inbox.longest_round_trip(|node| members.votes(node));
+        let own = longest.map_or(TICK_FIRST, |longest| longest * TICK_PER_MILLE_OF_ROUND_TRIP / 1000);
+        self.tick = own.max(self.replica.leader_tick().unwrap_or_default()).clamp(TICK_MIN, TICK_MAX);
+        self.tick_due = now + self.tick;
+        self.describe();
+    }
+
+    fn describe(&mut self) {
+        let members = self.replica.members().clone();
+        *self.shared.cluster.lock() = Cluster {
+            members,
+            standing: self.replica.standing(),
+            last_index: self.replica.log().last().index,
+            peers: self.replica.peers(),
+            agreed_index: self.replica.agreed(),
+            tick: self.tick,
+        };
+    }
+
+    fn snapshot_if_due(&mut self) -> Result<(), Error> {
+        if let Some((mark, members)) = self.snapshotter.finished() {
+            self.replica.snapshot_written(mark, members)?;
+        }
+        let counters = &self.shared.counters;
+        let bytes = counters.payload_bytes.load(Ordering::Relaxed).wrapping_sub(self.bytes_at_snapshot);
+        if self.replica.wants_snapshot() {
+            counters.snapshot_wanted.store(true, Ordering::Release);
+        }
+        let due = bytes >= self.snapshot_every_bytes || counters.snapshot_wanted.load(Ordering::Acquire);
+        if due && self.replica.folded_index() > 0 && self.snapshotter.is_idle() {
+            counters.snapshot_wanted.store(false, Ordering::Release);
+            self.bytes_at_snapshot = counters.payload_bytes.load(Ordering::Relaxed);
+            self.snapshotter.begin(self.replica.freeze());
+        }
+        Ok(())
+    }
+
+    /// Ends the threads beside this one, then gives back the replica.
+    fn dismantle(self) -> Replica<D, Gate<F>> {
+        let Thread { replica, snapshotter, keeper, .. } = self;
         drop(snapshotter);
         drop(keeper);
-        log
+        replica
     }
 }
 

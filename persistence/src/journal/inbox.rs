@@ -1,0 +1,102 @@
+//! What others want of the journal thread besides proposals: messages of peers, and what the owner asks.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::fold::NodeId;
+use crate::replica::Changed;
+use crate::replica::membership::MemberChange;
+use crate::replica::message::Received;
+
+pub(super) enum Event {
+    Received(Received),
+    Unreachable(NodeId),
+    SnapshotSent(NodeId, bool),
+    SnapshotArrived { from: NodeId, header: Bytes, file: String },
+    Transfer(Option<NodeId>),
+    Change(MemberChange, Changed),
+}
+
+/// Bounded; what finds no room is given back.
+pub(super) struct Inbox {
+    inner: Mutex<Inner>,
+    round_trips: Mutex<Vec<(NodeId, Duration)>>,
+    bytes_max: usize,
+}
+
+#[derive(Default)]
+struct Inner {
+    events: Vec<Event>,
+    bytes: usize,
+}
+
+const EVENTS_MAX: usize = 16 << 10;
+
+impl Inbox {
+    pub(super) fn new(bytes_max: usize) -> Inbox {
+        Inbox { inner: Mutex::default(), round_trips: Mutex::default(), bytes_max }
+    }
+
+    pub(super) fn put(&self, event: Event, bytes: usize) -> Result<(), Event> {
+        let mut inner = self.inner.lock();
+        let is_full = inner.events.len() >= EVENTS_MAX || (inner.bytes > 0 && inner.bytes + bytes > self.bytes_max);
+        if is_full {
+            return Err(event);
+        }
+        inner.events.push(event);
+        inner.bytes += bytes;
+        Ok(())
+    }
+
+    /// Exchanges what came for an empty list.
+    pub(super) fn take(&self, empty: &mut Vec<Event>) {
+        let mut inner = self.inner.lock();
+        inner.bytes = 0;
+        std::mem::swap(&mut inner.events, empty);
+    }
+
+    pub(super) fn round_trip(&self, node: NodeId, took: Duration) {
+        let mut round_trips = self.round_trips.lock();
+        match round_trips.iter_mut().find(|(other, _)| *other == node) {
+            Some((_, average)) => *average = (*average * 7 + took) / 8,
+            None => round_trips.push((node, took)),
+        }
+    }
+
+    /// The longest to one of those who count.
+    pub(super) fn longest_round_trip(&self, counts: impl Fn(NodeId) -> bool) -> Option<Duration> {
+        let mut round_trips = self.round_trips.lock();
+        round_trips.retain(|(node, _)| counts(*node));
+        round_trips.iter().map(|(_, average)| *average).max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_bounded() {
+        let inbox = Inbox::new(100);
+        let put = |bytes| inbox.put(Event::Unreachable(1), bytes).is_ok();
+        assert!(put(500), "one always finds room");
+        assert!(!put(1));
+        inbox.take(&mut Vec::new());
+        assert!(put(60) && put(40) && !put(1));
+        inbox.take(&mut Vec::new());
+        assert!((0..EVENTS_MAX).all(|_| put(0)) && !put(0));
+    }
+
+    #[test]
+    fn the_longest_round_trip_of_those_who_count() {
+        let inbox = Inbox::new(0);
+        for (node, ms) in [(1, 30), (2, 70), (3, 10)] {
+            inbox.round_trip(node, Duration::from_millis(ms));
+        }
+        inbox.round_trip(1, Duration::from_millis(110));
+        assert_eq!(inbox.longest_round_trip(|node| node != 2), Some(Duration::from_millis(40)));
+        assert_eq!(inbox.longest_round_trip(|node| node == 2), None, "it was forgotten");
+    }
+}

@@ -1,0 +1,140 @@
+//! What a replica does as time goes by: ticks, reports to the others, handing over leadership that is in bad hands.
+
+use std::time::Duration;
+
+use raft::ProgressState;
+
+use super::message::Report;
+use super::{IN_FLIGHT_FROM_DISK_MAX, IN_FLIGHT_MAX, Replica};
+use crate::disk::Disk;
+use crate::error::Error;
+use crate::fold::{Fold, Index, NodeId};
+
+/// A report goes out once in so many ticks.
+const REPORT_TICKS: u64 = 4;
+/// A node that lacks no more entries than this could lead at once.
+const SUCCESSOR_LAG_MAX: u64 = 256;
+
+/// How another node fares, as the leader knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerStatistics {
+    pub node: NodeId,
+    /// The last entry it is known to have.
+    pub matched: Index,
+    pub is_active: bool,
+    /// It is being sent a snapshot.
+    pub needs_snapshot: bool,
+}
+
+impl<D: Disk, F: Fold> Replica<D, F> {
+    /// A tick of this length has passed; this call comes `late` after its end.
+    pub fn tick(&mut self, length: Duration, late: Duration) {
+        self.ticks += 1;
+        self.tick = length;
+        self.health.tick(length, late);
+        self.raw.tick();
+        self.after_step();
+        if self.ticks.is_multiple_of(REPORT_TICKS) {
+            self.tell_others();
+        }
+        if self.leads_now() {
+            self.bound_flights();
+            self.hand_over_if_unfit(length);
+        }
+    }
+
+    /// The tick that the leader goes by, if it is another node: followers go by no shorter one.
+    pub fn leader_tick(&self) -> Option<Duration> {
+        let leader = self.standing.leader.filter(|leader| *leader != self.node)?;
+        self.health.tick_of(leader)
+    }
+
+    /// The others, as this node knows them while it leads.
+    pub fn peers(&self) -> Vec<PeerStatistics> {
+        if !self.leads_now() {
+            return Vec::new();
+        }
+        let others = self.raw.raft.prs().iter().filter(|(id, _)| **id != self.node);
+        let mut peers: Vec<PeerStatistics> = others
+            .map(|(id, progress)| PeerStatistics {
+                node: *id,
+                matched: progress.matched,
+                is_active: progress.recent_active,
+                needs_snapshot: progress.state == ProgressState::Snapshot,
+            })
+            .collect();
+        peers.sort_unstable_by_key(|peer| peer.node);
+        peers
+    }
+
+    /// The newest position at which a majority of the members had the same state.
+    pub fn agreed(&self) -> Index {
+        self.agreement.agreed()
+    }
+
+    /// Positions are the same on every node, so the hashes can be compared.
+    pub(super) fn checkpoint(&mut self, index: Index) -> Result<(), Error> {
+        if let Some(hash) = self.fold.checkpoint(index) {
+            (self.report.checkpoint, self.report.hash) = (index, hash);
+            self.agreement.take(self.node, &self.members, self.node, index, hash)?;
+            self.tell_others();
+        }
+        Ok(())
+    }
+
+    pub(super) fn heard(&mut self, report: Report) {
+        if self.members.get(report.from).is_none() {
+            return;
+        }
+        self.health.heard(report);
+        if report.checkpoint > 0
+            && let Err(error) =
+                self.agreement.take(self.node, &self.members, report.from, report.checkpoint, report.hash)
+        {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    fn tell_others(&mut self) {
+        let figures = self.health.report(self.tick);
+        let report = Report { checkpoint: self.report.checkpoint, hash: self.report.hash, from: self.node, ..figures };
+        for member in self.members.iter().filter(|member| member.id != self.node) {
+            self.surroundings.peers.send(member.id, report.encode(member.id));
+        }
+    }
+
+    fn bound_flights(&mut self) {
+        let first_cached = self.raw.store().first_cached();
+        let progress = self.raw.raft.prs().iter().filter(|(id, _)| **id != self.node);
+        let bounds: Vec<(NodeId, usize)> = progress
+            .map(|(id, progress)| {
+                let from_disk = progress.next_idx < first_cached;
+                (*id, if from_disk { IN_FLIGHT_FROM_DISK_MAX } else { IN_FLIGHT_MAX })
+            })
+            .collect();
+        for (node, bound) in bounds {
+            self.raw.raft.adjust_max_inflight_msgs(node, bound);
+        }
+    }
+
+    /// A witness does not keep leadership, nor does a node that is much slower than another.
+    fn hand_over_if_unfit(&mut self, length: Duration) {
+        if self.raw.raft.lead_transferee.is_some() {
+            return;
+        }
+        let raft = &self.raw.raft;
+        let (members, node, last) = (&self.members, self.node, raft.raft_log.last_index());
+        let suits = |id: NodeId| {
+            let progress = raft.prs().get(id).filter(|progress| progress.recent_active);
+            let lag = progress.map(|progress| last.saturating_sub(progress.matched));
+            id != node && members.votes(id) && !members.is_witness(id) && lag.is_some_and(|lag| lag <= SUCCESSOR_LAG_MAX)
+        };
+        let better = self.health.better(length, suits);
+        if let Some(better) = better {
+            tracing::warn!(node = self.node, to = better, "this leader is slow; another one takes over");
+            self.transfer(Some(better));
+        } else if self.standing.leads && self.members.is_witness(self.node) {
+            self.transfer(None);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! How well a node works, in one figure: the time its disk takes and the delay with which it gets to its work.
+//!
+//! Nodes tell each other. A leader that is much slower than another node would be hands leadership over to that one.
+
+use std::time::Duration;
+
+use super::message::Report;
+use crate::fold::NodeId;
+
+/// A leader is sick when its figure is this many times that of the best other node, and above the least,
+const SICK_FACTOR: u32 = 5;
+const SICK_LEAST: Duration = Duration::from_millis(20);
+/// for this long.
+const SICK_FOR: Duration = Duration::from_secs(1);
+/// What a node said counts this long.
+const FRESH_FOR: Duration = Duration::from_secs(2);
+
+#[derive(Default)]
+pub(super) struct Health {
+    sync: Smooth,
+    late: Smooth,
+    others: Vec<Heard>,
+    sick_for: Duration,
+}
+
+struct Heard {
+    report: Report,
+    age: Duration,
+}
+
+/// An average in which what is older weighs less and less.
+#[derive(Default)]
+struct Smooth(Option<Duration>);
+
+impl Smooth {
+    fn take(&mut self, next: Duration) {
+        self.0 = Some(self.0.map_or(next, |average| (average * 7 + next) / 8));
+    }
+
+    fn get(&self) -> Duration {
+        self.0.unwrap_or_default()
+    }
+}
+
+fn microseconds(length: Duration) -> u32 {
+    u32::try_from(length.as_micros()).unwrap_or(u32::MAX)
+}
+
+impl Health {
+    pub(super) fn synced(&mut self, took: Duration) {
+        self.sync.take(took);
+    }
+
+    pub(super) fn sync(&self) -> Duration {
+        self.sync.get()
+    }
+
+    fn figure(&self) -> Duration {
+        self.sync.get() + self.late.get()
+    }
+
+    pub(super) fn report(&self, tick: Duration) -> Report {
+        Report {
+            sync_us: microseconds(self.sync.get()),
+            late_us: microseconds(self.late.get()),
+            tick_us: microseconds(tick),
+            ..Report::default()
+        }
+    }
+
+    pub(super) fn heard(&mut self, report: Report) {
+        self.others.retain(|heard| heard.report.from != report.from);
+        self.others.push(Heard { report, age: Duration::ZERO });
+    }
+
+    /// The longest tick that another node goes by, as far as is known.
+    pub(super) fn tick_of(&self, node: NodeId) -> Option<Duration> {
+        let heard = self.others.iter().find(|heard| heard.report.from == node);
+        heard.map(|heard| Duration::from_micros(u64::from(heard.report.tick_us)))
+    }
+
+    /// Time went on by a tick, which came `late`.
+    pub(super) fn tick(&mut self, length: Duration, late: Duration) {
+        self.late.take(late);
+        self.others.iter_mut().for_each(|heard| heard.age += length);
+        self.others.retain(|heard| heard.age < FRESH_FOR);
+    }
+
+    /// Called by a leader at each tick: the node to hand over to, once it has been sick long enough. `suits` are those
+    /// that could lead at once.
+    pub(super) fn better(&mut self, length: Duration, suits: impl Fn(NodeId) -> bool) -> Option<NodeId> {
+        let figure = |report: &Report| Duration::from_micros(u64::from(report.sync_us) + u64::from(report.late_us));
+        let suited = self.others.iter().map(|heard| heard.report).filter(|report| suits(report.from));
+        let best = suited.min_by_key(|report| (figure(report), report.from));
+        let own = self.figure();
+        match best {
+            Some(best) if own > SICK_LEAST && own > figure(&best) * SICK_FACTOR => {
+                self.sick_for += length;
+                if self.sick_for < SICK_FOR {
+                    return None;
+                }
+                self.sick_for = Duration::ZERO;
+                Some(best.from)
+            }
+            _ => {
+                self.sick_for = Duration::ZERO;
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICK: Duration = Duration::from_millis(50);
+
+    fn run(own_ms: u64, other_ms: u32, suits: bool) -> Option<Duration> {
+        let mut health = Health::default();
+        for ticks in 1..100 {
+            health.synced(Duration::from_millis(own_ms));
+            health.heard(Report { from: 2, sync_us: other_ms * 1000, ..Report::default() });
+            health.tick(TICK, Duration::ZERO);
+            if health.better(TICK, |_| suits) == Some(2) {
+                return Some(TICK * ticks);
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn a_sick_leader_gives_up_after_a_second() {
+        let second = Some(Duration::from_secs(1));
+        for (own_ms, other_ms, suits, expected) in [
+            (30, 1, true, second),
+            (30, 1, false, None),
+            (15, 1, true, None),
+            (30, 10, true, None),
+            (300, 10, true, second),
+        ] {
+            assert_eq!(run(own_ms, other_ms, suits), expected, "{own_ms} ms against {other_ms} ms");
+        }
+    }
+
+    #[test]
+    fn what_is_old_does_not_count() {
+        let mut health = Health::default();
+        health.synced(Duration::from_secs(1));
+        health.heard(Report { from: 2, ..Report::default() });
+        let given_up = (0..100).any(|_| {
+            health.tick(Duration::from_secs(1), Duration::ZERO);
+            health.better(Duration::from_millis(1), |_| true).is_some()
+        });
+        assert!(!given_up);
+    }
+}

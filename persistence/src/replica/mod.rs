@@ -1,0 +1,507 @@
+//! One node's part in a replicated log: the log on its disk, raft, and the fold, without threads, clock or randomness of
+//! its own. The journal thread drives it; so does a simulation of a whole cluster, step by step.
+//!
+//! ```text
+//!   propose ──> raft ──> messages to peers                      (before this node's own write: both take their time)
+//!                 │ ───> vote, log: one write, one sync ──> answers to peers
+//!                 └────> what a majority has: Fold::committed
+//! ```
+//!
+//! In reading order: this file, `turn` (what one round of work does, and in which order), `store` and `cache` (the log as
+//! raft sees it), `flights` (what a leader waits for), `membership`, `message` (bytes between nodes), `health`,
+//! `agreement`.
+
+mod agreement;
+mod bytes;
+mod cache;
+mod duties;
+mod flights;
+mod health;
+pub(crate) mod membership;
+pub(crate) mod message;
+pub(crate) mod peers;
+mod start;
+mod store;
+mod turn;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::bytes::Bytes;
+use raft::eraftpb::{ConfChangeV2, Message, MessageType};
+use raft::prelude::Entry as RaftEntry;
+use raft::{Changer, RawNode, SnapshotStatus, StateRole};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use crate::config::Config;
+use crate::disk::Disk;
+use crate::error::Error;
+use crate::fold::{Fold, Freeze, Index, NodeId, Standing, Term};
+use crate::journal::keeper::Reserve;
+use crate::journal::statistics::Counters;
+use crate::log::{Log, Mark};
+use crate::recovery::Recovery;
+use agreement::Agreement;
+use flights::Flights;
+use health::Health;
+use membership::{ChangeRefused, MemberChange, Members, Statement};
+use message::{Malformed, Received, Report};
+pub use duties::PeerStatistics;
+use peers::Peers;
+use store::Store;
+
+/// Heartbeats and elections, in ticks. A follower waits at least `ELECTION_TICKS`; one that does not want to lead, twice
+/// that.
+const HEARTBEAT_TICKS: usize = 1;
+const ELECTION_TICKS: usize = 10;
+/// Messages with entries that a follower has not answered. One that has to be served from the disk gets few at a time, so
+/// that it does not keep the leader from its work.
+const IN_FLIGHT_MAX: usize = 1024;
+const IN_FLIGHT_FROM_DISK_MAX: usize = 8;
+/// A learner may lag this far behind when it gets its vote.
+const PROMOTION_LAG_MAX: u64 = 1024;
+
+/// Told how a change of members ended.
+pub type Changed = Box<dyn FnOnce(Result<(), ChangeRefused>) + Send>;
+
+/// What a replica needs from outside.
+pub struct Surroundings {
+    pub peers: Box<dyn Peers>,
+    /// Time since some moment, never going back; only to measure how long the disk takes.
+    pub clock: Box<dyn Fn() -> Duration + Send>,
+    /// Election timeouts are drawn from it.
+    pub seed: u64,
+}
+
+/// A replica that is open, the only one on its disk.
+pub struct Replica<D: Disk, F: Fold> {
+    node: NodeId,
+    raw: RawNode<Store<D>>,
+    fold: F,
+    members: Members,
+    /// The index of the entry that stated the members; 0 while they are those of the configuration.
+    members_since: Index,
+    surroundings: Surroundings,
+    random: SmallRng,
+    timeout: Timeout,
+    flights: Flights<F::Passenger>,
+    standing: Standing,
+    folded: Mark,
+    change: Option<ChangeUnderWay>,
+    agreement: Agreement,
+    health: Health,
+    report: Report,
+    ticks: u64,
+    tick: Duration,
+    counters: Arc<Counters>,
+    uncommitted_bytes_max: usize,
+    checkpoint_every: u64,
+    /// A snapshot that a peer sent, by its index, and the file it lies in.
+    arrived: Option<(Index, String)>,
+    failure: Option<Error>,
+}
+
+/// Raft's own draw of an election timeout is replaced by ours whenever it has drawn.
+#[derive(Default)]
+struct Timeout {
+    drawn_for: Option<(Term, StateRole)>,
+    ticks: usize,
+}
+
+struct ChangeUnderWay {
+    index: Index,
+    term: Term,
+    done: Changed,
+}
+
+impl<D: Disk, F: Fold> Replica<D, F> {
+    /// Recovers what the disk holds into `fold`, or makes a new log. A node alone elects itself at once.
+    pub fn open(
+        disk: D,
+        config: &Config,
+        fold: F,
+        surroundings: Surroundings,
+    ) -> Result<(Replica<D, F>, Recovery), Error> {
+        Replica::open_counting(disk, config, fold, surroundings, Arc::default())
+    }
+
+    pub(crate) fn open_counting(
+        disk: D,
+        config: &Config,
+        mut fold: F,
+        surroundings: Surroundings,
+        counters: Arc<Counters>,
+    ) -> Result<(Replica<D, F>, Recovery), Error> {
+        let first = Members::first(&config.members).map_err(Error::Configuration)?;
+        let (mut log, recovery) = Log::open(disk, config, &mut fold)?;
+        start::claim(&mut log, config)?;
+        let (members, members_since) = start::members(&log, first)?;
+        let folded = start::folded(&log);
+        counters.opened(folded.index, recovery.snapshot_index);
+        let store = Store::new(log, config.cache_bytes_max, &members);
+        let raw = RawNode::new(&raft_config(config, folded.index), store, &logger()).map_err(cannot_start)?;
+        let mut replica = Replica {
+            node: config.node,
+            raw,
+            fold,
+            members,
+            members_since,
+            random: SmallRng::seed_from_u64(surroundings.seed),
+            surroundings,
+            timeout: Timeout::default(),
+            flights: Flights::default(),
+            standing: Standing::default(),
+            folded,
+            change: None,
+            agreement: Agreement::default(),
+            health: Health::default(),
+            report: Report { from: config.node, ..Report::default() },
+            ticks: 0,
+            tick: Duration::ZERO,
+            counters,
+            uncommitted_bytes_max: config.uncommitted_bytes_max,
+            checkpoint_every: config.checkpoint_every,
+            arrived: None,
+            failure: None,
+        };
+        replica.after_step();
+        replica.surroundings.peers.members(&replica.members);
+        if replica.is_alone() {
+            let _ = replica.raw.campaign();
+            replica.after_step();
+            replica.turn()?;
+        }
+        Ok((replica, recovery))
+    }
+
+    /// Whether nobody else votes.
+    pub fn is_alone(&self) -> bool {
+        self.members.iter().count() == 1 && self.members.votes(self.node)
+    }
+
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
+    pub fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// The fold, for whoever drives this by hand.
+    pub fn fold(&mut self) -> &mut F {
+        &mut self.fold
+    }
+
+    pub fn log(&self) -> &Log<D> {
+        &self.raw.store().log
+    }
+
+    pub(crate) fn set_reserve(&mut self, reserve: Arc<Reserve<D>>) {
+        self.raw.mut_store().log.set_reserve(reserve);
+    }
+
+    pub fn folded_index(&self) -> Index {
+        self.folded.index
+    }
+
+    /// Takes a message that came over a connection of `from`.
+    pub fn receive(&mut self, from: NodeId, message: &Bytes) -> Result<(), Malformed> {
+        self.step(message::decode(self.node, from, message)?);
+        Ok(())
+    }
+
+    /// Whether a proposal made now would be taken: this node leads, is not handing that over, and what is not committed
+    /// yet leaves room.
+    pub fn has_place(&self, payload_bytes: usize) -> bool {
+        let uncommitted = self.flights.bytes();
+        self.standing.leads
+            && self.leads_now()
+            && self.raw.raft.lead_transferee.is_none()
+            && (uncommitted == 0 || uncommitted + payload_bytes <= self.uncommitted_bytes_max)
+    }
+
+    /// One entry. It was asked before that there is a place.
+    pub fn propose(&mut self, payload: Bytes, passengers: Vec<F::Passenger>) {
+        assert!(self.has_place(payload.len()), "a proposal is made where there is a place for it");
+        let payload_bytes = payload.len();
+        let index = self.propose_entry(RaftEntry { data: payload, ..RaftEntry::default() });
+        let term = self.raw.raft.term;
+        self.flights.depart(index, term, payload_bytes, passengers);
+    }
+
+    /// Whether nobody waits for anything that was proposed here.
+    pub fn is_settled(&self) -> bool {
+        self.flights.is_empty()
+    }
+
+    fn propose_entry(&mut self, entry: RaftEntry) -> Index {
+        let mut message = Message::default();
+        message.set_msg_type(MessageType::MsgPropose);
+        message.from = self.node;
+        message.set_entries(vec![entry].into());
+        let taken = self.raw.raft.step(message);
+        assert!(taken.is_ok(), "a leader takes what it proposes, yet {taken:?}");
+        self.raw.raft.raft_log.last_index()
+    }
+
+    /// Delivered when everything proposed before is committed and a majority has been heard to follow since. Where this
+    /// node does not lead they are dropped.
+    pub fn accompany(&mut self, passengers: Vec<F::Passenger>) {
+        if self.standing.leads && self.leads_now() {
+            self.flights.accompany(self.raw.raft.raft_log.last_index(), passengers);
+        }
+    }
+
+    /// Hands passengers to the fold as it is.
+    pub fn visit(&mut self, visitors: &mut Vec<F::Passenger>) {
+        self.fold.delivered(visitors);
+    }
+
+    /// Nothing came through to this node lately: what was sent is probably lost.
+    pub fn unreachable(&mut self, node: NodeId) {
+        self.raw.report_unreachable(node);
+        self.after_step();
+    }
+
+    /// How sending a snapshot ended, as [`Peers::send_snapshot`] was asked to.
+    pub fn snapshot_sent(&mut self, to: NodeId, went_well: bool) {
+        self.raw.report_snapshot(to, if went_well { SnapshotStatus::Finish } else { SnapshotStatus::Failure });
+        self.after_step();
+    }
+
+    /// A snapshot has come over a connection of `from`: its header, and `file` in the directory of the log.
+    pub fn snapshot_arrived(&mut self, from: NodeId, header: &Bytes, file: &str) -> Result<(), Malformed> {
+        match message::decode(self.node, from, header)? {
+            Received::Raft(message) if message.get_msg_type() == MessageType::MsgSnapshot => {
+                let index = message.get_snapshot().get_metadata().index;
+                if let Some((_, old)) = self.arrived.replace((index, file.into())) {
+                    self.discard(&old);
+                }
+                self.step_raft(message);
+                Ok(())
+            }
+            _ => Err(Malformed("it is no snapshot")),
+        }
+    }
+
+    /// Hands leadership over, to the best of those who could lead when nobody is named. Proposals wait meanwhile.
+    pub fn transfer(&mut self, to: Option<NodeId>) -> bool {
+        let Some(to) = to.filter(|to| self.members.votes(*to)).or_else(|| self.best_successor()) else {
+            return false;
+        };
+        if !self.leads_now() || to == self.node {
+            return false;
+        }
+        tracing::info!(node = self.node, to, "handing leadership over");
+        self.raw.transfer_leader(to);
+        self.after_step();
+        true
+    }
+
+    /// Changes the members; `done` is called when that is committed, or with the reason why it is not.
+    pub fn change(&mut self, change: &MemberChange, done: Changed) {
+        match self.begin_change(change) {
+            Ok((index, term)) => self.change = Some(ChangeUnderWay { index, term, done }),
+            Err(refused) => done(Err(refused)),
+        }
+    }
+
+    fn begin_change(&mut self, change: &MemberChange) -> Result<(Index, Term), ChangeRefused> {
+        if !self.standing.leads || !self.leads_now() {
+            return Err(ChangeRefused::NotLeading);
+        }
+        let raft = &self.raw.raft;
+        let is_joint = !self.members.conf_state().get_voters_outgoing().is_empty();
+        if self.change.is_some() || raft.has_pending_conf() || is_joint || raft.lead_transferee.is_some() {
+            return Err(ChangeRefused::Busy);
+        }
+        if let MemberChange::Promote { node, .. } = change {
+            let matched = raft.prs().get(*node).map_or(0, |progress| progress.matched);
+            let lag = raft.raft_log.committed.saturating_sub(matched);
+            if lag > PROMOTION_LAG_MAX {
+                return Err(ChangeRefused::Behind(*node, lag));
+            }
+        }
+        let loses_vote = match change {
+            MemberChange::Remove(node) => Some(*node),
+            MemberChange::Promote { instead_of, .. } => *instead_of,
+            MemberChange::Add(_) | MemberChange::Describe(_) => None,
+        };
+        if loses_vote == Some(self.node) {
+            return Err(ChangeRefused::Unsuitable("this node leads; hand leadership over first".into()));
+        }
+        let (change, after) = self.members.plan(change)?;
+        self.state_members(&change, after).map_err(|error| ChangeRefused::Unsuitable(error.to_string()))
+    }
+
+    /// Proposes an entry that states the members after a change, or the same members once more.
+    fn state_members(&mut self, change: &ConfChangeV2, after: Members) -> raft::Result<(Index, Term)> {
+        let mut changer = Changer::new(self.raw.raft.prs());
+        let after = match change.enter_joint() {
+            _ if change.get_changes().is_empty() => after,
+            Some(auto_leave) => {
+                let (configuration, _) = changer.enter_joint(auto_leave, change.get_changes())?;
+                after.voting(&configuration.to_conf_state())
+            }
+            None => {
+                let (configuration, _) = changer.simple(change.get_changes())?;
+                after.voting(&configuration.to_conf_state())
+            }
+        };
+        let statement = Statement::encode(change, &after);
+        if change.get_changes().is_empty() {
+            self.propose_entry(membership::raft_entry(Bytes::from(statement)));
+        } else {
+            self.raw.propose_conf_change(statement, change.clone())?;
+        }
+        Ok((self.raw.raft.raft_log.last_index(), self.raw.raft.term))
+    }
+
+    /// The state after the last folded entry, to be written as a snapshot, with what belongs into its header.
+    pub(crate) fn freeze(&mut self) -> (Mark, Vec<u8>, Freeze) {
+        let mark = self.log().mark(self.folded.index).unwrap_or(self.folded);
+        (mark, self.members.to_bytes(), self.fold.freeze())
+    }
+
+    /// That snapshot is on the disk, and what it makes unnecessary is gone.
+    pub(crate) fn snapshot_written(&mut self, mark: Mark, members: Vec<u8>) -> Result<(), Error> {
+        self.raw.mut_store().log.snapshot_written(mark, members)
+    }
+
+    /// Writes a snapshot on the spot.
+    pub fn snapshot(&mut self) -> Result<(), Error> {
+        let (mark, members, freeze) = self.freeze();
+        self.raw.mut_store().log.snapshot(mark.index, &members, freeze)
+    }
+
+    /// Whether a follower needs a snapshot that is not there.
+    pub fn wants_snapshot(&self) -> bool {
+        self.raw.store().wants_snapshot()
+    }
+
+    /// Leaves a mark by which the next open knows that nothing may be missing at the end.
+    pub fn close(self) -> Result<(), Error> {
+        let Replica { raw, fold, .. } = self;
+        drop(fold);
+        raw.raft.r.raft_log.store.log.close()
+    }
+
+    fn leads_now(&self) -> bool {
+        self.raw.raft.state == StateRole::Leader
+    }
+
+    /// Whoever stands best to lead after this node: it votes, was heard lately, is no witness, and lacks least.
+    fn best_successor(&self) -> Option<NodeId> {
+        let others = self.raw.raft.prs().iter().filter(|(id, progress)| {
+            let id = **id;
+            id != self.node && self.members.votes(id) && !self.members.is_witness(id) && progress.recent_active
+        });
+        others.max_by_key(|(id, progress)| (progress.matched, **id)).map(|(id, _)| *id)
+    }
+
+    pub(crate) fn step(&mut self, received: Received) {
+        match received {
+            Received::Raft(message) => self.step_raft(message),
+            Received::Report(report) => self.heard(report),
+        }
+    }
+
+    /// Messages of nodes that are no members are taken as well: a node that was away does not know yet who joined. What
+    /// was removed is not listened to.
+    fn step_raft(&mut self, message: Message) {
+        if self.members.is_retired(message.from) || !self.is_possible(&message) {
+            self.counters.refuse_message();
+            return;
+        }
+        let _ = self.raw.step(message);
+        self.after_step();
+    }
+
+    /// What would make raft stop, or believe what cannot be.
+    fn is_possible(&mut self, message: &Message) -> bool {
+        let log = &self.raw.raft.raft_log;
+        let last = log.last_index();
+        let term = self.raw.raft.term;
+        match message.get_msg_type() {
+            MessageType::MsgHeartbeat if message.term >= term && message.commit > last => {
+                // The leader knows that this node has had everything up to there.
+                self.failure.get_or_insert(Error::Lost { known: message.commit, last });
+                false
+            }
+            MessageType::MsgAppendResponse if message.term == term && self.leads_now() => message.index <= last,
+            MessageType::MsgSnapshot => self.arrived.is_some(),
+            _ => true,
+        }
+    }
+
+    /// After everything that raft was told: its draws are replaced, and elections counted.
+    fn after_step(&mut self) {
+        let now = (self.raw.raft.term, self.raw.raft.state);
+        if self.timeout.drawn_for != Some(now) {
+            if now.1 == StateRole::Candidate {
+                self.counters.elect();
+            }
+            let begin = if self.members.is_witness(self.node) { 2 * ELECTION_TICKS } else { ELECTION_TICKS };
+            self.timeout = Timeout {
+                drawn_for: Some(now),
+                ticks: self.random.random_range(begin..begin + ELECTION_TICKS),
+            };
+        }
+        self.raw.raft.set_randomized_election_timeout(self.timeout.ticks);
+    }
+
+    fn discard(&self, file: &str) {
+        if let Err(error) = self.raw.store().log.disk().remove(file) {
+            tracing::warn!(%error, file, "a snapshot that is not needed could not be removed");
+        }
+    }
+}
+
+fn raft_config(config: &Config, applied: Index) -> raft::Config {
+    raft::Config {
+        id: config.node,
+        election_tick: ELECTION_TICKS,
+        min_election_tick: ELECTION_TICKS,
+        max_election_tick: 3 * ELECTION_TICKS,
+        heartbeat_tick: HEARTBEAT_TICKS,
+        applied,
+        max_size_per_msg: config.message_bytes_max as u64,
+        max_inflight_msgs: IN_FLIGHT_MAX,
+        check_quorum: true,
+        pre_vote: true,
+        // A follower learns of a commit at once.
+        skip_bcast_commit: false,
+        max_committed_size_per_ready: config.uncommitted_bytes_max as u64,
+        ..raft::Config::default()
+    }
+}
+
+fn cannot_start(error: raft::Error) -> Error {
+    Error::Configuration(format!("consensus does not start: {error}"))
+}
+
+/// Raft's own words go to the trace, for whoever looks into an election.
+fn logger() -> slog::Logger {
+    slog::Logger::root(slog::Fuse(ToTracing), slog::o!())
+}
+
+struct ToTracing;
+
+impl slog::Drain for ToTracing {
+    type Ok = ();
+    type Err = slog::Never;
+
+    fn log(&self, record: &slog::Record<'_>, _: &slog::OwnedKVList) -> Result<(), slog::Never> {
+        tracing::debug!(target: "raft", "{}", record.msg());
+        Ok(())
+    }
+
+    fn is_enabled(&self, _: slog::Level) -> bool {
+        tracing::enabled!(target: "raft", tracing::Level::DEBUG)
+    }
+}

@@ -1,0 +1,51 @@
+//! What a replica finds out from its log before raft begins: whose log it is, who the members are, what is folded.
+
+use super::membership::{Members, Statement};
+use crate::config::Config;
+use crate::disk::Disk;
+use crate::error::Error;
+use crate::fold::Index;
+use crate::log::{Kind, Log, Mark};
+
+/// Entries read at once while looking for statements of the members.
+const STEP_BYTES: usize = 8 << 20;
+
+/// A log belongs to one node for good: two nodes with one number could both vote.
+pub(super) fn claim<D: Disk>(log: &mut Log<D>, config: &Config) -> Result<(), Error> {
+    match log.node() {
+        0 => log.set_node(config.node),
+        node if node == config.node => Ok(()),
+        node => {
+            let what = format!("node = {}, but the log in this directory is that of node {node}", config.node);
+            Err(Error::Configuration(what))
+        }
+    }
+}
+
+/// The members after the last folded entry, and the entry that stated them; `first` while none has.
+pub(super) fn members<D: Disk>(log: &Log<D>, first: Members) -> Result<(Members, Index), Error> {
+    let wrong = |index: Index, what: &str| Error::Consensus(format!("members stated by entry {index}: {what}"));
+    let (mut members, mut since) = (first, 0);
+    if let Some(snapshot) = log.newest_snapshot().filter(|snapshot| !snapshot.membership.is_empty()) {
+        let index = snapshot.mark.index;
+        members = Members::from_bytes(&snapshot.membership).map_err(|cut| wrong(index, cut.0))?;
+        since = index;
+    }
+    let mut next = since.max(log.first() - 1) + 1;
+    while next <= log.folded() {
+        let records = log.entries(next, log.folded() + 1, STEP_BYTES)?;
+        for record in &records {
+            if record.kind == Kind::Membership {
+                let statement = Statement::decode(&record.payload).map_err(|cut| wrong(record.index, cut.0))?;
+                members = statement.apply(&members);
+                since = record.index;
+            }
+            next = record.index + 1;
+        }
+    }
+    Ok((members, since))
+}
+
+pub(super) fn folded<D: Disk>(log: &Log<D>) -> Mark {
+    log.mark(log.folded()).unwrap_or_default()
+}

@@ -1,0 +1,169 @@
+//! The log as raft sees it: the newest entries from memory, older ones from the disk, the newest snapshot by name.
+
+use std::cell::{Cell, RefCell};
+
+use bytes::Bytes;
+use raft::eraftpb::{ConfState, HardState, Snapshot};
+use raft::prelude::Entry;
+use raft::{GetEntriesContext, RaftState, Storage, StorageError};
+
+use super::cache::Cache;
+use super::membership::Members;
+use super::message::{entry, payload};
+use crate::disk::Disk;
+use crate::error::Error;
+use crate::fold::{Fold, Index, NodeId, Term};
+use crate::log::{Log, Record, SnapshotMark, Vote};
+
+pub(super) struct Store<D: Disk> {
+    pub(super) log: Log<D>,
+    cache: Cache,
+    /// Who votes after the last folded entry, for raft's start.
+    start: ConfState,
+    /// Raft cannot be told that the disk failed while it reads; whoever called it looks here.
+    failure: RefCell<Option<Error>>,
+    /// A follower needs a snapshot that is not there yet.
+    snapshot_wanted: Cell<bool>,
+}
+
+impl<D: Disk> Store<D> {
+    pub(super) fn new(log: Log<D>, cache_bytes_max: usize, members: &Members) -> Store<D> {
+        Store {
+            log,
+            cache: Cache::new(cache_bytes_max),
+            start: members.conf_state(),
+            failure: RefCell::new(None),
+            snapshot_wanted: Cell::new(false),
+        }
+    }
+
+    /// What went wrong since the last look.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.failure.borrow_mut().take().map_or(Ok(()), Err)
+    }
+
+    pub(super) fn wants_snapshot(&self) -> bool {
+        self.snapshot_wanted.take()
+    }
+
+    /// The term of the first entries can be older than the first vote.
+    fn vote(&self) -> Vote {
+        let vote = self.log.vote();
+        let term = self.log.last().term.max(1);
+        if vote.term >= term { vote } else { Vote { term, voted_for: None } }
+    }
+
+    /// Durable when it returns.
+    pub(super) fn set_vote(&mut self, term: Term, voted_for: Option<NodeId>) -> Result<(), Error> {
+        if self.vote() == (Vote { term, voted_for }) {
+            return Ok(());
+        }
+        self.log.set_vote(Vote { term, voted_for })
+    }
+
+    /// Writes entries in place of whatever stands there, in one write; they count when it returns.
+    pub(super) fn append(&mut self, entries: Vec<Entry>, committed: Index, folded: Index) -> Result<(), Error> {
+        let Some(first) = entries.first() else { return Ok(()) };
+        if first.index <= self.log.last().index {
+            self.log.truncate(first.index)?;
+            self.cache.truncate(first.index);
+        }
+        let records: Vec<Record<'_>> = entries
+            .iter()
+            .map(|entry| {
+                let (kind, payload) = payload(entry);
+                Record { index: entry.index, term: entry.term, kind, payload }
+            })
+            .collect();
+        self.log.append(&records, committed)?;
+        self.log.sync()?;
+        entries.into_iter().for_each(|entry| self.cache.push(entry));
+        self.cache.shrink(folded);
+        Ok(())
+    }
+
+    /// The oldest entry that needs no disk to be read.
+    pub(super) fn first_cached(&self) -> Index {
+        self.cache.first().unwrap_or(self.log.last().index + 1)
+    }
+
+    /// Replaces the log by a snapshot that lies ready.
+    pub(super) fn install<F: Fold>(&mut self, file: &str, fold: &mut F) -> Result<(), Error> {
+        self.cache.clear();
+        self.log.install(file, fold)
+    }
+
+    fn from_disk(&self, low: Index, high: Index, bytes_max: u64) -> Result<Vec<Entry>, Error> {
+        let records = self.log.entries(low, high, usize::try_from(bytes_max).unwrap_or(usize::MAX))?;
+        let entries = records
+            .into_iter()
+            .map(|record| entry(record.index, record.term, record.kind, Bytes::from(record.payload)));
+        Ok(entries.collect())
+    }
+}
+
+impl<D: Disk> Storage for Store<D> {
+    fn initial_state(&self) -> raft::Result<RaftState> {
+        let vote = self.vote();
+        let mut hard = HardState::default();
+        (hard.term, hard.vote) = (vote.term, vote.voted_for.unwrap_or(raft::INVALID_ID));
+        hard.commit = self.log.folded();
+        Ok(RaftState::new(hard, self.start.clone()))
+    }
+
+    fn entries(
+        &self,
+        low: u64,
+        high: u64,
+        max_size: impl Into<Option<u64>>,
+        _: GetEntriesContext,
+    ) -> raft::Result<Vec<Entry>> {
+        let bytes_max = max_size.into().unwrap_or(u64::MAX);
+        if let Some(entries) = self.cache.get(low, high, bytes_max) {
+            return Ok(entries);
+        }
+        let high = high.min(self.first_cached().max(low + 1));
+        match self.from_disk(low, high, bytes_max) {
+            Ok(entries) => Ok(entries),
+            Err(Error::Gone { .. }) => Err(StorageError::Compacted.into()),
+            Err(error) => {
+                self.failure.borrow_mut().get_or_insert(error);
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    fn term(&self, index: u64) -> raft::Result<u64> {
+        let term = self.cache.term(index).or_else(|| self.log.term(index));
+        term.ok_or_else(|| StorageError::Compacted.into())
+    }
+
+    fn first_index(&self) -> raft::Result<u64> {
+        Ok(self.log.first())
+    }
+
+    fn last_index(&self) -> raft::Result<u64> {
+        Ok(self.log.last().index)
+    }
+
+    /// One that the receiver can use: it is a member there, and the log goes on behind it.
+    fn snapshot(&self, least: u64, to: u64) -> raft::Result<Snapshot> {
+        let usable = |newest: &SnapshotMark| {
+            let index = newest.mark.index;
+            let members = Members::from_bytes(&newest.membership).ok()?;
+            let suits = index >= least && index + 1 >= self.log.first() && members.get(to).is_some();
+            suits.then_some(members)
+        };
+        let newest = self.log.newest_snapshot();
+        let Some((newest, members)) = newest.and_then(|newest| usable(&newest).map(|members| (newest, members))) else {
+            self.snapshot_wanted.set(true);
+            return Err(StorageError::SnapshotTemporarilyUnavailable.into());
+        };
+        let mut snapshot = Snapshot::default();
+        snapshot.mut_metadata().index = newest.mark.index;
+        snapshot.mut_metadata().term = newest.mark.term;
+        snapshot.mut_metadata().set_conf_state(members.conf_state());
+        snapshot.data = Bytes::from(newest.membership);
+        Ok(snapshot)
+    }
+}

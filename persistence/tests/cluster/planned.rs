@@ -1,0 +1,1 @@
+//! Single events, as they are planned.

@@ -1,0 +1,441 @@
+//! The simulated world: nodes, their disks, the network between them, and what happens when.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use persistence::simulated::SimulatedDisk;
+use persistence::{Config, Error, Member, MemberKind, NodeId, Replica, Surroundings, Sync};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use crate::book::{Book, Passenger};
+use crate::network::{Network, Outbox, Sent, Time, Way};
+use crate::oracle::{Oracle, Request};
+
+pub(crate) const TICK_US: Time = 25_000;
+pub(crate) const SECOND_US: Time = 1_000_000;
+
+pub(crate) fn config(node: NodeId, members: Vec<Member>) -> Config {
+    Config {
+        segment_bytes: 16 << 10,
+        batch_bytes_max: 2 << 10,
+        retained_bytes_max: 24 << 10,
+        snapshot_every_bytes: u64::MAX,
+        free_bytes_min: 0,
+        spin_us: 0,
+        sync: Sync::Real,
+        node,
+        members,
+        uncommitted_bytes_max: 16 << 10,
+        cache_bytes_max: 8 << 10,
+        message_bytes_max: 4 << 10,
+        checkpoint_every: 16,
+        ..Config::new("unused")
+    }
+}
+
+pub(crate) fn member(id: NodeId, kind: MemberKind) -> Member {
+    Member { kind, name: format!("n{id}"), region: format!("r{}", id % 3), address: format!("n{id}:7"), id }
+}
+
+pub(crate) fn voters(count: u64) -> Vec<Member> {
+    (1..=count).map(|id| member(id, MemberKind::Voter)).collect()
+}
+
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) disk: SimulatedDisk,
+    pub(crate) replica: Option<Replica<SimulatedDisk, Book>>,
+    outbox: Outbox,
+    config: Config,
+    /// Counts its lives, so that what was meant for an earlier one finds nobody.
+    life: u64,
+    paused_until: Time,
+    pub(crate) is_wrong: bool,
+    /// Why its last life ended, if by itself.
+    pub(crate) failure: Option<Error>,
+}
+
+pub(crate) enum Event {
+    Tick { node: usize, life: u64 },
+    Arrive { from: NodeId, to: NodeId, sent: Arriving },
+    SnapshotSent { from: NodeId, to: NodeId, went_well: bool },
+    Restart { node: usize },
+}
+
+pub(crate) enum Arriving {
+    Message(Bytes),
+    Snapshot { header: Bytes, content: Option<Vec<u8>> },
+}
+
+/// An event in the order of time; those of one moment as they were planned.
+struct Planned {
+    at: Time,
+    number: u64,
+    event: Event,
+}
+
+impl PartialEq for Planned {
+    fn eq(&self, other: &Planned) -> bool {
+        (self.at, self.number) == (other.at, other.number)
+    }
+}
+
+impl Eq for Planned {}
+
+impl PartialOrd for Planned {
+    fn partial_cmp(&self, other: &Planned) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Planned {
+    fn cmp(&self, other: &Planned) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) random: SmallRng,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) network: Network,
+    pub(crate) oracle: Arc<Mutex<Oracle>>,
+    now: Arc<AtomicU64>,
+    events: BinaryHeap<Reverse<Planned>>,
+    planned: u64,
+    requests: Request,
+    /// A failed disk ends a life; anything else that ends one is a violation.
+    pub(crate) tolerates_end: bool,
+    pub(crate) snapshots_arrived: u64,
+    pub(crate) crashes: u64,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, members: &[Member]) -> World {
+        let mut world = World {
+            random: SmallRng::seed_from_u64(seed),
+            nodes: Vec::new(),
+            network: Network::default(),
+            oracle: Arc::default(),
+            now: Arc::default(),
+            events: BinaryHeap::new(),
+            planned: 0,
+            requests: 0,
+            tolerates_end: false,
+            snapshots_arrived: 0,
+            crashes: 0,
+        };
+        for member in members {
+            world.join(member.id, members.to_vec());
+        }
+        world
+    }
+
+    /// A new node, with an empty disk.
+    pub(crate) fn join(&mut self, id: NodeId, members: Vec<Member>) {
+        self.nodes.push(Node {
+            id,
+            disk: SimulatedDisk::new(),
+            replica: None,
+            outbox: Outbox::default(),
+            config: config(id, members),
+            life: 0,
+            paused_until: 0,
+            is_wrong: false,
+            failure: None,
+        });
+        self.start(self.nodes.len() - 1);
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn plan(&mut self, at: Time, event: Event) {
+        self.planned += 1;
+        self.events.push(Reverse(Planned { at, number: self.planned, event }));
+    }
+
+    pub(crate) fn next_request(&mut self) -> Request {
+        self.requests += 1;
+        self.requests
+    }
+
+    pub(crate) fn position(&self, id: NodeId) -> Option<usize> {
+        self.nodes.iter().position(|node| node.id == id)
+    }
+
+    /// Brings a node that is down up again. It may find the disk stopping while it opens.
+    pub(crate) fn start(&mut self, node: usize) {
+        let seed = self.random.random();
+        let now = Arc::clone(&self.now);
+        let oracle = Arc::clone(&self.oracle);
+        let Node { id, disk, outbox, config, life, replica, is_wrong, failure, .. } = &mut self.nodes[node];
+        if replica.is_some() {
+            return;
+        }
+        *life += 1;
+        outbox.lock().clear();
+        let surroundings = Surroundings {
+            peers: Box::new(Way(Arc::clone(outbox))),
+            clock: Box::new(move || Duration::from_micros(now.load(Ordering::Relaxed))),
+            seed,
+        };
+        let book = Book { node: *id, requests: Vec::new(), oracle, is_wrong: *is_wrong };
+        match Replica::open(disk.clone(), config, book, surroundings) {
+            Ok((opened, _)) => *replica = Some(opened),
+            Err(error) => *failure = Some(error),
+        }
+        if self.nodes[node].replica.is_some() {
+            let (at, life) = (self.now() + self.random.random_range(0..TICK_US), self.nodes[node].life);
+            self.plan(at, Event::Tick { node, life });
+            self.carry(node);
+        } else {
+            self.crashed(node);
+        }
+    }
+
+    /// The machine of a node goes; it comes back after a while with what was synced, or with all that was written.
+    pub(crate) fn crash(&mut self, node: usize) {
+        if self.nodes[node].replica.take().is_some() {
+            self.crashed(node);
+        }
+    }
+
+    fn crashed(&mut self, node: usize) {
+        self.crashes += 1;
+        let ended = &mut self.nodes[node];
+        ended.replica = None;
+        let failure = ended.failure.take();
+        ended.disk = match self.random.random_bool(0.7) {
+            true => ended.disk.power_loss(self.random.random()),
+            false => ended.disk.kill(),
+        };
+        match failure {
+            Some(Error::Disk { .. }) | None => {
+                let at = self.now() + self.random.random_range(10_000..2 * SECOND_US);
+                self.plan(at, Event::Restart { node });
+            }
+            Some(error) => {
+                assert!(self.tolerates_end, "node {} ended: {error}", self.nodes[node].id);
+                self.nodes[node].failure = Some(error);
+            }
+        }
+    }
+
+    /// Lets a node work; what it says goes on its way.
+    pub(crate) fn turn(&mut self, node: usize) {
+        let running = &mut self.nodes[node];
+        let Some(replica) = &mut running.replica else { return };
+        let result = replica.turn();
+        if let Err(error) = result {
+            running.failure = Some(error);
+            running.outbox.lock().clear();
+            return self.crashed(node);
+        }
+        if replica.wants_snapshot() {
+            self.snapshot(node);
+        }
+        self.carry(node);
+    }
+
+    pub(crate) fn snapshot(&mut self, node: usize) {
+        let running = &mut self.nodes[node];
+        let Some(replica) = running.replica.as_mut().filter(|replica| replica.folded_index() > 0) else { return };
+        if let Err(error) = replica.snapshot() {
+            running.failure = Some(error);
+            self.crashed(node);
+        }
+    }
+
+    fn carry(&mut self, node: usize) {
+        let from = self.nodes[node].id;
+        let sent: Vec<(NodeId, Sent)> = self.nodes[node].outbox.lock().drain(..).collect();
+        for (to, sent) in sent {
+            let now = self.now();
+            match sent {
+                Sent::Message(message) => {
+                    if let Some(at) = self.network.arrival(now, from, to, &mut self.random) {
+                        let sent = Arriving::Message(Bytes::from(message));
+                        self.plan(at, Event::Arrive { from, to, sent });
+                    }
+                }
+                Sent::Snapshot { header, file } => {
+                    // On a connection of its own, which may break; what has been removed meanwhile cannot be sent.
+                    let name = file.file_name().unwrap().to_string_lossy().into_owned();
+                    let content = self.nodes[node].disk.content(&name);
+                    let took = self.random.random_range(10_000..400_000);
+                    let breaks = self.network.is_cut(from, to) || self.random.random_bool(0.1);
+                    let content = content.filter(|_| !breaks);
+                    let sent = Arriving::Snapshot { header: Bytes::from(header), content };
+                    self.plan(now + took, Event::Arrive { from, to, sent });
+                }
+            }
+        }
+    }
+
+    /// Proposes on a node that believes that it leads; false if it has no place.
+    pub(crate) fn write(&mut self, node: usize) -> Option<Request> {
+        let length = self.random.random_range(8..1500);
+        if !self.nodes[node].replica.as_ref().is_some_and(|replica| replica.has_place(length)) {
+            return None;
+        }
+        let request = self.next_request();
+        let mut payload = request.to_le_bytes().to_vec();
+        payload.resize(length, request as u8);
+        let replica = self.nodes[node].replica.as_mut()?;
+        replica.propose(Bytes::from(payload), vec![Passenger::Writer(request)]);
+        Some(request)
+    }
+
+    pub(crate) fn read(&mut self, node: usize) {
+        if self.nodes[node].replica.as_ref().is_some_and(|replica| replica.standing().leads) {
+            let request = self.next_request();
+            self.oracle.lock().asked_to_read(request);
+            self.nodes[node].replica.as_mut().unwrap().accompany(vec![Passenger::Reader(request)]);
+        }
+    }
+
+    pub(crate) fn pause(&mut self, node: usize, for_us: Time) {
+        self.nodes[node].paused_until = self.now() + for_us;
+    }
+
+    /// Whoever leads and is known to lead by a majority.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        let running = self.nodes.iter().enumerate().filter_map(|(node, running)| Some((node, running.replica.as_ref()?)));
+        let leads = running.filter(|(_, replica)| replica.standing().leads);
+        leads.max_by_key(|(_, replica)| replica.standing().term).map(|(node, _)| node)
+    }
+
+    /// The next event; says how the world stands after it.
+    pub(crate) fn step(&mut self) -> Result<(), String> {
+        let Some(Reverse(Planned { at, event, .. })) = self.events.pop() else { return Ok(()) };
+        self.now.store(at.max(self.now()), Ordering::Relaxed);
+        self.happen(event);
+        match self.oracle.lock().violation() {
+            Some(what) => Err(what.to_string()),
+            None => Ok(()),
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        let affected = match &event {
+            Event::Tick { node, .. } | Event::Restart { node } => Some(*node),
+            Event::Arrive { to, .. } => self.position(*to),
+            Event::SnapshotSent { from, .. } => self.position(*from),
+        };
+        let Some(node) = affected else { return };
+        if self.nodes[node].paused_until > self.now() {
+            let at = self.nodes[node].paused_until;
+            return self.plan(at, event);
+        }
+        match event {
+            Event::Tick { node, life } => {
+                if self.nodes[node].life == life
+                    && let Some(replica) = &mut self.nodes[node].replica
+                {
+                    replica.tick(Duration::from_micros(TICK_US), Duration::ZERO);
+                    self.turn(node);
+                    // Clocks do not run alike.
+                    let at = self.now() + TICK_US - TICK_US / 10 + self.random.random_range(0..TICK_US / 5);
+                    self.plan(at, Event::Tick { node, life });
+                }
+            }
+            Event::Arrive { from, to, sent } => self.arrive(node, from, to, sent),
+            Event::SnapshotSent { to, went_well, .. } => {
+                if let Some(replica) = &mut self.nodes[node].replica {
+                    replica.snapshot_sent(to, went_well);
+                    self.turn(node);
+                }
+            }
+            Event::Restart { node } => self.start(node),
+        }
+    }
+
+    fn arrive(&mut self, node: usize, from: NodeId, to: NodeId, sent: Arriving) {
+        let is_up = self.nodes[node].replica.is_some();
+        match sent {
+            Arriving::Message(message) => {
+                if let Some(replica) = &mut self.nodes[node].replica {
+                    replica.receive(from, &message).unwrap();
+                    // Several messages are often looked at in one turn.
+                    if self.random.random_bool(0.7) {
+                        self.turn(node);
+                    }
+                }
+            }
+            Arriving::Snapshot { header, content } => {
+                let went_well = is_up && content.is_some();
+                let receiver = &mut self.nodes[node];
+                if let (Some(content), Some(replica)) = (content, &mut receiver.replica) {
+                    let file = format!("incoming-{}.tmp", self.planned);
+                    receiver.disk.set_content(&file, content);
+                    self.snapshots_arrived += 1;
+                    replica.snapshot_arrived(from, &header, &file).unwrap();
+                    self.turn(node);
+                }
+                let at = self.now() + self.random.random_range(1000..50_000);
+                self.plan(at, Event::SnapshotSent { from, to, went_well });
+            }
+        }
+    }
+
+    pub(crate) fn run_until(&mut self, until: Time) -> Result<(), String> {
+        while self.events.peek().is_some_and(|Reverse(planned)| planned.at <= until) {
+            self.step()?;
+        }
+        self.now.fetch_max(until, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Runs until it is so, at most so long.
+    pub(crate) fn run_while(&mut self, for_us: Time, is_not_yet: impl Fn(&World) -> bool) -> Result<(), String> {
+        let until = self.now() + for_us;
+        while is_not_yet(self) {
+            if self.now() >= until {
+                return Err(format!("it did not come to that in {} ms", for_us / 1000));
+            }
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    /// Everything works again: somebody leads, a new write is acknowledged, and every node comes to the same state.
+    pub(crate) fn heal_and_check(&mut self) -> Result<(), String> {
+        self.network.heal();
+        self.network.drop_rate = 0.0;
+        self.network.delay_max_us = 5_000;
+        for node in 0..self.nodes.len() {
+            self.nodes[node].paused_until = 0;
+        }
+        let is_up = |world: &World| world.nodes.iter().all(|node| node.replica.is_some() || node.failure.is_some());
+        self.run_while(10 * SECOND_US, |world| !is_up(world)).map_err(|what| format!("restarting: {what}"))?;
+        let acknowledged = self.oracle.lock().acknowledged();
+        let until = self.now() + 30 * SECOND_US;
+        while self.oracle.lock().acknowledged() == acknowledged {
+            if self.now() > until {
+                return Err("nothing was acknowledged for 30 s after everything was healed".into());
+            }
+            if let Some(leader) = self.leader() {
+                self.write(leader);
+                self.turn(leader);
+            }
+            let next = self.now() + 50_000;
+            self.run_until(next)?;
+        }
+        let is_even = |world: &World| {
+            let committed = world.oracle.lock().committed();
+            let mut running = world.nodes.iter().filter_map(|node| node.replica.as_ref());
+            running.all(|replica| replica.folded_index() == committed)
+        };
+        self.run_while(30 * SECOND_US, |world| !is_even(world)).map_err(|what| {
+            let folded: Vec<_> = self.nodes.iter().map(|node| node.replica.as_ref().map(Replica::folded_index)).collect();
+            format!("coming to the same state ({folded:?}): {what}")
+        })
+    }
+}
