@@ -58,6 +58,7 @@ enum Outcome {
 #[derive(Default)]
 struct Known {
     deadline: Option<Timestamp>,
+    asked: bool,
     told_creditor: Option<Outcome>,
     told_debtor: Option<Outcome>,
 }
@@ -253,6 +254,9 @@ impl World {
         if let Fact::Reserved(reserved) = fact {
             known.deadline = Some(reserved.deadline);
             if creditor_here {
+                if std::mem::replace(&mut known.asked, true) {
+                    return Err(format!("the creditor agent is asked once: {fact:?}"));
+                }
                 self.offers.push(payment);
                 self.tally.crossed += u64::from(crosses);
             }
