@@ -76,13 +76,7 @@ pub(crate) fn recover<D: Disk, F: Fold>(disk: &D, config: &Config, fold: &mut F)
         ended: Default::default(),
     };
     let first = first_segment(disk, &segments, restored)?;
-    let mut image = Vec::new();
-    let mut newest = None;
-    for (position, first_index) in segments.iter().enumerate().skip(first) {
-        let is_newest = position + 1 == segments.len();
-        newest = Some(replay.segment(*first_index, position == first, is_newest, &mut image)?);
-    }
-    let Some(newest) = newest else { unreachable!("there is a first segment") };
+    let newest = replay.segments(&segments[first..])?;
     let mut recovered = replay.finish(&head, newest)?;
     for name in damaged {
         recovered.recovery.snapshots_damaged.push(snapshot::set_aside(disk, &name)?);
@@ -161,6 +155,25 @@ struct Replay<'a, D: Disk, F: Fold> {
     ended: (String, u64),
 }
 
+/// A segment as it was read.
+struct Loaded<F> {
+    file: F,
+    header: Header,
+    image: Vec<u8>,
+}
+
+/// `image` is memory to use again.
+fn load<D: Disk>(disk: &D, first_index: Index, identity: u128, mut image: Vec<u8>) -> Result<Loaded<D::File>, Error> {
+    let path = disk.path(&file_name(first_index));
+    let (file, header) = segment::open(disk, first_index, identity)?;
+    image.resize(header.segment_bytes as usize, 0);
+    let got = file.read_at(&mut image, 0).map_err(|error| Error::disk("reading", &path, error))?;
+    if got != image.len() {
+        return Err(Error::damaged(path, got as u64, "the file became shorter while it was read"));
+    }
+    Ok(Loaded { file, header, image })
+}
+
 /// The newest segment and where its entries end.
 struct Walked<F> {
     segment: Segment<F>,
@@ -168,15 +181,31 @@ struct Walked<F> {
 }
 
 impl<D: Disk, F: Fold> Replay<'_, D, F> {
-    fn segment(
-        &mut self,
-        first_index: Index,
-        is_first: bool,
-        is_newest: bool,
-        image: &mut Vec<u8>,
-    ) -> Result<Walked<D::File>, Error> {
+    /// Walks all segments; while one is folded, the next is read.
+    fn segments(&mut self, firsts: &[Index]) -> Result<Walked<D::File>, Error> {
+        let (disk, identity) = (self.disk, self.identity);
+        let mut loaded = load(disk, firsts[0], identity, Vec::new())?;
+        let mut spare = Vec::new();
+        for (position, following) in firsts.iter().enumerate().skip(1) {
+            let image = std::mem::take(&mut spare);
+            let (walked, next) = std::thread::scope(|scope| {
+                let next = scope.spawn(move || load(disk, *following, identity, image));
+                let walked = self.segment(&loaded.header, &loaded.image, position == 1, false);
+                (walked, next.join())
+            });
+            walked?;
+            let next = next.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            spare = std::mem::replace(&mut loaded, next).image;
+        }
+        let (end, torn_bytes) = self.segment(&loaded.header, &loaded.image, firsts.len() == 1, true)?;
+        let Loaded { file, header, .. } = loaded;
+        Ok(Walked { segment: Segment { file, header, end }, torn_bytes })
+    }
+
+    /// Gives where its entries end, and how many bytes of an incomplete write follow.
+    fn segment(&mut self, header: &Header, image: &[u8], is_first: bool, is_newest: bool) -> Result<(u64, u64), Error> {
+        let first_index = header.first_index;
         let path = self.disk.path(&file_name(first_index));
-        let (file, header) = segment::open(self.disk, first_index, self.identity)?;
         if is_first {
             self.last = Mark { index: first_index - 1, term: 0, chain: header.previous };
             self.meet_snapshot()?;
@@ -186,11 +215,6 @@ impl<D: Disk, F: Fold> Replay<'_, D, F> {
         }
         if header.previous != self.last.chain {
             return Err(Error::damaged(path, 0, "it does not follow the segment before it"));
-        }
-        image.resize(header.segment_bytes as usize, 0);
-        let got = file.read_at(image, 0).map_err(|error| Error::disk("reading", &path, error))?;
-        if got != image.len() {
-            return Err(Error::damaged(path, got as u64, "the file became shorter while it was read"));
         }
         let mut offset = HEADER_BYTES;
         loop {
@@ -202,11 +226,9 @@ impl<D: Disk, F: Fold> Replay<'_, D, F> {
                 }
                 Found::End => {
                     self.ended = (file_name(first_index), offset as u64);
-                    return Ok(Walked { segment: Segment { file, header, end: offset as u64 }, torn_bytes: 0 });
+                    return Ok((offset as u64, 0));
                 }
-                Found::Torn { bytes } if is_newest => {
-                    return Ok(Walked { segment: Segment { file, header, end: offset as u64 }, torn_bytes: bytes });
-                }
+                Found::Torn { bytes } if is_newest => return Ok((offset as u64, bytes)),
                 Found::Torn { .. } => {
                     let what = format!("entry {} is incomplete, but segments follow", self.last.index + 1);
                     return Err(Error::damaged(path, offset as u64, what));

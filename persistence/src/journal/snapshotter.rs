@@ -37,7 +37,9 @@ impl Snapshotter {
                 let pace = Pace::Gentle { abandon: &abandoned };
                 let result = snapshot::write(&disk, identity, mark, freeze, pace)
                     .and_then(|()| snapshot::retain(&disk, retained_bytes_max));
-                count(&counters, mark, result);
+                if result.is_ok() || !abandoned.load(Ordering::Relaxed) {
+                    count(&counters, mark, result);
+                }
                 done.store(false, Ordering::Release);
             }
         };
