@@ -27,6 +27,8 @@ pub struct Config {
     /// How long the journal thread looks for more work before it sleeps. Waking it costs about 40 microseconds.
     pub spin_us: u32,
     pub sync: Sync,
+    /// Which cluster this node belongs to; a number no other cluster has, 0 for a node alone.
+    pub cluster: u128,
     /// The number of this node in its cluster; it stays what it was when the log was made.
     pub node: NodeId,
     /// The members the cluster begins with, the same on each of them; none on a node that joins one. Looked at until the
@@ -64,6 +66,7 @@ impl Config {
             free_bytes_min: 1 << 30,
             spin_us: 50,
             sync: Sync::Real,
+            cluster: 0,
             node: 1,
             members: vec![Member::alone(1)],
             uncommitted_bytes_max: 64 << 20,

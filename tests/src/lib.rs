@@ -4,5 +4,6 @@ pub mod crash;
 pub mod peer;
 pub mod process;
 pub mod promises;
+pub mod shards;
 pub mod simulation;
 pub mod witness;

@@ -145,7 +145,7 @@ pub fn open_on<D: Disk, F: Fold>(
     let gate = Gate::new(fold, Arc::clone(&shared));
     let (mut replica, recovery) = Replica::open_counting(disk.clone(), &config, gate, surroundings, counters)?;
     let reserve = Reserve::new(disk.path(""));
-    let keeper = Keeper::start(disk, replica.log().identity(), &config, Arc::clone(&reserve), room)?;
+    let keeper = Keeper::start(disk, replica.log().head(), &config, Arc::clone(&reserve), room)?;
     replica.set_reserve(reserve);
     let thread = thread::start(replica, &config, Arc::clone(&shared), keeper, recovery.bytes_replayed)?;
     let owner = Arc::new(Owner { shared: Arc::clone(&shared), thread: Mutex::new(Some(thread)) });

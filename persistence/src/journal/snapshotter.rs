@@ -10,16 +10,16 @@ use super::statistics::Counters;
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::fold::Freeze;
-use crate::log::{Log, Mark};
+use crate::log::{Log, Mark, SnapshotMark};
 use crate::snapshot::{self, Pace};
 
-/// What a snapshot is made of: its place, the members for its header, the state.
-type Job = (Mark, Vec<u8>, Freeze);
+/// What a snapshot is made of: its place and the members, the state.
+type Job = (SnapshotMark, Freeze);
 
 /// Dropping it gives up the snapshot in progress and ends the thread.
 pub(super) struct Snapshotter {
     jobs: Option<Sender<Job>>,
-    written: Receiver<Option<(Mark, Vec<u8>)>>,
+    written: Receiver<Option<SnapshotMark>>,
     busy: bool,
     abandon: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -37,12 +37,15 @@ impl Snapshotter {
         let abandon = Arc::new(AtomicBool::new(false));
         let abandoned = Arc::clone(&abandon);
         let write_all = move || {
-            for (mark, members, freeze) in take_job {
+            for (snapshot, freeze) in take_job {
                 let pace = Pace::Gentle { abandon: &abandoned };
-                let result = snapshot::write(&disk, identity, mark, &members, freeze, pace)
+                let result = snapshot::write(&disk, identity, (snapshot.mark, &snapshot.membership), freeze, pace)
                     .and_then(|()| snapshot::retain(&disk, retained_bytes_max));
-                let went_well = count(&counters, mark, result);
-                let _ = report.send(went_well.then_some((mark, members)));
+                let went_well = result.is_ok();
+                if went_well || !abandoned.load(Ordering::Relaxed) {
+                    count(&counters, snapshot.mark, result);
+                }
+                let _ = report.send(went_well.then_some(snapshot));
             }
         };
         let thread = Builder::new().name("snapshot".into()).spawn(write_all)?;
@@ -60,7 +63,7 @@ impl Snapshotter {
     }
 
     /// The snapshot that was finished since the last look, unless it failed.
-    pub(super) fn finished(&mut self) -> Option<(Mark, Vec<u8>)> {
+    pub(super) fn finished(&mut self) -> Option<SnapshotMark> {
         let outcome = self.busy.then(|| self.written.try_recv().ok()).flatten()?;
         self.busy = false;
         outcome
@@ -68,17 +71,15 @@ impl Snapshotter {
 }
 
 /// A snapshot that failed costs nothing but a longer replay; the next comes in its time.
-fn count(counters: &Counters, mark: Mark, result: Result<(), Error>) -> bool {
+fn count(counters: &Counters, mark: Mark, result: Result<(), Error>) {
     match result {
         Ok(()) => {
             counters.snapshot_index.fetch_max(mark.index, Ordering::Relaxed);
             counters.snapshots.fetch_add(1, Ordering::Release);
-            true
         }
         Err(error) => {
             tracing::error!(%error, index = mark.index, "a snapshot could not be written");
             counters.snapshots_failed.fetch_add(1, Ordering::Relaxed);
-            false
         }
     }
 }

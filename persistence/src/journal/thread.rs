@@ -189,8 +189,8 @@ impl<D: Disk, F: Fold> Thread<D, F> {
     }
 
     fn snapshot_if_due(&mut self) -> Result<(), Error> {
-        if let Some((mark, members)) = self.snapshotter.finished() {
-            self.replica.snapshot_written(mark, members)?;
+        if let Some(snapshot) = self.snapshotter.finished() {
+            self.replica.snapshot_written(snapshot)?;
         }
         let counters = &self.shared.counters;
         let bytes = counters.payload_bytes.load(Ordering::Relaxed).wrapping_sub(self.bytes_at_snapshot);
@@ -201,7 +201,7 @@ impl<D: Disk, F: Fold> Thread<D, F> {
         if due && self.replica.folded_index() > 0 && self.snapshotter.is_idle() {
             counters.snapshot_wanted.store(false, Ordering::Release);
             self.bytes_at_snapshot = counters.payload_bytes.load(Ordering::Relaxed);
-            self.snapshotter.begin(self.replica.freeze());
+            self.snapshotter.begin(self.replica.freeze()?);
         }
         Ok(())
     }

@@ -40,7 +40,7 @@ use crate::error::Error;
 use crate::fold::{Fold, Freeze, Index, NodeId, Standing, Term};
 use crate::journal::keeper::Reserve;
 use crate::journal::statistics::Counters;
-use crate::log::{Log, Mark};
+use crate::log::{Log, SnapshotMark};
 use crate::recovery::Recovery;
 use agreement::Agreement;
 use flights::Flights;
@@ -87,7 +87,7 @@ pub struct Replica<D: Disk, F: Fold> {
     timeout: Timeout,
     flights: Flights<F::Passenger>,
     standing: Standing,
-    folded: Mark,
+    folded: Folded,
     change: Option<ChangeUnderWay>,
     agreement: Agreement,
     health: Health,
@@ -107,6 +107,13 @@ pub struct Replica<D: Disk, F: Fold> {
 struct Timeout {
     drawn_for: Option<(Term, StateRole)>,
     ticks: usize,
+}
+
+/// The last entry that the fold has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Folded {
+    index: Index,
+    term: Term,
 }
 
 struct ChangeUnderWay {
@@ -137,7 +144,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         let (mut log, recovery) = Log::open(disk, config, &mut fold)?;
         start::claim(&mut log, config)?;
         let (members, members_since) = start::members(&log, first)?;
-        let folded = start::folded(&log);
+        let folded = Folded { index: log.folded(), term: log.term(log.folded()).unwrap_or_default() };
         counters.opened(folded.index, recovery.snapshot_index);
         let store = Store::new(log, config.cache_bytes_max, &members);
         let raw = RawNode::new(&raft_config(config, folded.index), store, &logger()).map_err(cannot_start)?;
@@ -362,21 +369,21 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         Ok((self.raw.raft.raft_log.last_index(), self.raw.raft.term))
     }
 
-    /// The state after the last folded entry, to be written as a snapshot, with what belongs into its header.
-    pub(crate) fn freeze(&mut self) -> (Mark, Vec<u8>, Freeze) {
-        let mark = self.log().mark(self.folded.index).unwrap_or(self.folded);
-        (mark, self.members.to_bytes(), self.fold.freeze())
+    /// The state after the last folded entry, to be written as a snapshot.
+    pub(crate) fn freeze(&mut self) -> Result<(SnapshotMark, Freeze), Error> {
+        let mark = self.log().mark(self.folded.index)?;
+        Ok((SnapshotMark { mark, membership: self.members.to_bytes() }, self.fold.freeze()))
     }
 
     /// That snapshot is on the disk, and what it makes unnecessary is gone.
-    pub(crate) fn snapshot_written(&mut self, mark: Mark, members: Vec<u8>) -> Result<(), Error> {
-        self.raw.mut_store().log.snapshot_written(mark, members)
+    pub(crate) fn snapshot_written(&mut self, snapshot: SnapshotMark) -> Result<(), Error> {
+        self.raw.mut_store().log.snapshot_written(snapshot)
     }
 
     /// Writes a snapshot on the spot.
     pub fn snapshot(&mut self) -> Result<(), Error> {
-        let (mark, members, freeze) = self.freeze();
-        self.raw.mut_store().log.snapshot(mark.index, &members, freeze)
+        let (index, members, freeze) = (self.folded.index, self.members.to_bytes(), self.fold.freeze());
+        self.raw.mut_store().log.snapshot(index, &members, freeze)
     }
 
     /// Whether a follower needs a snapshot that is not there.

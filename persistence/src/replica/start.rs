@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::fold::Index;
-use crate::log::{Kind, Log, Mark};
+use crate::log::{Kind, Log};
 
 /// Entries read at once while looking for statements of the members.
 const STEP_BYTES: usize = 8 << 20;
@@ -13,12 +13,12 @@ const STEP_BYTES: usize = 8 << 20;
 /// A log belongs to one node for good: two nodes with one number could both vote.
 pub(super) fn claim<D: Disk>(log: &mut Log<D>, config: &Config) -> Result<(), Error> {
     match log.node() {
-        0 => log.set_node(config.node),
-        node if node == config.node => Ok(()),
-        node => {
-            let what = format!("node = {}, but the log in this directory is that of node {node}", config.node);
-            Err(Error::Configuration(what))
-        }
+        (_, 0) => log.set_node(config.cluster, config.node),
+        own if own == (config.cluster, config.node) => Ok(()),
+        (cluster, node) => Err(Error::Configuration(format!(
+            "this is to be node {} of cluster {:032x}, but the log in this directory is that of node {node} of {cluster:032x}",
+            config.node, config.cluster
+        ))),
     }
 }
 
@@ -26,7 +26,8 @@ pub(super) fn claim<D: Disk>(log: &mut Log<D>, config: &Config) -> Result<(), Er
 pub(super) fn members<D: Disk>(log: &Log<D>, first: Members) -> Result<(Members, Index), Error> {
     let wrong = |index: Index, what: &str| Error::Consensus(format!("members stated by entry {index}: {what}"));
     let (mut members, mut since) = (first, 0);
-    if let Some(snapshot) = log.newest_snapshot().filter(|snapshot| !snapshot.membership.is_empty()) {
+    let snapshot = log.newest_snapshot();
+    if !snapshot.membership.is_empty() {
         let index = snapshot.mark.index;
         members = Members::from_bytes(&snapshot.membership).map_err(|cut| wrong(index, cut.0))?;
         since = index;
@@ -44,8 +45,4 @@ pub(super) fn members<D: Disk>(log: &Log<D>, first: Members) -> Result<(Members,
         }
     }
     Ok((members, since))
-}
-
-pub(super) fn folded<D: Disk>(log: &Log<D>) -> Mark {
-    log.mark(log.folded()).unwrap_or_default()
 }

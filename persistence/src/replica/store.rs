@@ -13,7 +13,7 @@ use super::message::{entry, payload};
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::fold::{Fold, Index, NodeId, Term};
-use crate::log::{Log, Record, SnapshotMark, Vote};
+use crate::log::{Log, Record, Vote};
 
 pub(super) struct Store<D: Disk> {
     pub(super) log: Log<D>,
@@ -90,7 +90,7 @@ impl<D: Disk> Store<D> {
     /// Replaces the log by a snapshot that lies ready.
     pub(super) fn install<F: Fold>(&mut self, file: &str, fold: &mut F) -> Result<(), Error> {
         self.cache.clear();
-        self.log.install(file, fold)
+        self.log.install(file, fold).map(drop)
     }
 
     fn from_disk(&self, low: Index, high: Index, bytes_max: u64) -> Result<Vec<Entry>, Error> {
@@ -148,14 +148,10 @@ impl<D: Disk> Storage for Store<D> {
 
     /// One that the receiver can use: it is a member there, and the log goes on behind it.
     fn snapshot(&self, least: u64, to: u64) -> raft::Result<Snapshot> {
-        let usable = |newest: &SnapshotMark| {
-            let index = newest.mark.index;
-            let members = Members::from_bytes(&newest.membership).ok()?;
-            let suits = index >= least && index + 1 >= self.log.first() && members.get(to).is_some();
-            suits.then_some(members)
-        };
         let newest = self.log.newest_snapshot();
-        let Some((newest, members)) = newest.and_then(|newest| usable(&newest).map(|members| (newest, members))) else {
+        let index = newest.mark.index;
+        let members = Members::from_bytes(&newest.membership).ok().filter(|members| members.get(to).is_some());
+        let Some(members) = members.filter(|_| index >= least.max(1) && index + 1 >= self.log.first()) else {
             self.snapshot_wanted.set(true);
             return Err(StorageError::SnapshotTemporarilyUnavailable.into());
         };
@@ -163,7 +159,7 @@ impl<D: Disk> Storage for Store<D> {
         snapshot.mut_metadata().index = newest.mark.index;
         snapshot.mut_metadata().term = newest.mark.term;
         snapshot.mut_metadata().set_conf_state(members.conf_state());
-        snapshot.data = Bytes::from(newest.membership);
+        snapshot.data = Bytes::copy_from_slice(&newest.membership);
         Ok(snapshot)
     }
 }

@@ -12,11 +12,11 @@ use raft::{ReadState, Ready};
 
 use super::membership::{MemberKind, Statement};
 use super::message::{self, payload};
-use super::{ChangeRefused, Replica};
+use super::{ChangeRefused, Folded, Replica};
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::fold::{Entry, Fold, Standing};
-use crate::log::{Kind, Mark};
+use crate::log::Kind;
 
 impl<D: Disk, F: Fold> Replica<D, F> {
     /// Does everything that can be done now. After a failure nothing counts any more.
@@ -112,7 +112,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         assert_eq!((last.index, last.term), (metadata.index, metadata.term), "the file is what its header said");
         let members = super::Members::from_bytes(&snapshot.data)
             .map_err(|cut| Error::Consensus(format!("the members in a snapshot: {cut}")))?;
-        self.folded = last;
+        self.folded = Folded { index: last.index, term: last.term };
         self.counters.installed(last.index);
         self.set_members(members, last.index);
         Ok(())
@@ -131,7 +131,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         }
         let mut passengers = self.flights.arrive(entry.index, entry.term);
         let payload: &[u8] = if kind == Kind::Batch { bytes } else { &[] };
-        self.folded = Mark { index: entry.index, term: entry.term, chain: 0 };
+        self.folded = Folded { index: entry.index, term: entry.term };
         self.counters.committed(entry.index, payload.len() as u64);
         self.fold.committed(Entry { index: entry.index, term: entry.term, payload, replay: false }, &mut passengers);
         if kind == Kind::Membership {
