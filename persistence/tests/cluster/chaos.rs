@@ -22,12 +22,13 @@ struct Seen {
 fn disturb(world: &mut World, harshness: f64) {
     let node = world.random.random_range(0..world.nodes.len());
     match world.random.random_range(0..100) {
-        0..50 => {
-            if world.write(node).is_some() && world.random.random_bool(0.8) {
+        // A node that does not hear the others still believes what it believed: it is only asked to read.
+        0..45 => {
+            if !world.is_paused(node) && world.write(node).is_some() && world.random.random_bool(0.8) {
                 world.turn(node);
             }
         }
-        50..60 => {
+        45..60 => {
             world.read(node);
             world.turn(node);
         }

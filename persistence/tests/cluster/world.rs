@@ -235,7 +235,7 @@ impl World {
         let result = replica.turn();
         if let Err(error) = result {
             running.failure = Some(error);
-            running.outbox.lock().clear();
+            self.carry(node); // what was said before has left
             return self.crashed(node);
         }
         if replica.wants_snapshot() {
@@ -299,6 +299,10 @@ impl World {
             self.oracle.lock().asked_to_read(request);
             self.nodes[node].replica.as_mut().unwrap().accompany(vec![Passenger::Reader(request)]);
         }
+    }
+
+    pub(crate) fn is_paused(&self, node: usize) -> bool {
+        self.nodes[node].paused_until > self.now()
     }
 
     pub(crate) fn pause(&mut self, node: usize, for_us: Time) {
