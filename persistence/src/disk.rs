@@ -115,6 +115,17 @@ impl Aligned {
         &self.bytes[self.start..][..self.bytes.len() - BLOCK_BYTES]
     }
 
+    /// `length_bytes` of it for writing, aligned, whatever it holds; the first `kept_bytes` are as they were.
+    pub(crate) fn room(&mut self, length_bytes: usize, kept_bytes: usize) -> &mut [u8] {
+        if self.bytes().len() < length_bytes {
+            let mut larger = Aligned::new(length_bytes.next_power_of_two());
+            let start = larger.start;
+            larger.bytes[start..][..kept_bytes].copy_from_slice(&self.bytes()[..kept_bytes]);
+            *self = larger;
+        }
+        &mut self.bytes[self.start..][..length_bytes]
+    }
+
     /// A copy of `from`, aligned.
     fn hold(&mut self, from: &[u8]) -> &[u8] {
         if self.bytes().len() < from.len() {

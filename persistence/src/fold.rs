@@ -6,8 +6,11 @@ use std::io::{self, Read, Write};
 pub type Index = u64;
 /// Reign of a leader; 1 for a node alone.
 pub type Term = u64;
+/// Number of a node in its cluster; never 0, never given to another one.
+pub type NodeId = u64;
 
-/// A committed entry: one batch of proposals, back to back as they were appended.
+/// A committed entry: one batch of proposals, back to back as they were appended. Empty where the members changed or a
+/// leader began its reign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
     pub index: Index,
@@ -22,7 +25,8 @@ pub trait Fold: Send + 'static {
     /// In-memory values that travel with a batch and are handed over once it is committed. Never written.
     type Passenger: Send + 'static;
 
-    /// Called at open, at most once, before any `committed()`. The bytes are those `freeze()` wrote, already verified.
+    /// Replaces everything: at open, before any `committed()`, and whenever a snapshot of the leader is installed. The bytes
+    /// are those `freeze()` wrote, already verified.
     fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), String>;
 
     /// The next entry is on disk. In order, each index once. `passengers` came with it, in the order they were proposed

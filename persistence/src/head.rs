@@ -2,6 +2,8 @@
 
 use std::io;
 
+use parking_lot::Mutex;
+
 use crate::disk::{Disk, File};
 use crate::error::Error;
 use crate::format::head::{FILE_NAME, Head};
@@ -27,6 +29,50 @@ pub(crate) fn read<D: Disk>(disk: &D) -> Result<Option<Head>, Error> {
         Ok(head) => Ok(Some(head)),
         Err(Unreadable::Version(version)) => Err(Error::Unsupported { file: path, version }),
         Err(Unreadable::Bad(what)) => Err(Error::damaged(path, 0, what)),
+    }
+}
+
+/// The contents of the head file, with one owner: whoever changes something writes all of it.
+pub(crate) struct HeadFile<D: Disk> {
+    disk: D,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    head: Head,
+    /// Changed and not yet written.
+    is_due: bool,
+}
+
+impl<D: Disk> HeadFile<D> {
+    pub(crate) fn new(disk: D, head: Head) -> HeadFile<D> {
+        HeadFile { disk, inner: Mutex::new(Inner { head, is_due: false }) }
+    }
+
+    pub(crate) fn get(&self) -> Head {
+        self.inner.lock().head
+    }
+
+    /// Durable when it returns.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Head)) -> Result<(), Error> {
+        self.note(change);
+        self.write_due()
+    }
+
+    /// Changes what may lag behind on the disk.
+    pub(crate) fn note(&self, change: impl FnOnce(&mut Head)) {
+        let mut inner = self.inner.lock();
+        change(&mut inner.head);
+        inner.is_due = true;
+    }
+
+    pub(crate) fn write_due(&self) -> Result<(), Error> {
+        let mut inner = self.inner.lock();
+        if inner.is_due {
+            write(&self.disk, &inner.head)?;
+            inner.is_due = false;
+        }
+        Ok(())
     }
 }
 

@@ -1,21 +1,34 @@
-//! The log without threads: append one entry, sync it, and the same again. The journal thread wraps it; a deterministic
+//! The log without threads: append entries, sync them, and the same again. The journal thread wraps it; a deterministic
 //! simulation drives it by hand.
+//!
+//! On the disk it is always one line of entries, each at its index. What replication asks besides (a vote, cutting off what
+//! a new leader never had, taking over a snapshot) is written into `head` before it is done, one step after the other, so
+//! that everything the log ever promised has one order.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::{Config, Sync};
-use crate::disk::{Disk, File};
+use crate::disk::{Aligned, Disk, File};
 use crate::error::Error;
-use crate::fold::{Fold, Freeze, Index, Term};
-use crate::format::entry::{self, Kind};
-use crate::format::head::Head;
-use crate::format::segment;
-use crate::head;
+use crate::fold::{Entry, Fold, Freeze, Index, NodeId, Term};
+use crate::format::entry::{self, HEADER_BYTES, Seal};
+use crate::format::segment::{self, file_name};
+use crate::format::snapshot as snapshot_format;
+use crate::head::HeadFile;
 use crate::journal::keeper::Reserve;
+use crate::map::Map;
+use crate::reader::Reader;
 use crate::recovery::{self, Recovery};
 use crate::segment::{begin, make_spare};
 use crate::snapshot;
+pub use crate::snapshot::SnapshotMark;
+
+pub use crate::format::entry::Kind;
+
+/// Zeros are written over what is cut off in steps of this.
+const ZEROS_BYTES: usize = 1 << 20;
 
 /// Where a log stands: its last entry. `Mark::default()` stands before the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,14 +39,46 @@ pub struct Mark {
     pub chain: u32,
 }
 
+/// The latest term that the node knows, and whom it voted for in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vote {
+    pub term: Term,
+    pub voted_for: Option<NodeId>,
+}
+
+/// An entry to append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    pub index: Index,
+    pub term: Term,
+    pub kind: Kind,
+    pub payload: &'a [u8],
+}
+
+/// An entry that was read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedRecord {
+    pub index: Index,
+    pub term: Term,
+    pub kind: Kind,
+    pub payload: Vec<u8>,
+}
+
 /// A log that is open for appending, the only one on its disk.
 pub struct Log<D: Disk> {
     disk: D,
     _lock: D::Lock,
     config: Config,
-    identity: u128,
+    head: Arc<HeadFile<D>>,
     segment: Segment<D::File>,
+    map: Map,
     last: Mark,
+    /// Nothing up to here is ever cut off.
+    committed: Index,
+    folded: Index,
+    newest_snapshot: SnapshotMark,
+    /// Where entries are framed for one write.
+    frame: Aligned,
     state: State,
     /// Where new segment files come from; without one they are made on the spot.
     reserve: Option<Arc<Reserve<D>>>,
@@ -56,7 +101,8 @@ enum State {
 }
 
 impl<D: Disk> Log<D> {
-    /// Recovers what the disk holds into `fold`, or makes a new log.
+    /// Recovers what the disk holds, or makes a new log. `fold` gets the newest snapshot and every entry after it that is
+    /// known to be committed; [`Log::folded`] says how far that went.
     pub fn open<F: Fold>(disk: D, config: &Config, fold: &mut F) -> Result<(Log<D>, Recovery), Error> {
         config.check()?;
         let started = Instant::now();
@@ -67,12 +113,17 @@ impl<D: Disk> Log<D> {
         let recovered = recovery::recover(&disk, config, fold)?;
         let mut recovery = recovered.recovery;
         let log = Log {
+            head: Arc::new(HeadFile::new(disk.clone(), recovered.head)),
             disk,
             _lock: lock,
             config: config.clone(),
-            identity: recovered.identity,
             segment: recovered.segment,
+            map: recovered.map,
             last: recovered.last,
+            committed: recovered.folded,
+            folded: recovered.folded,
+            newest_snapshot: recovered.snapshot,
+            frame: Aligned::new(0),
             state: State::Synced,
             reserve: None,
         };
@@ -80,8 +131,35 @@ impl<D: Disk> Log<D> {
         Ok((log, recovery))
     }
 
+    /// The oldest entry that it can give, or the next one if there is none.
+    pub fn first(&self) -> Index {
+        self.map.first()
+    }
+
     pub fn last(&self) -> Mark {
         self.last
+    }
+
+    /// The last entry that `open` gave to the fold, itself or within the snapshot.
+    pub fn folded(&self) -> Index {
+        self.folded
+    }
+
+    /// Gives `fold` what `open` could not know to be committed, as a node alone may.
+    pub fn fold_rest<F: Fold>(&mut self, fold: &mut F, recovery: &mut Recovery) -> Result<(), Error> {
+        const STEP_BYTES: usize = 4 << 20;
+        while self.folded < self.last.index {
+            for record in self.entries(self.folded + 1, self.last.index + 1, STEP_BYTES)? {
+                let payload: &[u8] = if record.kind == Kind::Batch { &record.payload } else { &[] };
+                let entry = Entry { index: record.index, term: record.term, payload, replay: true };
+                fold.committed(entry, &mut Vec::new());
+                recovery.entries_replayed += 1;
+                recovery.bytes_replayed += payload.len() as u64;
+                self.folded = record.index;
+            }
+        }
+        self.committed = self.folded;
+        Ok(())
     }
 
     pub fn disk(&self) -> &D {
@@ -89,10 +167,14 @@ impl<D: Disk> Log<D> {
     }
 
     pub(crate) fn identity(&self) -> u128 {
-        self.identity
+        self.head.get().identity
     }
 
-    pub(crate) fn newest_segment(&self) -> Index {
+    pub(crate) fn head(&self) -> Arc<HeadFile<D>> {
+        Arc::clone(&self.head)
+    }
+
+    fn newest_segment(&self) -> Index {
         self.segment.header.first_index
     }
 
@@ -100,39 +182,133 @@ impl<D: Disk> Log<D> {
         self.reserve = Some(reserve);
     }
 
-    /// Writes one entry; it counts only after [`Log::sync`], which must come before the next append.
-    ///
-    /// `buffer` is [`ENTRY_HEADER_BYTES`](crate::ENTRY_HEADER_BYTES) of room, then the payload; it is framed in place.
-    pub fn append(&mut self, term: Term, buffer: &mut Vec<u8>) -> Result<Index, Error> {
-        assert_eq!(self.state, State::Synced, "an entry is appended to a synced log, one at a time");
-        let index = self.last.index + 1;
-        let extent_bytes = entry::extent_bytes(buffer.len() - entry::HEADER_BYTES) as u64;
-        self.state = State::Failed; // until the end of this function
-        if self.segment.end + extent_bytes > self.segment.header.segment_bytes {
-            self.rotate()?;
+    /// The term of an entry from the one before [`Log::first`] to the last.
+    pub fn term(&self, index: Index) -> Option<Term> {
+        self.map.term(index, self.last.index)
+    }
+
+    /// The mark of an entry from the one before [`Log::first`] to the last. Old ones are looked up on the disk.
+    pub fn mark(&self, index: Index) -> Result<Mark, Error> {
+        if let Some(mark) = self.map.mark(index) {
+            return Ok(mark);
         }
-        assert!(
-            self.segment.end + extent_bytes <= self.segment.header.segment_bytes,
-            "an entry of {extent_bytes} bytes does not fit a segment of {}",
-            self.segment.header.segment_bytes
-        );
-        let chain = entry::seal(buffer, Kind::Batch, index, term, self.last.chain);
-        let written = self.segment.file.write_all_at(buffer, self.segment.end);
-        written.map_err(|error| self.failure("writing", error))?;
-        self.segment.end += extent_bytes;
-        self.last = Mark { index, term, chain };
+        let gone = || Error::Gone { wanted: index, oldest: self.first() };
+        let term = self.term(index).ok_or_else(gone)?;
+        let chain = self.read_from(index + 1)?.previous();
+        Ok(Mark { index, term, chain })
+    }
+
+    fn read_from(&self, index: Index) -> Result<Reader<D>, Error> {
+        let gone = || Error::Gone { wanted: index, oldest: self.first() };
+        let milestone = self.map.milestone(index).ok_or_else(gone)?;
+        Reader::resume(self.disk.clone(), self.identity(), milestone, index)
+    }
+
+    /// Entries from `from` up to and without `until`, as many as fit `bytes_max`, at least one. Reads the disk.
+    pub fn entries(&self, from: Index, until: Index, bytes_max: usize) -> Result<Vec<OwnedRecord>, Error> {
+        assert_eq!(self.state, State::Synced, "entries are read back when they are on the disk");
+        let mut reader = self.read_from(from)?;
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        while let Some(record) = reader.next_record(until.saturating_sub(1).min(self.last.index))? {
+            bytes += record.payload.len();
+            if bytes > bytes_max && !records.is_empty() {
+                break;
+            }
+            let Record { index, term, kind, payload } = record;
+            records.push(OwnedRecord { index, term, kind, payload: payload.to_vec() });
+        }
+        Ok(records)
+    }
+
+    pub fn vote(&self) -> Vote {
+        self.head.get().vote
+    }
+
+    /// Durable when it returns.
+    pub fn set_vote(&mut self, vote: Vote) -> Result<(), Error> {
+        self.steadily(|log| log.head.change(|head| head.vote = vote))
+    }
+
+    /// Cluster and number of the node that this log belongs to; 0 until they are given.
+    pub fn node(&self) -> (u128, NodeId) {
+        let head = self.head.get();
+        (head.cluster, head.node)
+    }
+
+    /// Given once, for ever. Durable when it returns.
+    pub fn set_node(&mut self, cluster: u128, node: NodeId) -> Result<(), Error> {
+        assert!([(0, 0), (cluster, node)].contains(&self.node()), "a log stays with its node");
+        self.steadily(|log| log.head.change(|head| (head.cluster, head.node) = (cluster, node)))
+    }
+
+    /// Does something that leaves the log useless when it fails.
+    fn steadily<T>(&mut self, act: impl FnOnce(&mut Log<D>) -> Result<T, Error>) -> Result<T, Error> {
+        assert_eq!(self.state, State::Synced, "one thing after the other");
+        self.state = State::Failed;
+        let result = act(self)?;
+        self.state = State::Synced;
+        Ok(result)
+    }
+
+    /// Writes the next entries, in one write as long as they fit the segment; they count only after [`Log::sync`], which
+    /// must come before the next append. `committed` is the highest entry that is known to be committed; it may be one of
+    /// these.
+    pub fn append(&mut self, records: &[Record<'_>], committed: Index) -> Result<(), Error> {
+        assert_eq!(self.state, State::Synced, "entries are appended to a synced log");
+        self.state = State::Failed; // until the end of this function
+        self.committed = self.committed.max(committed);
+        let mut framed = 0;
+        for record in records {
+            assert_eq!(record.index, self.last.index + 1, "entries follow each other");
+            let extent_bytes = entry::extent_bytes(record.payload.len());
+            if self.segment.end + (framed + extent_bytes) as u64 > self.segment.header.segment_bytes {
+                self.write_framed(framed)?;
+                framed = 0;
+                self.rotate()?;
+            }
+            self.frame(record, framed);
+            framed += extent_bytes;
+        }
+        self.write_framed(framed)?;
         self.state = State::Written;
+        Ok(())
+    }
+
+    fn frame(&mut self, record: &Record<'_>, write_bytes: usize) {
+        let payload_bytes = record.payload.len();
+        let extent_bytes = entry::extent_bytes(payload_bytes);
+        let (offset, header) = (self.segment.end + write_bytes as u64, &self.segment.header);
+        assert!(
+            offset + extent_bytes as u64 <= header.segment_bytes,
+            "an entry of {extent_bytes} bytes does not fit a segment of {}",
+            header.segment_bytes
+        );
+        let extent = &mut self.frame.room(write_bytes + extent_bytes, write_bytes)[write_bytes..];
+        extent[HEADER_BYTES..][..payload_bytes].copy_from_slice(record.payload);
+        extent[HEADER_BYTES + payload_bytes..].fill(0);
+        let (Record { index, term, kind, .. }, previous, committed) = (*record, self.last.chain, self.committed);
+        let chain = entry::seal(extent, Seal { kind, index, term, payload_bytes, previous, committed, write_bytes });
+        self.last = Mark { index, term, chain };
+        self.map.add(self.last, header.first_index, offset, previous);
+    }
+
+    fn write_framed(&mut self, bytes: usize) -> Result<(), Error> {
+        if bytes > 0 {
+            let written = self.segment.file.write_all_at(&self.frame.bytes()[..bytes], self.segment.end);
+            written.map_err(|error| self.failure("writing", error))?;
+            self.segment.end += bytes as u64;
+        }
+        Ok(())
+    }
+
+    /// An entry that is committed as soon as it is synced, as on a node alone.
+    pub fn append_payload(&mut self, term: Term, payload: &[u8]) -> Result<Index, Error> {
+        let index = self.last.index + 1;
+        self.append(&[Record { index, term, kind: Kind::Batch, payload }], index)?;
         Ok(index)
     }
 
-    /// [`Log::append`] for a payload that lies elsewhere.
-    pub fn append_payload(&mut self, term: Term, payload: &[u8]) -> Result<Index, Error> {
-        let mut buffer = vec![0; entry::HEADER_BYTES];
-        buffer.extend_from_slice(payload);
-        self.append(term, &mut buffer)
-    }
-
-    /// From here on the last entry is committed. After a failure the log takes nothing more.
+    /// From here on the last entry is on the disk. After a failure the log takes nothing more.
     pub fn sync(&mut self) -> Result<(), Error> {
         assert_ne!(self.state, State::Failed, "a log that failed is not synced again");
         self.state = State::Failed;
@@ -143,48 +319,152 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    /// Writes a snapshot of the state after the last entry, on the spot, and lets go of what it makes unnecessary.
-    pub fn snapshot(&mut self, freeze: Freeze) -> Result<(), Error> {
-        assert_eq!(self.state, State::Synced, "a snapshot is taken between two committed entries");
-        snapshot::write(&self.disk, self.identity, self.last, freeze, snapshot::Pace::Full)?;
-        snapshot::retain(&self.disk, self.config.retained_bytes_max)
+    /// Cuts off everything from `from` on, which must not be committed. Durable when it returns; a crash leaves the log as
+    /// it was before or after.
+    pub fn truncate(&mut self, from: Index) -> Result<(), Error> {
+        assert!(from > self.committed && from <= self.last.index, "only what is there and not committed is cut off");
+        let before = self.mark(from - 1)?;
+        let (offset, segment) = {
+            let reader = self.read_from(from)?;
+            (reader.offset(), reader.segment())
+        };
+        self.steadily(|log| {
+            let failed = |error| Error::disk("cutting off the end of", log.disk.path(&file_name(segment)), error);
+            log.head.change(|head| (head.truncating_from, head.newest_segment) = (from, segment))?;
+            if segment != log.newest_segment() {
+                recovery::remove_segments(&log.disk, |first| first > segment)?;
+                let (file, header) = crate::segment::open(&log.disk, segment, log.identity())?;
+                log.segment = Segment { end: header.segment_bytes, file, header };
+            }
+            blank(&log.segment.file, offset, log.segment.end).map_err(failed)?;
+            log.segment.end = offset;
+            log.last = before;
+            log.map.cut(from);
+            log.head.change(|head| head.truncating_from = 0)
+        })
+    }
+
+    /// Replaces everything by a snapshot that came from another node as `name` in the log's directory. It is checked
+    /// first, and refused with [`Error::Damaged`] when it is not whole; then nothing has changed. A crash leaves the log
+    /// as it was before or after.
+    pub fn install<F: Fold>(&mut self, name: &str, fold: &mut F) -> Result<SnapshotMark, Error> {
+        assert_eq!(self.state, State::Synced, "one thing after the other");
+        let snapshot = snapshot::adopt(&self.disk, name, self.identity())?;
+        let mark = snapshot.mark;
+        assert!(mark.index > self.committed, "only a snapshot of what is not here is installed");
+        self.steadily(|log| {
+            let failed = |error| Error::disk("installing a snapshot in", log.disk.path(""), error);
+            log.head.change(|head| head.installing = mark.index)?;
+            let renamed = log.disk.rename(name, &snapshot_format::file_name(mark.index));
+            renamed.and_then(|()| log.disk.sync_directory()).map_err(failed)?;
+            recovery::remove_segments(&log.disk, |_| true)?;
+            log.begin_segment(mark)?;
+            log.head.change(|head| (head.installing, head.newest_segment) = (0, mark.index + 1))?;
+            snapshot::keep_only(&log.disk, mark.index)?;
+            snapshot::restore_newest(
+                &log.disk,
+                log.identity(),
+                &[snapshot_format::file_name(mark.index)],
+                fold,
+                &mut Vec::new(),
+            )?;
+            (log.last, log.map) = (mark, Map::after(mark));
+            (log.committed, log.folded) = (mark.index, mark.index);
+            log.newest_snapshot = snapshot.clone();
+            Ok(snapshot)
+        })
+    }
+
+    /// The newest snapshot; index 0 when there is none.
+    pub fn newest_snapshot(&self) -> &SnapshotMark {
+        &self.newest_snapshot
+    }
+
+    /// The file of the snapshot after entry `index`.
+    pub fn snapshot_path(&self, index: Index) -> PathBuf {
+        self.disk.path(&snapshot_format::file_name(index))
+    }
+
+    /// Writes a snapshot of the state after entry `index`, on the spot, and lets go of what it makes unnecessary.
+    pub fn snapshot(&mut self, index: Index, membership: &[u8], freeze: Freeze) -> Result<(), Error> {
+        let mark = self.mark(index)?;
+        snapshot::write(&self.disk, self.identity(), (mark, membership), freeze, snapshot::Pace::Full)?;
+        snapshot::retain(&self.disk, self.config.retained_bytes_max)?;
+        self.snapshot_written(SnapshotMark { mark, membership: membership.to_vec() })
+    }
+
+    /// A snapshot was written, and what it makes unnecessary has been let go of.
+    pub(crate) fn snapshot_written(&mut self, snapshot: SnapshotMark) -> Result<(), Error> {
+        self.newest_snapshot = snapshot;
+        let oldest = crate::reader::oldest(&self.disk)?;
+        if oldest > self.first() {
+            let before = match oldest == self.newest_segment() {
+                true => self.segment.header.before(),
+                false => crate::segment::open(&self.disk, oldest, self.identity())?.1.before(),
+            };
+            let term = self.term(before.index).unwrap_or(before.term);
+            self.map.forget(Mark { term, ..before });
+        }
+        Ok(())
     }
 
     /// Leaves a mark by which the next open knows that nothing may be missing at the end.
     pub fn close(self) -> Result<(), Error> {
-        assert_eq!(self.state, State::Synced, "a log is closed between two committed entries");
-        let newest_segment = self.newest_segment();
-        head::write(&self.disk, &Head { identity: self.identity, newest_segment, closed_at: Some(self.last) })
+        assert_eq!(self.state, State::Synced, "a log is closed when everything is on the disk");
+        self.head.change(|head| {
+            (head.newest_segment, head.closed_at) = (self.segment.header.first_index, Some(self.last));
+        })
     }
 
     fn rotate(&mut self) -> Result<(), Error> {
+        // What the old segment got must be on the disk before the new one says what it follows.
+        if self.config.sync == Sync::Real {
+            self.segment.file.sync_data().map_err(|error| self.failure("syncing", error))?;
+        }
+        self.begin_segment(self.last)?;
+        let first_index = self.newest_segment();
+        self.head.note(|head| head.newest_segment = first_index);
+        match &self.reserve {
+            Some(reserve) => reserve.rotated(),
+            None => self.head.write_due()?,
+        }
+        Ok(())
+    }
+
+    /// Makes the segment behind `previous` the newest.
+    fn begin_segment(&mut self, previous: Mark) -> Result<(), Error> {
         let spare = match &self.reserve {
             Some(reserve) => reserve.take()?,
             None => make_spare(&self.disk, 0, self.config.segment_bytes, |_| usize::MAX)
                 .map_err(|error| recovery::allocation_failure(&self.disk, error))?,
         };
         let header = segment::Header {
-            identity: self.identity,
-            first_index: self.last.index + 1,
+            identity: self.identity(),
+            first_index: previous.index + 1,
             segment_bytes: self.config.segment_bytes,
-            previous: self.last.chain,
+            previous: previous.chain,
+            previous_term: previous.term,
         };
         let begun = begin(&self.disk, spare, &header);
-        let file = begun.map_err(|error| {
-            Error::disk("beginning", self.disk.path(&segment::file_name(header.first_index)), error)
-        })?;
+        let path = self.disk.path(&file_name(header.first_index));
+        let file = begun.map_err(|error| Error::disk("beginning", path, error))?;
         self.segment = Segment { file, header, end: segment::HEADER_BYTES as u64 };
-        match &self.reserve {
-            Some(reserve) => reserve.rotated(header.first_index),
-            None => head::write(
-                &self.disk,
-                &Head { identity: self.identity, newest_segment: header.first_index, closed_at: None },
-            )?,
-        }
         Ok(())
     }
 
     fn failure(&self, doing: &'static str, source: std::io::Error) -> Error {
-        Error::disk(doing, self.disk.path(&segment::file_name(self.newest_segment())), source)
+        Error::disk(doing, self.disk.path(&file_name(self.newest_segment())), source)
     }
+}
+
+/// Zeros from `offset` to `end`, durably.
+pub(crate) fn blank<F: File>(file: &F, offset: u64, end: u64) -> std::io::Result<()> {
+    let zeros = Aligned::new(ZEROS_BYTES.min((end - offset) as usize));
+    let mut at = offset;
+    while at < end {
+        let step = zeros.bytes().len().min((end - at) as usize);
+        file.write_all_at(&zeros.bytes()[..step], at)?;
+        at += step as u64;
+    }
+    file.sync_data()
 }

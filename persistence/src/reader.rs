@@ -11,6 +11,8 @@ use crate::fold::{Entry, Index};
 use crate::format::entry::{self, HEADER_BYTES, Header};
 use crate::format::segment::{self as segment_format, file_name, parse_file_name};
 use crate::head;
+use crate::log::{Kind, Record};
+use crate::map::Milestone;
 use crate::segment;
 
 /// Read ahead in steps of this, so that small batches do not cost a system call each.
@@ -89,13 +91,49 @@ impl<D: Disk> Reader<D> {
         Ok(reader)
     }
 
+    /// Goes on from a milestone to entry `from`.
+    pub(crate) fn resume(disk: D, identity: u128, milestone: Milestone, from: Index) -> Result<Reader<D>, Error> {
+        let Milestone { index, segment, offset, previous } = milestone;
+        let (file, _) = open_segment(&disk, segment, identity, index)?;
+        let (window, window_offset) = (Vec::new(), 0);
+        let (first_index, next_index) = (segment, index);
+        let mut reader =
+            Reader { disk, identity, file, first_index, offset, next_index, previous, window, window_offset };
+        reader.skip_to(from)?;
+        Ok(reader)
+    }
+
+    /// Chain checksum of the entry before the next.
+    pub(crate) fn previous(&self) -> u32 {
+        self.previous
+    }
+
+    /// Where the next entry stands in its segment.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// First entry of the segment that it stands in.
+    pub(crate) fn segment(&self) -> Index {
+        self.first_index
+    }
+
     /// The index of the entry that [`Reader::next`] gives next.
     pub fn position(&self) -> Index {
         self.next_index
     }
 
     /// The next entry, or `None` if it lies beyond `up_to`, which must be committed: [`Journal::committed_index`](crate::Journal::committed_index).
+    /// Empty where the members of the cluster changed.
     pub fn next(&mut self, up_to: Index) -> Result<Option<Entry<'_>>, Error> {
+        let record = self.next_record(up_to)?;
+        Ok(record.map(|Record { index, term, kind, payload }| {
+            let payload = if kind == Kind::Batch { payload } else { &[] };
+            Entry { index, term, payload, replay: true }
+        }))
+    }
+
+    pub(crate) fn next_record(&mut self, up_to: Index) -> Result<Option<Record<'_>>, Error> {
         if self.next_index > up_to {
             return Ok(None);
         }
@@ -116,7 +154,7 @@ impl<D: Disk> Reader<D> {
         }
         self.pass(&header);
         let payload = &self.window[start + HEADER_BYTES..][..header.payload_bytes as usize];
-        Ok(Some(Entry { index: header.index, term: header.term, payload, replay: true }))
+        Ok(Some(Record { index: header.index, term: header.term, kind: header.kind, payload }))
     }
 
     /// Goes from header to header without looking at payloads.

@@ -127,7 +127,8 @@ pub(crate) enum Found {
 /// Looks at `offset` of a whole segment for the entry `index` that follows an entry with chain checksum `previous`.
 ///
 /// Torn or damaged? Power loss leaves each sector of the one write in flight either old, which is zero, or new. So a torn
-/// entry misses whole sectors and has nothing behind it; whatever else does not check out has been changed later.
+/// entry misses whole sectors and has nothing behind it but what the same write brought; whatever else does not check out
+/// has been changed later.
 pub(crate) fn find(image: &[u8], offset: usize, index: Index, previous: u32) -> Found {
     let rest = &image[offset..];
     let Some(first_sector) = rest.first_chunk::<SECTOR_BYTES>() else {
@@ -135,11 +136,12 @@ pub(crate) fn find(image: &[u8], offset: usize, index: Index, previous: u32) -> 
     };
     if format::is_zero(first_sector) {
         let used = length_without_trailing_zeros(rest);
-        return match entry_after_hole(&rest[..used], index) {
+        return match later_write(&rest[..used], SECTOR_BYTES) {
             _ if used == 0 => Found::End,
-            Some(at) => {
-                Found::Damage(format!("entry {index} is missing, but one after it stands at byte {}", offset + at))
-            }
+            Some(at) => Found::Damage(format!(
+                "entry {index} is missing, but one that was written after it stands at byte {}",
+                offset + at
+            )),
             None => Found::Torn { bytes: used as u64 },
         };
     }
@@ -164,18 +166,19 @@ pub(crate) fn find(image: &[u8], offset: usize, index: Index, previous: u32) -> 
     }
     let sectors_missing = header.sparse.misses_sectors(entry::Sparse::count(extent));
     let used = length_without_trailing_zeros(rest);
-    if sectors_missing && used <= extent.len() {
+    if sectors_missing && later_write(&rest[..used], extent.len()).is_none() {
         Found::Torn { bytes: used as u64 }
     } else {
         Found::Damage(format!("the checksum of entry {index} is wrong"))
     }
 }
 
-/// Where a later entry begins, in a tail whose first sector is zero.
-fn entry_after_hole(tail: &[u8], index: Index) -> Option<usize> {
-    let starts = (SECTOR_BYTES..tail.len()).step_by(SECTOR_BYTES);
+/// Where, from `from` on, an entry stands that another write put here than the one that `tail` begins in the middle of,
+/// or with. Several entries may go out in one write.
+fn later_write(tail: &[u8], from: usize) -> Option<usize> {
+    let starts = (from..tail.len()).step_by(SECTOR_BYTES);
     starts.into_iter().find(|at| {
-        let sector = tail[*at..].first_chunk::<{ entry::HEADER_BYTES }>();
-        sector.is_some_and(|first| entry::Header::parse(first).is_ok_and(|header| header.index > index))
+        let header = tail[*at..].first_chunk::<{ entry::HEADER_BYTES }>().map(|bytes| entry::Header::parse(bytes));
+        header.is_some_and(|header| header.is_ok_and(|header| (header.write_bytes as usize) < *at))
     })
 }

@@ -12,7 +12,7 @@ use crate::disk::{Disk, File};
 use crate::error::Error;
 use crate::fold::{Fold, Freeze, Index};
 use crate::format::segment;
-use crate::format::snapshot::{HEADER_BYTES, Header, file_name, parse_file_name};
+use crate::format::snapshot::{HEADER_BYTES, Header, MEMBERSHIP_BYTES_MAX, file_name, parse_file_name};
 use crate::format::{self, SECTOR_BYTES};
 use crate::log::Mark;
 
@@ -33,15 +33,27 @@ pub(crate) enum Pace<'a> {
 }
 
 /// Durable when it returns. A failure leaves nothing behind that counts.
-pub(crate) fn write<D: Disk>(disk: &D, identity: u128, mark: Mark, freeze: Freeze, pace: Pace) -> Result<(), Error> {
+pub(crate) fn write<D: Disk>(
+    disk: &D,
+    identity: u128,
+    (mark, membership): (Mark, &[u8]),
+    freeze: Freeze,
+    pace: Pace,
+) -> Result<(), Error> {
+    assert!(membership.len() <= MEMBERSHIP_BYTES_MAX, "the members of a cluster are few");
     let name = file_name(mark.index);
     let write = || {
         let file = disk.create(TEMPORARY)?;
-        let mut body =
-            Body { file: &file, pace, buffer: Vec::with_capacity(BUFFER_BYTES), bytes: 0, synced: 0, crc: 0 };
+        let mut padded = membership.to_vec();
+        padded.resize(format::round_up_to_sector(membership.len()), 0);
+        let (membership_bytes, membership_crc) = (membership.len() as u32, crc32c::crc32c(&padded));
+        let mut header = Header { identity, mark, body_bytes: 0, body_crc: 0, membership_bytes, membership_crc };
+        file.write_all_at(&padded, HEADER_BYTES as u64)?;
+        let (at, buffer) = (header.body_at(), Vec::with_capacity(BUFFER_BYTES));
+        let mut body = Body { file: &file, at, pace, buffer, bytes: 0, synced: 0, crc: 0 };
         freeze(&mut body)?;
         body.step()?;
-        let header = Header { identity, mark, body_bytes: body.bytes, body_crc: body.crc };
+        (header.body_bytes, header.body_crc) = (body.bytes, body.crc);
         file.write_all_at(&header.encode(), 0)?;
         file.sync_data()?;
         disk.rename(TEMPORARY, &name)?;
@@ -56,6 +68,7 @@ pub(crate) fn write<D: Disk>(disk: &D, identity: u128, mark: Mark, freeze: Freez
 /// Where the frozen state is written to: buffered, checksummed, paced.
 struct Body<'a, F: File> {
     file: &'a F,
+    at: u64,
     pace: Pace<'a>,
     buffer: Vec<u8>,
     bytes: u64,
@@ -66,7 +79,7 @@ struct Body<'a, F: File> {
 impl<F: File> Body<'_, F> {
     fn step(&mut self) -> io::Result<()> {
         self.crc = crc32c::crc32c_append(self.crc, &self.buffer);
-        self.file.write_all_at(&self.buffer, HEADER_BYTES as u64 + self.bytes)?;
+        self.file.write_all_at(&self.buffer, self.at + self.bytes)?;
         self.bytes += self.buffer.len() as u64;
         self.buffer.clear();
         if let Pace::Gentle { abandon } = self.pace {
@@ -99,24 +112,31 @@ impl<F: File> Write for Body<'_, F> {
     }
 }
 
-/// Restores the newest snapshot that is whole; `Mark::default()` when there is none. Names the damaged ones it met.
+/// What a snapshot holds besides its body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotMark {
+    /// The last entry it contains.
+    pub mark: Mark,
+    /// The members of the cluster then, as they were given.
+    pub membership: Vec<u8>,
+}
+
+/// Restores the newest snapshot that is whole; the default when there is none. Names the damaged ones it met.
 pub(crate) fn restore_newest<D: Disk, F: Fold>(
     disk: &D,
     identity: u128,
     names: &[String],
     fold: &mut F,
     damaged: &mut Vec<String>,
-) -> Result<Mark, Error> {
+) -> Result<SnapshotMark, Error> {
     for index in newest_first(names) {
         let name = file_name(index);
         let path = disk.path(&name);
         let file = disk.open(&name).map_err(|error| Error::disk("opening", &path, error))?;
-        match verify(&file, identity, index).map_err(|error| Error::disk("reading", &path, error))? {
-            Verdict::Whole(header) => {
-                let mut content = Content { file: &file, offset: HEADER_BYTES as u64, rest: header.body_bytes };
-                let mut content = io::BufReader::with_capacity(BUFFER_BYTES, &mut content);
-                fold.restore(&mut content).map_err(|what| Error::Restore { file: path, what })?;
-                return Ok(header.mark);
+        match verify(&file, Some((identity, index))).map_err(|error| Error::disk("reading", &path, error))? {
+            Verdict::Whole(header, membership) => {
+                restore(&file, &header, fold).map_err(|what| Error::Restore { file: path, what })?;
+                return Ok(SnapshotMark { mark: header.mark, membership });
             }
             Verdict::Unsupported(version) => return Err(Error::Unsupported { file: path, version }),
             Verdict::Damaged(what) => {
@@ -125,7 +145,28 @@ pub(crate) fn restore_newest<D: Disk, F: Fold>(
             }
         }
     }
-    Ok(Mark::default())
+    Ok(SnapshotMark::default())
+}
+
+fn restore<F: File>(file: &F, header: &Header, fold: &mut impl Fold) -> Result<(), String> {
+    let mut content = Content { file, offset: header.body_at(), rest: header.body_bytes };
+    fold.restore(&mut io::BufReader::with_capacity(BUFFER_BYTES, &mut content))
+}
+
+/// Makes a file that came from another node one of this log: whole, checked, synced. It still has to get its name.
+pub(crate) fn adopt<D: Disk>(disk: &D, name: &str, identity: u128) -> Result<SnapshotMark, Error> {
+    let path = disk.path(name);
+    let failed = |error| Error::disk("adopting", &path, error);
+    let file = disk.open(name).map_err(failed)?;
+    match verify(&file, None).map_err(failed)? {
+        Verdict::Whole(header, membership) => {
+            let header = Header { identity, ..header };
+            file.write_all_at(&header.encode(), 0).and_then(|()| file.sync_data()).map_err(failed)?;
+            Ok(SnapshotMark { mark: header.mark, membership })
+        }
+        Verdict::Unsupported(version) => Err(Error::Unsupported { file: path, version }),
+        Verdict::Damaged(what) => Err(Error::damaged(path, 0, what)),
+    }
 }
 
 /// Keeps a damaged snapshot for inspection, under a name that counts for nothing.
@@ -137,13 +178,14 @@ pub(crate) fn set_aside<D: Disk>(disk: &D, name: &str) -> Result<PathBuf, Error>
 }
 
 enum Verdict {
-    Whole(Header),
+    Whole(Header, Vec<u8>),
     Unsupported(u32),
     Damaged(&'static str),
 }
 
-/// Reads the whole file once, so that `restore` never sees a byte that was not written by `freeze`.
-fn verify<F: File>(file: &F, identity: u128, index: Index) -> io::Result<Verdict> {
+/// Reads the whole file once, so that `restore` never sees a byte that was not written by `freeze`. `own` says of which log
+/// and which entry it has to be.
+fn verify<F: File>(file: &F, own: Option<(u128, Index)>) -> io::Result<Verdict> {
     let mut sector = [0; SECTOR_BYTES];
     if file.read_at(&mut sector, 0)? < SECTOR_BYTES {
         return Ok(Verdict::Damaged("the file ends inside its header"));
@@ -153,13 +195,21 @@ fn verify<F: File>(file: &F, identity: u128, index: Index) -> io::Result<Verdict
         Err(format::Unreadable::Version(version)) => return Ok(Verdict::Unsupported(version)),
         Err(format::Unreadable::Bad(what)) => return Ok(Verdict::Damaged(what)),
     };
-    if header.identity != identity || header.mark.index != index {
+    if own.is_some_and(|own| own != (header.identity, header.mark.index)) {
         return Ok(Verdict::Damaged("it belongs to another log or another place"));
     }
-    if file.length_bytes()? != HEADER_BYTES as u64 + header.body_bytes {
+    let membership_bytes = header.membership_bytes as usize;
+    let length = header.body_at().checked_add(header.body_bytes);
+    if membership_bytes > MEMBERSHIP_BYTES_MAX || length != Some(file.length_bytes()?) {
         return Ok(Verdict::Damaged("the file has the wrong length"));
     }
-    let mut content = Content { file, offset: HEADER_BYTES as u64, rest: header.body_bytes };
+    let mut membership = vec![0; format::round_up_to_sector(membership_bytes)];
+    file.read_at(&mut membership, HEADER_BYTES as u64)?;
+    if crc32c::crc32c(&membership) != header.membership_crc {
+        return Ok(Verdict::Damaged("the checksum of the members is wrong"));
+    }
+    membership.truncate(membership_bytes);
+    let mut content = Content { file, offset: header.body_at(), rest: header.body_bytes };
     let mut buffer = vec![0; BUFFER_BYTES.min(header.body_bytes as usize + 1)];
     let mut crc = 0;
     loop {
@@ -168,7 +218,11 @@ fn verify<F: File>(file: &F, identity: u128, index: Index) -> io::Result<Verdict
             got => crc = crc32c::crc32c_append(crc, &buffer[..got]),
         }
     }
-    if crc == header.body_crc { Ok(Verdict::Whole(header)) } else { Ok(Verdict::Damaged("the checksum is wrong")) }
+    if crc == header.body_crc {
+        Ok(Verdict::Whole(header, membership))
+    } else {
+        Ok(Verdict::Damaged("the checksum is wrong"))
+    }
 }
 
 /// The body of a snapshot file, as a stream.
@@ -189,6 +243,16 @@ impl<F: File> Read for Content<'_, F> {
         self.rest -= got as u64;
         Ok(got)
     }
+}
+
+/// Lets go of all snapshots but one.
+pub(crate) fn keep_only<D: Disk>(disk: &D, index: Index) -> Result<(), Error> {
+    let remove = || {
+        let others = newest_first(&disk.list()?).into_iter().filter(|other| *other != index);
+        others.map(file_name).try_for_each(|name| disk.remove(&name))?;
+        disk.sync_directory()
+    };
+    remove().map_err(|error| Error::disk("removing old snapshots from", disk.path(""), error))
 }
 
 fn newest_first(names: &[String]) -> Vec<Index> {

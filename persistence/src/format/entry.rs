@@ -11,13 +11,12 @@ pub const HEADER_BYTES: usize = 64;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"CTen");
 
-/// What an entry is. One ordered log for all of them; only batches are written today, the rest is room for replication.
+/// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// For the fold.
     Batch = 1,
-    Vote = 2,
-    Truncation = 3,
-    SnapshotMark = 4,
+    /// The members of the cluster changed; nothing for the fold.
     Membership = 5,
 }
 
@@ -32,6 +31,10 @@ pub(crate) struct Header {
     /// Chain checksum of this one.
     pub(crate) chain: u32,
     pub(crate) sparse: Sparse,
+    /// The highest entry that was known to be committed when this one was written.
+    pub(crate) committed: Index,
+    /// Bytes that the same write put before this entry: 0 for the first of its write.
+    pub(crate) write_bytes: u32,
 }
 
 /// Counts of sectors that are hard to tell from missing ones, so that a missing one can be told after all.
@@ -81,9 +84,6 @@ impl Header {
         }
         let kind = match bytes[40] {
             1 => Kind::Batch,
-            2 => Kind::Vote,
-            3 => Kind::Truncation,
-            4 => Kind::SnapshotMark,
             5 => Kind::Membership,
             other => return Err(Unreadable::Kind(other)),
         };
@@ -95,6 +95,8 @@ impl Header {
             previous: u32_at(bytes, 12),
             chain: u32_at(bytes, 8),
             sparse: Sparse { zero: u32_at(bytes, 36), one_bit: u32_at(bytes, 44) },
+            committed: u64_at(bytes, 48),
+            write_bytes: u32_at(bytes, 56),
         })
     }
 
@@ -108,25 +110,39 @@ pub(crate) fn extent_bytes(payload_bytes: usize) -> usize {
     round_up_to_sector(HEADER_BYTES + payload_bytes)
 }
 
-/// Turns a buffer (room for the header, then the payload) into an entry's extent, in place; returns its chain checksum.
-pub(crate) fn seal(buffer: &mut Vec<u8>, kind: Kind, index: Index, term: Term, previous: u32) -> u32 {
-    let payload_bytes = buffer.len() - HEADER_BYTES;
-    assert!(payload_bytes <= u32::MAX as usize, "payload of {payload_bytes} bytes does not fit its length field");
-    buffer.resize(extent_bytes(payload_bytes), 0);
-    buffer[..HEADER_BYTES].fill(0);
-    put_u32(buffer, 0, MAGIC);
-    put_u32(buffer, 12, previous);
-    put_u64(buffer, 16, index);
-    put_u64(buffer, 24, term);
-    put_u32(buffer, 32, payload_bytes as u32);
-    let sparse = Sparse::count(buffer);
-    put_u32(buffer, 36, sparse.zero);
-    put_u32(buffer, 44, sparse.one_bit);
-    buffer[40] = kind as u8;
-    let chain = chain(buffer, previous);
-    put_u32(buffer, 8, chain);
-    let header = crc32c::crc32c(&buffer[8..HEADER_BYTES]);
-    put_u32(buffer, 4, header);
+/// What a header is made of besides the payload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seal {
+    pub(crate) kind: Kind,
+    pub(crate) index: Index,
+    pub(crate) term: Term,
+    pub(crate) payload_bytes: usize,
+    pub(crate) previous: u32,
+    pub(crate) committed: Index,
+    pub(crate) write_bytes: usize,
+}
+
+/// Turns an extent (room for the header, the payload, zeros) into an entry, in place; returns its chain checksum.
+pub(crate) fn seal(extent: &mut [u8], seal: Seal) -> u32 {
+    let Seal { kind, index, term, payload_bytes, previous, committed, write_bytes } = seal;
+    assert_eq!(extent.len(), extent_bytes(payload_bytes), "an extent is header, payload and padding");
+    let fits = |bytes: usize| u32::try_from(bytes).expect("a write is smaller than a segment, and that than 4 GiB");
+    extent[..HEADER_BYTES].fill(0);
+    put_u32(extent, 0, MAGIC);
+    put_u32(extent, 12, previous);
+    put_u64(extent, 16, index);
+    put_u64(extent, 24, term);
+    put_u32(extent, 32, fits(payload_bytes));
+    put_u64(extent, 48, committed);
+    put_u32(extent, 56, fits(write_bytes));
+    let sparse = Sparse::count(extent);
+    put_u32(extent, 36, sparse.zero);
+    put_u32(extent, 44, sparse.one_bit);
+    extent[40] = kind as u8;
+    let chain = chain(extent, previous);
+    put_u32(extent, 8, chain);
+    let header = crc32c::crc32c(&extent[8..HEADER_BYTES]);
+    put_u32(extent, 4, header);
     chain
 }
 
@@ -156,10 +172,14 @@ mod tests {
         for (payload_bytes, extent, sparse) in
             [(0, 512, 0), (1, 512, 0), (448, 512, 0), (449, 1024, 1), (5000, 5120, 9)]
         {
-            let mut buffer = vec![0; HEADER_BYTES + payload_bytes];
-            let chain_sealed = seal(&mut buffer, Kind::Batch, 7, 3, 0xABCD);
+            let mut buffer = vec![0; extent_bytes(payload_bytes)];
             assert_eq!(buffer.len(), extent, "payload of {payload_bytes}");
+            let (previous, committed, write_bytes) = (0xABCD, 5, 1024);
+            let sealing =
+                Seal { kind: Kind::Batch, index: 7, term: 3, payload_bytes, previous, committed, write_bytes };
+            let chain_sealed = seal(&mut buffer, sealing);
             let header = Header::parse(&buffer).unwrap();
+            assert_eq!((header.committed, header.write_bytes), (5, 1024));
             assert_eq!((header.index, header.term, header.payload_bytes as usize), (7, 3, payload_bytes));
             assert_eq!((header.sparse.zero, header.chain, header.previous), (sparse, chain_sealed, 0xABCD));
             assert_eq!(chain(&buffer, 0xABCD), chain_sealed);

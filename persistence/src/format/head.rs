@@ -1,20 +1,29 @@
-//! The `head` file: which log this is, which segment is the newest, and whether it was closed in order.
+//! The `head` file: which log this is, which segment is the newest, whether it was closed in order, for whom the node
+//! voted, and what it was about to do to its segments.
 
 use super::{Sector, Unreadable, put_u32, put_u64, put_u128, seal, u32_at, u64_at, u128_at, unseal};
-use crate::fold::Index;
-use crate::log::Mark;
+use crate::fold::{Index, NodeId};
+use crate::log::{Mark, Vote};
 
 pub(crate) const FILE_NAME: &str = "head";
 const MAGIC: &[u8; 8] = b"CTIE-HEA";
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) identity: u128,
     /// 0 before the first segment is made. May lag behind a rotation, never lead it.
     pub(crate) newest_segment: Index,
     /// Present after an orderly stop: the last entry there is.
     pub(crate) closed_at: Option<Mark>,
+    pub(crate) vote: Vote,
+    /// Cluster and number of the node; 0 before they were given.
+    pub(crate) cluster: u128,
+    pub(crate) node: NodeId,
+    /// Entries from this one on are being cut off; 0 when nothing is.
+    pub(crate) truncating_from: Index,
+    /// The snapshot after this entry is replacing all segments, if its file has come to stand under its name; 0 when none is.
+    pub(crate) installing: Index,
 }
 
 impl Head {
@@ -28,6 +37,12 @@ impl Head {
             put_u32(&mut sector, 56, mark.chain);
             put_u32(&mut sector, 60, 1);
         }
+        put_u64(&mut sector, 64, self.vote.term);
+        put_u64(&mut sector, 72, self.vote.voted_for.unwrap_or(0));
+        put_u128(&mut sector, 80, self.cluster);
+        put_u64(&mut sector, 96, self.node);
+        put_u64(&mut sector, 104, self.truncating_from);
+        put_u64(&mut sector, 112, self.installing);
         seal(&mut sector, MAGIC, VERSION);
         sector
     }
@@ -39,6 +54,11 @@ impl Head {
             identity: u128_at(sector, 16),
             newest_segment: u64_at(sector, 32),
             closed_at: (u32_at(sector, 60) == 1).then_some(mark),
+            vote: Vote { term: u64_at(sector, 64), voted_for: Some(u64_at(sector, 72)).filter(|node| *node != 0) },
+            cluster: u128_at(sector, 80),
+            node: u64_at(sector, 96),
+            truncating_from: u64_at(sector, 104),
+            installing: u64_at(sector, 112),
         })
     }
 }

@@ -34,6 +34,9 @@ fn seal(sector: &mut Sector, magic: &[u8; 8], version: u32) {
     put_u32(sector, CRC_AT, crc);
 }
 
+/// Version 2 gave meaning to bytes that were zero, so that older files read as what they are.
+const VERSION_MIN: u32 = 1;
+
 fn unseal(sector: &Sector, magic: &[u8; 8], version: u32) -> Result<(), Unreadable> {
     if &sector[..8] != magic {
         return Err(Unreadable::Bad("the magic number is wrong"));
@@ -43,7 +46,7 @@ fn unseal(sector: &Sector, magic: &[u8; 8], version: u32) -> Result<(), Unreadab
         return Err(Unreadable::Bad("the header's checksum is wrong"));
     }
     match u32_at(sector, VERSION_AT) {
-        found if found == version => Ok(()),
+        found if (VERSION_MIN..=version).contains(&found) => Ok(()),
         found => Err(Unreadable::Version(found)),
     }
 }

@@ -1,11 +1,12 @@
 //! The first sector of a segment file, and the file's name.
 
 use super::{Sector, Unreadable, put_u32, put_u64, put_u128, seal, u32_at, u64_at, u128_at, unseal};
-use crate::fold::Index;
+use crate::fold::{Index, Term};
+use crate::log::Mark;
 
 pub(crate) const HEADER_BYTES: usize = super::SECTOR_BYTES;
 const MAGIC: &[u8; 8] = b"CTIE-SEG";
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -14,6 +15,8 @@ pub(crate) struct Header {
     pub(crate) segment_bytes: u64,
     /// Chain checksum of the last entry of the segment before; 0 in the first.
     pub(crate) previous: u32,
+    /// Its term; 0 in the first, and in files of version 1.
+    pub(crate) previous_term: Term,
 }
 
 impl Header {
@@ -23,6 +26,7 @@ impl Header {
         put_u64(&mut sector, 32, self.first_index);
         put_u64(&mut sector, 40, self.segment_bytes);
         put_u32(&mut sector, 48, self.previous);
+        put_u64(&mut sector, 56, self.previous_term);
         seal(&mut sector, MAGIC, VERSION);
         sector
     }
@@ -34,7 +38,13 @@ impl Header {
             first_index: u64_at(sector, 32),
             segment_bytes: u64_at(sector, 40),
             previous: u32_at(sector, 48),
+            previous_term: u64_at(sector, 56),
         })
+    }
+
+    /// The entry before the first.
+    pub(crate) fn before(&self) -> Mark {
+        Mark { index: self.first_index - 1, term: self.previous_term, chain: self.previous }
     }
 }
 

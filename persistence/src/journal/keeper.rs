@@ -15,10 +15,8 @@ use parking_lot::{Condvar, Mutex};
 use crate::config::Config;
 use crate::disk::{Disk, File};
 use crate::error::Error;
-use crate::fold::Index;
-use crate::format::head::Head;
 use crate::format::{SECTOR_BYTES, is_zero};
-use crate::head;
+use crate::head::HeadFile;
 use crate::recovery::allocation_failure;
 use crate::segment::{FILL_STEP_BYTES, Spare, is_spare_name, make_spare, spare_name};
 
@@ -95,7 +93,7 @@ impl Urgency {
 
 enum Task {
     Refill,
-    Rotated(Index),
+    WriteHead,
     Stop,
 }
 
@@ -133,8 +131,8 @@ impl<D: Disk> Reserve<D> {
     }
 
     /// The head file may follow.
-    pub(crate) fn rotated(&self, first_index: Index) {
-        let _ = self.tasks.send(Task::Rotated(first_index));
+    pub(crate) fn rotated(&self) {
+        let _ = self.tasks.send(Task::WriteHead);
     }
 
     fn urgency(&self) -> Urgency {
@@ -175,7 +173,7 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn start<D: Disk>(
         disk: D,
-        identity: u128,
+        head: Arc<HeadFile<D>>,
         config: &Config,
         reserve: Arc<Reserve<D>>,
         room: Arc<Room>,
@@ -186,13 +184,12 @@ impl Keeper {
         let directory = disk.path("");
         let mut work = Work {
             disk,
-            identity,
+            head,
             segment_bytes: config.segment_bytes,
             free_bytes_min: config.free_bytes_min,
             reserve,
             room,
             next_number: 0,
-            head_due: None,
             failure: Arc::clone(&failure),
             failed: Arc::clone(&failed),
         };
@@ -224,13 +221,12 @@ impl Drop for Keeper {
 
 struct Work<D: Disk> {
     disk: D,
-    identity: u128,
+    head: Arc<HeadFile<D>>,
     segment_bytes: u64,
     free_bytes_min: u64,
     reserve: Arc<Reserve<D>>,
     room: Arc<Room>,
     next_number: u64,
-    head_due: Option<Index>,
     failure: Arc<Mutex<Option<Error>>>,
     failed: Arc<AtomicBool>,
 }
@@ -244,8 +240,7 @@ impl<D: Disk> Work<D> {
             let refilled = self.refill();
             self.look_at_space(refilled);
             match tasks.recv_timeout(LOOK_EVERY) {
-                Ok(Task::Rotated(first_index)) => self.head_due = Some(first_index),
-                Ok(Task::Refill) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Task::WriteHead | Task::Refill) | Err(RecvTimeoutError::Timeout) => {}
                 Ok(Task::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             }
         }
@@ -292,12 +287,9 @@ impl<D: Disk> Work<D> {
     }
 
     fn write_head(&mut self) {
-        let Some(newest_segment) = self.head_due else { return };
-        match head::write(&self.disk, &Head { identity: self.identity, newest_segment, closed_at: None }) {
-            Ok(()) => self.head_due = None,
-            Err(Error::DiskFull { .. }) => {} // once a second again, until there is space
+        match self.head.write_due() {
+            Ok(()) | Err(Error::DiskFull { .. }) => {} // once a second again, until there is space
             Err(error) => {
-                self.head_due = None;
                 *self.failure.lock() = Some(error);
                 self.failed.store(true, Ordering::Relaxed);
             }

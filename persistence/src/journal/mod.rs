@@ -65,10 +65,11 @@ pub fn open_on<D: Disk, F: Fold>(
     config: Config,
     mut fold: F,
 ) -> Result<(Journal<F::Passenger>, Recovery), Error> {
-    let (mut log, recovery) = Log::open(disk.clone(), &config, &mut fold)?;
+    let (mut log, mut recovery) = Log::open(disk.clone(), &config, &mut fold)?;
+    log.fold_rest(&mut fold, &mut recovery)?;
     let room = Arc::new(Room::default());
     let reserve = Reserve::new(disk.path(""));
-    let keeper = Keeper::start(disk, log.identity(), &config, Arc::clone(&reserve), Arc::clone(&room))?;
+    let keeper = Keeper::start(disk, log.head(), &config, Arc::clone(&reserve), Arc::clone(&room))?;
     log.set_reserve(reserve);
     let shared = Arc::new(Shared {
         batches: Batches::new(config.batch_bytes_max, config.entry_bytes_max() as usize),

@@ -7,17 +7,21 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
 use super::statistics::Counters;
+use parking_lot::Mutex;
+
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::fold::Freeze;
-use crate::log::{Log, Mark};
+use crate::log::{Log, Mark, SnapshotMark};
 use crate::snapshot::{self, Pace};
 
 /// Dropping it gives up the snapshot in progress and ends the thread.
 pub(super) struct Snapshotter {
-    jobs: Option<Sender<(Mark, Freeze)>>,
+    jobs: Option<Sender<(SnapshotMark, Freeze)>>,
     busy: Arc<AtomicBool>,
     abandon: Arc<AtomicBool>,
+    /// Written since somebody looked.
+    written: Arc<Mutex<Option<SnapshotMark>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -28,15 +32,21 @@ impl Snapshotter {
         counters: Arc<Counters>,
     ) -> io::Result<Snapshotter> {
         let (disk, identity) = (log.disk().clone(), log.identity());
-        let (jobs, take_job) = channel::<(Mark, Freeze)>();
+        let (jobs, take_job) = channel::<(SnapshotMark, Freeze)>();
         let busy = Arc::new(AtomicBool::new(false));
         let abandon = Arc::new(AtomicBool::new(false));
+        let written = Arc::new(Mutex::new(None));
+        let newest = Arc::clone(&written);
         let (done, abandoned) = (Arc::clone(&busy), Arc::clone(&abandon));
         let write_all = move || {
-            for (mark, freeze) in take_job {
+            for (snapshot, freeze) in take_job {
+                let mark = snapshot.mark;
                 let pace = Pace::Gentle { abandon: &abandoned };
-                let result = snapshot::write(&disk, identity, mark, freeze, pace)
+                let result = snapshot::write(&disk, identity, (mark, &snapshot.membership), freeze, pace)
                     .and_then(|()| snapshot::retain(&disk, retained_bytes_max));
+                if result.is_ok() {
+                    *newest.lock() = Some(snapshot);
+                }
                 if result.is_ok() || !abandoned.load(Ordering::Relaxed) {
                     count(&counters, mark, result);
                 }
@@ -44,17 +54,22 @@ impl Snapshotter {
             }
         };
         let thread = Builder::new().name("snapshot".into()).spawn(write_all)?;
-        Ok(Snapshotter { jobs: Some(jobs), busy, abandon, thread: Some(thread) })
+        Ok(Snapshotter { jobs: Some(jobs), busy, abandon, written, thread: Some(thread) })
     }
 
     pub(super) fn is_idle(&self) -> bool {
         !self.busy.load(Ordering::Acquire)
     }
 
-    pub(super) fn begin(&mut self, mark: Mark, freeze: Freeze) {
+    /// The snapshot that was written last, once.
+    pub(super) fn take_written(&mut self) -> Option<SnapshotMark> {
+        self.written.lock().take()
+    }
+
+    pub(super) fn begin(&mut self, snapshot: SnapshotMark, freeze: Freeze) {
         let was_busy = self.busy.swap(true, Ordering::AcqRel);
         assert!(!was_busy, "one snapshot at a time");
-        let _ = self.jobs.as_ref().map(|jobs| jobs.send((mark, freeze)));
+        let _ = self.jobs.as_ref().map(|jobs| jobs.send((snapshot, freeze)));
     }
 }
 

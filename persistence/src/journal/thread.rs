@@ -17,7 +17,7 @@ use crate::disk::Disk;
 use crate::error::Error;
 use crate::fold::{Entry, Fold, Term};
 use crate::format::entry::HEADER_BYTES;
-use crate::log::Log;
+use crate::log::{Log, SnapshotMark};
 
 /// A node alone reigns from the start.
 const TERM: Term = 1;
@@ -99,14 +99,15 @@ impl<D: Disk, F: Fold> Thread<D, F> {
             if state == State::Stopping {
                 return Ok(()); // nothing was proposed after this batch
             }
-            self.snapshot_if_due();
+            self.snapshot_if_due()?;
         }
     }
 
     fn commit(&mut self, batch: &mut Batch<F::Passenger>) -> Result<(), Error> {
         let payload_bytes = batch.payload_bytes();
         let started = Instant::now();
-        let index = self.log.append(TERM, &mut batch.bytes)?;
+        let payload = &batch.bytes[HEADER_BYTES..][..payload_bytes];
+        let index = self.log.append_payload(TERM, payload)?;
         self.log.sync()?;
         self.shared.counters.committed(index, payload_bytes as u64, started.elapsed());
         let payload = &batch.bytes[HEADER_BYTES..][..payload_bytes];
@@ -115,15 +116,19 @@ impl<D: Disk, F: Fold> Thread<D, F> {
         self.keeper.check()
     }
 
-    fn snapshot_if_due(&mut self) {
+    fn snapshot_if_due(&mut self) -> Result<(), Error> {
         let wanted = &self.shared.counters.snapshot_wanted;
         let due = self.bytes_since_snapshot >= self.snapshot_every_bytes || wanted.load(Ordering::Acquire);
+        if let Some(snapshot) = self.snapshotter.take_written() {
+            self.log.snapshot_written(snapshot)?;
+        }
         let mark = self.log.last();
         if due && mark.index > 0 && self.snapshotter.is_idle() {
             wanted.store(false, Ordering::Release);
             self.bytes_since_snapshot = 0;
-            self.snapshotter.begin(mark, self.fold.freeze());
+            self.snapshotter.begin(SnapshotMark { mark, membership: Vec::new() }, self.fold.freeze());
         }
+        Ok(())
     }
 
     /// Ends the threads beside this one, then gives back the log.

@@ -115,7 +115,8 @@ pub(crate) struct Opened {
 
 pub(crate) fn open_log(disk: &SimulatedDisk, config: &Config) -> Result<Opened, Error> {
     let mut ledger = Ledger::default();
-    let (log, recovery) = Log::open(disk.clone(), config, &mut ledger)?;
+    let (mut log, mut recovery) = Log::open(disk.clone(), config, &mut ledger)?;
+    log.fold_rest(&mut ledger, &mut recovery)?;
     Ok(Opened { log, recovery, ledger })
 }
 
@@ -129,7 +130,7 @@ impl Opened {
     }
 
     pub(crate) fn snapshot(&mut self) -> Result<(), Error> {
-        self.log.snapshot(self.ledger.freeze())
+        self.log.snapshot(self.log.last().index, b"members", self.ledger.freeze())
     }
 }
 
