@@ -9,7 +9,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use persistence::disk::RealDisk;
-use persistence::{Config, Entry, Error, Fold, Freeze, Log, Refused};
+use persistence::{Config, Entry, Error, Fold, Freeze, Log, Nobody, Refused};
 
 const RUN: Duration = Duration::from_secs(3);
 const PROPOSAL_BYTES: usize = 200;
@@ -108,7 +108,8 @@ fn appends(directory: &Path, size: usize) -> Result<(), Error> {
 /// One thread proposes what is due, counting from when it was due.
 fn steady(directory: &Path, rate_per_s: u64) -> Result<(), Error> {
     let (report, reported) = channel();
-    let (journal, _) = persistence::open(fresh(directory), Stopwatch { waited_us: Vec::new(), report })?;
+    let (journal, _) = persistence::open(fresh(directory), Stopwatch { waited_us: Vec::new(), report }, Nobody)?;
+    let term = journal.statistics().term;
     let started = Instant::now();
     let mut number = 0;
     while started.elapsed() < RUN {
@@ -116,7 +117,7 @@ fn steady(directory: &Path, rate_per_s: u64) -> Result<(), Error> {
         while number < due_now {
             let due = started + Duration::from_nanos(number * 1_000_000_000 / rate_per_s);
             let propose = || {
-                journal.propose(|batch, passengers| {
+                journal.propose(term, |batch, passengers| {
                     batch.resize(batch.len() + PROPOSAL_BYTES, 1);
                     passengers.push(due);
                 })
@@ -148,14 +149,15 @@ fn steady(directory: &Path, rate_per_s: u64) -> Result<(), Error> {
 
 /// The journal as a switch uses it: as many small proposals as it takes.
 fn proposals(directory: &Path) -> Result<(), Error> {
-    let (journal, _) = persistence::open(fresh(directory), Forget)?;
+    let (journal, _) = persistence::open(fresh(directory), Forget, Nobody)?;
+    let term = journal.statistics().term;
     let started = Instant::now();
     let proposed: u64 = std::thread::scope(|scope| {
         let propose = || {
             let mut count = 0;
             while started.elapsed() < RUN {
                 for _ in 0..64 {
-                    match journal.propose(|batch, _| batch.resize(batch.len() + PROPOSAL_BYTES, count as u8)) {
+                    match journal.propose(term, |batch, _| batch.resize(batch.len() + PROPOSAL_BYTES, count as u8)) {
                         Ok(()) => count += 1,
                         Err(Refused::Full) => std::thread::yield_now(),
                         Err(_) => return count,

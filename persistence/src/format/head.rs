@@ -1,5 +1,5 @@
-//! The `head` file: which log this is and whose, how this node voted, which segment is the newest, what was begun on the
-//! files and may be half done, and whether the log was closed in order.
+//! The `head` file: which log this is, which segment is the newest, whether it was closed in order, for whom the node
+//! voted, and what it was about to do to its segments.
 
 use super::{Sector, Unreadable, put_u32, put_u64, put_u128, seal, u32_at, u64_at, u128_at, unseal};
 use crate::fold::{Index, NodeId};
@@ -17,14 +17,13 @@ pub(crate) struct Head {
     /// Present after an orderly stop: the last entry there is.
     pub(crate) closed_at: Option<Mark>,
     pub(crate) vote: Vote,
-    /// Entries from here on are being removed.
-    pub(crate) truncating_from: Index,
-    /// The snapshot of this index is taking the place of everything, unless it is not there.
-    pub(crate) installing: Index,
-    /// 0 while the node belongs to no cluster.
+    /// Cluster and number of the node; 0 before they were given.
     pub(crate) cluster: u128,
-    /// 0 while the node belongs to no cluster.
     pub(crate) node: NodeId,
+    /// Entries from this one on are being cut off; 0 when nothing is.
+    pub(crate) truncating_from: Index,
+    /// The snapshot after this entry is replacing all segments, if its file has come to stand under its name; 0 when none is.
+    pub(crate) installing: Index,
 }
 
 impl Head {
@@ -39,29 +38,27 @@ impl Head {
             put_u32(&mut sector, 60, 1);
         }
         put_u64(&mut sector, 64, self.vote.term);
-        put_u64(&mut sector, 72, self.vote.voted_for.unwrap_or_default());
-        put_u64(&mut sector, 80, self.truncating_from);
-        put_u64(&mut sector, 88, self.installing);
-        put_u128(&mut sector, 96, self.cluster);
-        put_u64(&mut sector, 112, self.node);
+        put_u64(&mut sector, 72, self.vote.voted_for.unwrap_or(0));
+        put_u128(&mut sector, 80, self.cluster);
+        put_u64(&mut sector, 96, self.node);
+        put_u64(&mut sector, 104, self.truncating_from);
+        put_u64(&mut sector, 112, self.installing);
         seal(&mut sector, MAGIC, VERSION);
         sector
     }
 
-    /// In version 1 everything from byte 64 on is zero, which means the same.
     pub(crate) fn decode(sector: &Sector) -> Result<Head, Unreadable> {
         unseal(sector, MAGIC, VERSION)?;
         let mark = Mark { index: u64_at(sector, 40), term: u64_at(sector, 48), chain: u32_at(sector, 56) };
-        let unless_zero = |at| Some(u64_at(sector, at)).filter(|value| *value != 0);
         Ok(Head {
             identity: u128_at(sector, 16),
             newest_segment: u64_at(sector, 32),
             closed_at: (u32_at(sector, 60) == 1).then_some(mark),
-            vote: Vote { term: u64_at(sector, 64), voted_for: unless_zero(72) },
-            truncating_from: u64_at(sector, 80),
-            installing: u64_at(sector, 88),
-            cluster: u128_at(sector, 96),
-            node: u64_at(sector, 112),
+            vote: Vote { term: u64_at(sector, 64), voted_for: Some(u64_at(sector, 72)).filter(|node| *node != 0) },
+            cluster: u128_at(sector, 80),
+            node: u64_at(sector, 96),
+            truncating_from: u64_at(sector, 104),
+            installing: u64_at(sector, 112),
         })
     }
 }

@@ -5,9 +5,9 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use persistence::simulated::{Fault, SimulatedDisk};
-use persistence::{Config, Error, Refused, Remedy};
+use persistence::{Config, Error, Nobody, Refused, Remedy};
 
-use crate::ledger::{Ledger, config, open_journal, open_log};
+use crate::ledger::{Ledger, config, open_journal, open_log, propose};
 
 /// Waits for a state that another thread brings about.
 #[track_caller]
@@ -35,7 +35,7 @@ fn the_first_failure_is_final() {
         let (report, reported) = channel();
         journal.on_failure(move |error| report.send(error).unwrap());
         for number in 0..3 {
-            journal.propose(|batch, passengers| (batch.push(number), passengers.push(u64::from(number)))).unwrap();
+            propose(&journal, |batch, passengers| (batch.push(number), passengers.push(u64::from(number)))).unwrap();
             if number < 2 {
                 ledger.wait_for(|book| book.passengers.len() == usize::from(number) + 1);
             }
@@ -45,8 +45,8 @@ fn the_first_failure_is_final() {
         assert_eq!(error.remedy(), Remedy::Restart);
         assert!(journal.wait().is_err());
         assert!(Arc::ptr_eq(&error, &journal.failure().unwrap()));
-        assert_eq!(journal.propose(|_, _| ()), Err(Refused::Stopped));
-        assert_eq!(journal.committed_index(), 2);
+        assert_eq!(propose(&journal, |_, _| ()), Err(Refused::Stopped));
+        assert_eq!(journal.committed_index(), 3);
         journal.stop();
         assert_eq!(ledger.book().passengers, [0, 1], "nothing after the failure is acknowledged");
         let (late, told_late) = channel();
@@ -54,7 +54,7 @@ fn the_first_failure_is_final() {
         assert!(told_late.try_recv().is_ok(), "who asks later is told at once");
 
         let disk = disk.power_loss(1);
-        let payloads = open_log(&disk, &config()).unwrap().ledger.payloads();
+        let payloads = open_log(&disk, &config()).unwrap().ledger.proposed();
         assert_eq!(payloads[..2], [vec![0], vec![1]], "what was acknowledged is there");
     }
 }
@@ -68,7 +68,7 @@ fn a_fold_that_panics_stops_the_journal() {
             self.0.restore(snapshot)
         }
         fn committed(&mut self, entry: persistence::Entry<'_>, _: &mut Vec<u64>) {
-            panic!("entry {} is too much", entry.index);
+            assert!(entry.payload.is_empty(), "entry {} is too much", entry.index);
         }
         fn delivered(&mut self, _: &mut Vec<u64>) {}
         fn freeze(&mut self) -> persistence::Freeze {
@@ -76,12 +76,12 @@ fn a_fold_that_panics_stops_the_journal() {
         }
     }
     let disk = SimulatedDisk::new();
-    let (journal, _) = persistence::open_on(disk.clone(), config(), Panics(Ledger::default())).unwrap();
-    journal.propose(|batch, _| batch.push(1)).unwrap();
+    let (journal, _) = persistence::open_on(disk.clone(), config(), Panics(Ledger::default()), Nobody).unwrap();
+    propose(&journal, |batch, _| batch.push(1)).unwrap();
     let error = journal.wait().unwrap_err();
-    assert!(matches!(&*error, Error::FoldPanicked { what } if what == "entry 1 is too much"), "{error}");
+    assert!(matches!(&*error, Error::FoldPanicked { what } if what == "entry 2 is too much"), "{error}");
     journal.stop();
-    assert_eq!(open_log(&disk, &config()).unwrap().ledger.payloads(), [vec![1]], "the log is intact");
+    assert_eq!(open_log(&disk, &config()).unwrap().ledger.proposed(), [vec![1]], "the log is intact");
 }
 
 #[test]
@@ -94,38 +94,38 @@ fn a_full_disk_refuses_new_work_and_finishes_what_is_in_flight() {
     eventually(|| !journal.has_room());
     // Two spares of 8 KiB and the rest of the current segment: five entries of 2.5 KiB (six sectors each) fit for sure.
     for number in 1..=5 {
-        journal.propose(|batch, _| batch.resize(batch.len() + 2500, number)).unwrap();
-        ledger.wait_for(|book| book.entries.len() == usize::from(number));
+        propose(&journal, |batch, _| batch.resize(batch.len() + 2500, number)).unwrap();
+        ledger.wait_for(|book| book.entries.len() == usize::from(number) + 1);
     }
     assert!(journal.failure().is_none());
 
     disk.set_capacity_bytes(None);
     eventually(|| journal.has_room());
     for number in 6..=20 {
-        journal.propose(|batch, _| batch.resize(batch.len() + 2500, number)).unwrap();
-        ledger.wait_for(|book| book.entries.len() == usize::from(number));
+        propose(&journal, |batch, _| batch.resize(batch.len() + 2500, number)).unwrap();
+        ledger.wait_for(|book| book.entries.len() == usize::from(number) + 1);
     }
 
     disk.set_capacity_bytes(Some(disk.used_bytes()));
-    while journal.propose(|batch, _| batch.resize(batch.len() + 2500, 1)) != Err(Refused::Stopped) {}
+    while propose(&journal, |batch, _| batch.resize(batch.len() + 2500, 1)) != Err(Refused::Stopped) {}
     let error = journal.wait().unwrap_err();
     assert!(matches!(&*error, Error::DiskFull { .. }), "{error}");
     assert_eq!(error.remedy(), Remedy::MakeRoom);
     journal.stop();
     let disk = disk.kill();
     disk.set_capacity_bytes(None);
-    assert_eq!(open_log(&disk, &config).unwrap().ledger.payloads(), ledger.payloads());
+    assert_eq!(open_log(&disk, &config).unwrap().ledger.proposed(), ledger.proposed());
 }
 
 #[test]
 fn a_log_is_open_once() {
     let directory = tempfile::tempdir().unwrap();
     let config = Config { directory: directory.path().into(), ..config() };
-    let (journal, _) = persistence::open(config.clone(), Ledger::default()).unwrap();
-    let Err(error) = persistence::open(config.clone(), Ledger::default()) else { panic!("opened twice") };
+    let (journal, _) = persistence::open(config.clone(), Ledger::default(), Nobody).unwrap();
+    let Err(error) = persistence::open(config.clone(), Ledger::default(), Nobody) else { panic!("opened twice") };
     assert!(matches!(&error, Error::Locked { .. }), "{error}");
     journal.stop();
-    assert!(persistence::open(config, Ledger::default()).is_ok());
+    assert!(persistence::open(config, Ledger::default(), Nobody).is_ok());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 use persistence::simulated::SimulatedDisk;
-use persistence::{Config, Entry, Error, Fold, Freeze, Index, Journal, Log, Recovery, Sync};
+use persistence::{Config, Entry, Error, Fold, Freeze, Index, Journal, Log, Nobody, Recovery, Refused, Sync};
 
 /// Small segments, so that a test sees many; no spinning.
 pub(crate) fn config() -> Config {
@@ -43,6 +43,11 @@ impl Ledger {
 
     pub(crate) fn payloads(&self) -> Vec<Vec<u8>> {
         self.book.0.lock().entries.iter().map(|(_, payload)| payload.clone()).collect()
+    }
+
+    /// What was proposed: without the empty entries with which a node begins to lead.
+    pub(crate) fn proposed(&self) -> Vec<Vec<u8>> {
+        self.payloads().into_iter().filter(|payload| !payload.is_empty()).collect()
     }
 
     /// Waits until the book is as the test wants it.
@@ -115,7 +120,8 @@ pub(crate) struct Opened {
 
 pub(crate) fn open_log(disk: &SimulatedDisk, config: &Config) -> Result<Opened, Error> {
     let mut ledger = Ledger::default();
-    let (log, recovery) = Log::open(disk.clone(), config, &mut ledger)?;
+    let (mut log, mut recovery) = Log::open(disk.clone(), config, &mut ledger)?;
+    log.fold_rest(&mut ledger, &mut recovery)?;
     Ok(Opened { log, recovery, ledger })
 }
 
@@ -129,13 +135,21 @@ impl Opened {
     }
 
     pub(crate) fn snapshot(&mut self) -> Result<(), Error> {
-        self.log.snapshot(self.ledger.freeze())
+        self.log.snapshot(self.log.last().index, b"members", self.ledger.freeze())
     }
 }
 
 pub(crate) fn open_journal(disk: &SimulatedDisk, config: Config) -> (Journal<u64>, Recovery, Ledger) {
     let ledger = Ledger::default();
-    let opened = persistence::open_on(disk.clone(), config, ledger.clone());
+    let opened = persistence::open_on(disk.clone(), config, ledger.clone(), Nobody);
     let (journal, recovery) = opened.expect("the log opens");
     (journal, recovery, ledger)
+}
+
+/// Proposes in the reign of the node, which is alone.
+pub(crate) fn propose<P: Send, R>(
+    journal: &Journal<P>,
+    write: impl FnOnce(&mut Vec<u8>, &mut Vec<P>) -> R,
+) -> Result<R, Refused> {
+    journal.propose(journal.statistics().term, write)
 }

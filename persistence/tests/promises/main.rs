@@ -10,4 +10,5 @@ mod failures;
 mod golden;
 mod power_loss;
 mod reading;
+mod replicated;
 mod snapshots;

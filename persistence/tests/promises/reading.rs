@@ -3,7 +3,7 @@
 use persistence::simulated::SimulatedDisk;
 use persistence::{Config, Error, Reader};
 
-use crate::ledger::{config, open_journal, open_log};
+use crate::ledger::{config, open_journal, open_log, propose};
 
 #[test]
 fn while_the_journal_writes() {
@@ -21,7 +21,7 @@ fn while_the_journal_writes() {
             payloads
         });
         for number in 0..300_u64 {
-            while journal.propose(|batch, _| batch.resize(batch.len() + 700, number as u8)).is_err() {}
+            while propose(&journal, |batch, _| batch.resize(batch.len() + 700, number as u8)).is_err() {}
         }
         reading.join().unwrap()
     });

@@ -5,9 +5,9 @@ use std::io::{self, Read, Write};
 use std::sync::mpsc::{Receiver, channel};
 
 use persistence::simulated::SimulatedDisk;
-use persistence::{Config, Entry, Error, Fold, Freeze};
+use persistence::{Config, Entry, Error, Fold, Freeze, Nobody};
 
-use crate::ledger::{Ledger, config, open_journal, open_log};
+use crate::ledger::{Ledger, config, open_journal, open_log, propose};
 
 fn names(disk: &SimulatedDisk, prefix: &str) -> Vec<String> {
     disk.files().into_iter().filter(|name| name.starts_with(prefix)).collect()
@@ -80,8 +80,8 @@ fn the_journal_takes_them_by_itself() {
     let config = Config { snapshot_every_bytes: 20_000, ..config() };
     let (journal, _, ledger) = open_journal(&disk, config.clone());
     for number in 0..100_u8 {
-        journal.propose(|batch, _| batch.resize(batch.len() + 1500, number)).unwrap();
-        ledger.wait_for(|book| book.entries.len() > usize::from(number));
+        propose(&journal, |batch, _| batch.resize(batch.len() + 1500, number)).unwrap();
+        ledger.wait_for(|book| book.entries.len() > usize::from(number) + 1);
     }
     while journal.statistics().snapshots < 2 {
         journal.request_snapshot();
@@ -128,13 +128,13 @@ fn commits_go_on_while_one_is_written() {
     let (go, wait) = channel();
     let ledger = Ledger::default();
     let slow = Slow(ledger.clone(), Some(wait));
-    let (journal, _) = persistence::open_on(disk.clone(), config(), slow).unwrap();
+    let (journal, _) = persistence::open_on(disk.clone(), config(), slow, Nobody).unwrap();
     for number in 0..50 {
-        journal.propose(|batch, _| batch.resize(batch.len() + 1000, number)).unwrap();
+        propose(&journal, |batch, _| batch.resize(batch.len() + 1000, number)).unwrap();
         if number == 10 {
             journal.request_snapshot();
         }
-        ledger.wait_for(|book| book.entries.len() > usize::from(number));
+        ledger.wait_for(|book| book.entries.len() > usize::from(number) + 1);
     }
     assert_eq!(journal.statistics().snapshots, 0);
     go.send(()).unwrap();

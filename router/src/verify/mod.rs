@@ -50,9 +50,13 @@ pub fn verify(directory: &Path) -> Result<Report, Failure> {
     let mut config = persistence::Config::new(directory);
     config.sync = persistence::Sync::None;
     let mut fold = Replay::default();
-    let opened = catch_unwind(AssertUnwindSafe(|| persistence::Log::open(disk, &config, &mut fold)));
+    let opened = catch_unwind(AssertUnwindSafe(|| {
+        let (mut log, mut recovery) = persistence::Log::open(disk, &config, &mut fold)?;
+        log.fold_rest(&mut fold, &mut recovery)?;
+        Ok(recovery)
+    }));
     let recovery = match opened {
-        Ok(Ok((_, recovery))) => recovery,
+        Ok(Ok(recovery)) => recovery,
         Ok(Err(error @ persistence::Error::Locked { .. })) => {
             return Err(Failure::new(Exit::Refused, error.to_string())
                 .next("crosstie stop, then verify; or copy the directory and verify the copy"));
