@@ -155,7 +155,7 @@ fn serve(hub: &Arc<Hub>, hello: &Hello, accepted: Accepted) {
             Purpose::Messages => hear(hub, &peer, &hello.address, accepted),
             Purpose::File => take_file(hub, &peer, accepted),
         },
-        Err(error) => Err(std::io::Error::other(error)),
+        Err(error) => Err(io::Error::other(error)),
     };
     if let Err(error) = served {
         tracing::warn!("the connection of node {} ended as it began: {}", hello.from, explain(&error));

@@ -15,8 +15,8 @@ pub type NodeId = u64;
 pub struct Config {
     pub cluster: ClusterId,
     pub node: NodeId,
-    /// `host:port` under which the others reach this node. Told to every node that is dialled, so that one that does not
-    /// know this node yet can answer it. Empty: nobody is told.
+    /// `host:port` under which the others reach this node. Told to every member that is dialled, so that one that does
+    /// not know this node yet can answer it. Empty: nobody is told.
     pub address: String,
     pub tls: Tls,
     pub limits: Limits,

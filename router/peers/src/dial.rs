@@ -111,7 +111,7 @@ pub(crate) fn dial(hub: &Hub, peer: &Peer, address: &str, purpose: Purpose) -> R
         cluster: hub.config.cluster,
         from: hub.config.node,
         to: peer.node,
-        address: hub.config.address.clone(),
+        address: if peer.is_member() { hub.config.address.clone() } else { String::new() },
     };
     let said = dialled.tls.complete_io(&mut dialled.socket).and_then(|_| {
         dialled.write(&hello.encode())?;

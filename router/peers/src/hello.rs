@@ -10,7 +10,7 @@
 //! | 8..24 | cluster | `u128` |
 //! | 24..32 | from | `u64`, the node that dials |
 //! | 32..40 | to | `u64`, the node it means to reach |
-//! | 40.. | address | where the dialling node is reached, `host:port`; may be empty |
+//! | 40.. | address | where to answer the dialling node, `host:port`; empty: the one that is dialled knows, or need not |
 //!
 //! The answer, which also ends a file: `u8` 0 welcome or 1 refused, `u16` length, why in UTF-8.
 

@@ -80,7 +80,11 @@ impl Hub {
             return Ok(());
         }
         let (hub, other) = (Arc::clone(self), Arc::clone(peer));
-        let spawned = self.threads.spawn(format!("peers-to-{}", peer.node), move || dial::run(&hub, &other));
+        let spawned = self.threads.spawn(format!("peers-to-{}", peer.node), move || {
+            dial::run(&hub, &other);
+            drop(other);
+            hub.tidy();
+        });
         if spawned.is_err() {
             peer.has_no_sender();
         }

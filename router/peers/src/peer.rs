@@ -174,14 +174,19 @@ impl Peer {
 
     fn readdress(&self, change: impl FnOnce(&mut Outgoing)) {
         let mut out = self.outgoing.lock();
-        let before = out.address().cloned();
+        let (address, was_member) = (out.address().cloned(), out.member.is_some());
         change(&mut out);
-        if out.address() != before.as_ref() {
-            let why = if out.address().is_some() { "its address changed" } else { "it is no member any more" };
-            out.end(why);
+        // Of two nodes that were members to each other one has to let go first: no guest is kept by a guest.
+        let is_dismissed = was_member && out.member.is_none();
+        if is_dismissed || out.address() != address.as_ref() {
+            out.end(if is_dismissed { "it is no member any more" } else { "its address changed" });
             out.look = true;
             self.awaken(out);
         }
+    }
+
+    pub(crate) fn is_member(&self) -> bool {
+        self.outgoing.lock().member.is_some()
     }
 
     /// True once, for the one who then starts the thread.
