@@ -150,7 +150,7 @@ fn check(hub: &Hub, accepted: &Accepted, hello: &Hello) -> Result<(), String> {
 }
 
 fn serve(hub: &Arc<Hub>, hello: &Hello, accepted: Accepted) {
-    let served = match hub.peer(hello.from) {
+    let served = match hub.hold(hello.from) {
         Ok(peer) => match hello.purpose {
             Purpose::Messages => hear(hub, &peer, &hello.address, accepted),
             Purpose::File => take_file(hub, &peer, accepted),
@@ -160,7 +160,6 @@ fn serve(hub: &Arc<Hub>, hello: &Hello, accepted: Accepted) {
     if let Err(error) = served {
         tracing::warn!("the connection of node {} ended as it began: {}", hello.from, explain(&error));
     }
-    hub.tidy();
 }
 
 fn take_file(hub: &Hub, peer: &Peer, mut accepted: Accepted) -> io::Result<()> {

@@ -1,11 +1,11 @@
 //! The connection to one other node: dialled, and dialled again with pauses that grow, for as long as there is an address.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustls::{ClientConnection, Stream};
+use rustls::ClientConnection;
 
 use crate::hello::{Hello, Purpose, read_answer};
 use crate::hub::Hub;
@@ -38,7 +38,7 @@ impl Dialled {
 
     /// Reads the answer to the hello, or to a file.
     pub(crate) fn answer(&mut self) -> Result<(), String> {
-        read_answer(&mut Stream::new(&mut self.tls, &mut self.socket)).unwrap_or_else(|error| Err(explain(&error)))
+        read_answer(self).unwrap_or_else(|error| Err(explain(&error)))
     }
 
     /// Nothing is said on this way back: what there is to read is the end, or the reason for it.
@@ -49,6 +49,20 @@ impl Dialled {
         let count = self.tls.read_tls(&mut self.socket)?;
         let state = self.tls.process_new_packets().map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
         if count == 0 || state.peer_has_closed() { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+}
+
+/// Reads on even when nothing can be written any more: the answer may say why.
+impl Read for Dialled {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.tls.reader().read(into) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+            self.tls.read_tls(&mut self.socket)?;
+            self.tls.process_new_packets().map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        }
     }
 }
 

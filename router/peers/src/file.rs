@@ -53,7 +53,6 @@ pub(crate) fn start(hub: &Arc<Hub>, peer: Arc<Peer>, order: Order) -> bool {
             tracing::warn!("{} was not sent to node {}: {why}", order.path.display(), peer_there.node);
         }
         hub_there.upcalls.file_sent(peer_there.node, outcome);
-        drop(peer_there);
         hub_there.tidy();
     });
     if spawned.is_err() {

@@ -1,7 +1,9 @@
 //! What all threads of the connections share.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -58,20 +60,24 @@ impl Hub {
         self.peers.lock().values().cloned().collect()
     }
 
-    /// The peer, known or new.
-    pub(crate) fn peer(&self, node: NodeId) -> Result<Arc<Peer>, Error> {
+    /// The peer, known or new; not forgotten while it is held.
+    pub(crate) fn hold(&self, node: NodeId) -> Result<Held<'_>, Error> {
         let mut peers = self.peers.lock();
-        if let Some(peer) = peers.get(&node) {
-            return Ok(Arc::clone(peer));
-        }
-        let peer = Arc::new(Peer::new(node, self.trust.dialling(node)?));
-        peers.insert(node, Arc::clone(&peer));
-        Ok(peer)
+        let peer = match peers.get(&node) {
+            Some(peer) => Arc::clone(peer),
+            None => {
+                let peer = Arc::new(Peer::new(node, self.trust.dialling(node)?));
+                peers.insert(node, Arc::clone(&peer));
+                peer
+            }
+        };
+        peer.holders.fetch_add(1, Ordering::SeqCst);
+        Ok(Held { hub: self, peer })
     }
 
-    /// Forgets those that are no members, not connected, and in nobody's hands.
+    /// Forgets those that are no members, not connected, and not held.
     pub(crate) fn tidy(&self) {
-        self.peers.lock().retain(|_, peer| Arc::strong_count(peer) > 1 || peer.is_of_interest());
+        self.peers.lock().retain(|_, peer| peer.is_of_interest());
     }
 
     /// Sees that somebody dials the peer as long as there is an address to dial.
@@ -82,12 +88,32 @@ impl Hub {
         let (hub, other) = (Arc::clone(self), Arc::clone(peer));
         let spawned = self.threads.spawn(format!("peers-to-{}", peer.node), move || {
             dial::run(&hub, &other);
-            drop(other);
             hub.tidy();
         });
         if spawned.is_err() {
             peer.has_no_sender();
         }
         spawned
+    }
+}
+
+/// A peer in somebody's hands.
+pub(crate) struct Held<'a> {
+    hub: &'a Hub,
+    peer: Arc<Peer>,
+}
+
+impl Deref for Held<'_> {
+    type Target = Arc<Peer>;
+
+    fn deref(&self) -> &Arc<Peer> {
+        &self.peer
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.peer.holders.fetch_sub(1, Ordering::SeqCst);
+        self.hub.tidy();
     }
 }

@@ -5,6 +5,7 @@
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
@@ -25,6 +26,8 @@ pub(crate) struct Peer {
     pub(crate) dialling: Arc<ClientConfig>,
     pub(crate) meter: Mutex<Meter>,
     pub(crate) file: Mutex<Option<Sending>>,
+    /// Who is about to do something with it.
+    pub(crate) holders: AtomicUsize,
     outgoing: Mutex<Outgoing>,
     wake: Condvar,
     incoming: Mutex<Incoming>,
@@ -109,6 +112,7 @@ impl Peer {
             dialling,
             meter: Mutex::default(),
             file: Mutex::default(),
+            holders: AtomicUsize::new(0),
             outgoing: Mutex::default(),
             wake: Condvar::new(),
             incoming: Mutex::default(),
@@ -213,10 +217,12 @@ impl Peer {
     }
 
     pub(crate) fn is_of_interest(&self) -> bool {
-        let out = self.outgoing.lock();
-        let is_sent_to = out.has_sender || out.address().is_some();
-        drop(out);
-        is_sent_to || self.is_heard() || self.file.lock().is_some()
+        let is_held = self.holders.load(Ordering::SeqCst) > 0;
+        let is_sent_to = {
+            let out = self.outgoing.lock();
+            out.has_sender || out.address().is_some()
+        };
+        is_held || is_sent_to || self.is_heard() || self.file.lock().is_some()
     }
 
     /// The connection to `address` stands, unless that is no longer the address.

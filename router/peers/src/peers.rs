@@ -50,7 +50,7 @@ impl Peers {
             }
         }
         for (node, address) in members.iter().filter(|(node, _)| *node != self.hub.config.node) {
-            let peer = self.hub.peer(*node)?;
+            let peer = self.hub.hold(*node)?;
             peer.set_member(Some(address));
             self.hub.see_to(&peer)?;
         }
