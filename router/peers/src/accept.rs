@@ -164,6 +164,9 @@ fn serve(hub: &Arc<Hub>, hello: &Hello, accepted: Accepted) {
 
 fn take_file(hub: &Hub, peer: &Peer, mut accepted: Accepted) -> io::Result<()> {
     let _claim = peer.claim(Purpose::File, accepted.sock.handle()?);
+    if hub.threads.are_stopping() {
+        return Ok(()); // it may have come after all were shut
+    }
     write_answer(&mut accepted, &Ok(()))?;
     accepted.sock.settle(hub.config.limits.file_patience)?;
     file::receive(hub, peer.node, &mut accepted);
@@ -173,6 +176,9 @@ fn take_file(hub: &Hub, peer: &Peer, mut accepted: Accepted) -> io::Result<()> {
 /// Reads messages to the end of the connection.
 fn hear(hub: &Arc<Hub>, peer: &Arc<Peer>, address: &str, mut accepted: Accepted) -> io::Result<()> {
     let claim = peer.claim(Purpose::Messages, accepted.sock.handle()?);
+    if hub.threads.are_stopping() {
+        return Ok(()); // it may have come after all were shut
+    }
     write_answer(&mut accepted, &Ok(()))?;
     accepted.sock.settle(hub.config.limits.silence_max)?;
     peer.meter.lock().forgive();

@@ -107,7 +107,8 @@ fn hold(hub: &Arc<Hub>, peer: &Arc<Peer>, address: &str, mut dialled: Dialled) -
         return "its address changed".into();
     }
     peer.announce(&*hub.upcalls, "");
-    let broke = speak::run(hub, peer, &mut dialled);
+    // A stop that came before the connection was known has not ended it.
+    let broke = if hub.threads.are_stopping() { None } else { speak::run(hub, peer, &mut dialled) };
     let why = peer.link_down().or(broke).unwrap_or_else(|| "this node ended the connection".into());
     peer.announce(&*hub.upcalls, &why);
     why

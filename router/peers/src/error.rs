@@ -24,6 +24,9 @@ pub enum Error {
     #[error("{0} is no node id: they count from 1")]
     NodeId(NodeId),
 
+    #[error("{address:?} is too long for the address of a node: at most {bytes_max} bytes")]
+    Address { address: String, bytes_max: usize },
+
     #[error("the peers' listener: {0}")]
     Listener(std::io::Error),
 

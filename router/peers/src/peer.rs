@@ -290,6 +290,11 @@ impl Peer {
     pub(crate) fn claim(&self, purpose: Purpose, handle: TcpStream) -> Claim<'_> {
         let mut incoming = self.incoming.lock();
         while let Some(older) = incoming.slot(purpose) {
+            let node = self.node;
+            tracing::warn!(
+                node,
+                "node {node} connects anew; if this repeats, two processes run as node {node}: stop one"
+            );
             let _ = older.shutdown(Shutdown::Both);
             self.vacated.wait(&mut incoming);
         }

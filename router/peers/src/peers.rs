@@ -24,7 +24,9 @@ pub struct Peers {
 impl Peers {
     /// Takes connections at `listener` from now on; dials nobody until it is told of members.
     pub fn start(config: Config, listener: TcpListener, upcalls: Arc<dyn Upcalls>) -> Result<Peers, Error> {
-        assert!(config.address.len() <= ADDRESS_BYTES_MAX, "{:?} is too long for an address", config.address);
+        if config.address.len() > ADDRESS_BYTES_MAX {
+            return Err(Error::Address { address: config.address, bytes_max: ADDRESS_BYTES_MAX });
+        }
         let address = listener.local_addr().map_err(Error::Listener)?;
         let hub = Arc::new(Hub::new(config, upcalls)?);
         let accepting = Arc::clone(&hub);

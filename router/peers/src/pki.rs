@@ -201,7 +201,7 @@ pub fn describe(file: &Path) -> Result<Vec<Description>, Error> {
     read.iter().map(|certificate| description(certificate).map_err(|what| Error::certificate(file, what))).collect()
 }
 
-fn description(der: &CertificateDer<'_>) -> Result<Description, String> {
+pub(crate) fn description(der: &CertificateDer<'_>) -> Result<Description, String> {
     let unreadable = |error: &dyn std::fmt::Display| format!("holds a certificate that cannot be read ({error})");
     let (_, certificate) = X509Certificate::from_der(der).map_err(|error| unreadable(&error))?;
     let names = certificate.subject_alternative_name().map_err(|error| unreadable(&error))?;

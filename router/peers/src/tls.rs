@@ -2,8 +2,9 @@
 //! sides, one node in each certificate.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor};
@@ -18,7 +19,9 @@ use rustls::{
 };
 
 use crate::config::{Config, Pem};
-use crate::{Error, Identity, NodeId};
+use crate::{Error, Identity, NodeId, pki};
+
+const WARNED_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What this node shows and whom it believes.
 pub(crate) struct Trust {
@@ -27,7 +30,7 @@ pub(crate) struct Trust {
     provider: Arc<CryptoProvider>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-    key_file: std::path::PathBuf,
+    key_file: PathBuf,
 }
 
 impl Trust {
@@ -56,6 +59,7 @@ impl Trust {
             let (found, expected) = (found.to_string(), self.identity.to_string());
             return Err(Error::OtherNode { file: file.into(), found, expected });
         }
+        warn_of_end(&self.chain[0], file);
         let mine = NodeVerifier::new(self, self.identity.node);
         mine.check(&self.chain[0], &self.chain[1..], UnixTime::now()).map_err(|error| {
             let what = match error {
@@ -110,6 +114,20 @@ impl Trust {
             other => other.to_string(),
         };
         Error::certificate(&self.key_file, what)
+    }
+}
+
+/// A certificate that ends takes the node out of the cluster, at the next connection.
+fn warn_of_end(certificate: &CertificateDer<'_>, file: &Path) {
+    let left = pki::description(certificate).map(|one| one.not_after.duration_since(SystemTime::now()));
+    if let Ok(Ok(left)) = left
+        && left < WARNED_BEFORE
+    {
+        let hours = left.as_secs() / 3600;
+        tracing::warn!(
+            "{} ends in {hours} hours: crosstie pki issue --renew, then start the node again",
+            file.display()
+        );
     }
 }
 

@@ -15,9 +15,9 @@ use crate::exit::{Exit, Failure};
 
 /// For the help of each subcommand.
 const USE: &str = "\
-These certificates are for development and small clusters: the authority's key lies in a file, and a certificate ends by
-its date alone. In production let your own authority issue one per node, for server and client authentication, with the
-URI crosstie://CLUSTER/NODE among its names (CLUSTER: 32 hex digits, NODE: decimal).
+These certificates are for development and small clusters: the authority's key lies in a file, and a certificate ends \
+by its date alone. In production let your own authority issue one per node, for server and client authentication, with \
+the URI crosstie://CLUSTER/NODE among its names (CLUSTER: 32 hex digits, NODE: decimal).
 
 ";
 
