@@ -87,3 +87,21 @@ impl From<&crate::node::Error> for Failure {
         }
     }
 }
+
+impl From<&peers::Error> for Failure {
+    fn from(error: &peers::Error) -> Failure {
+        use peers::Error;
+        let (exit, next) = match error {
+            Error::Exists { .. } => (
+                Exit::Refused,
+                "crosstie pki issue --renew replaces a node's certificate; an authority is made once, in a directory of its own",
+            ),
+            Error::File { .. } => {
+                (Exit::Usage, "crosstie pki init makes an authority, crosstie pki issue the files of a node")
+            }
+            Error::Listener(_) | Error::Thread(_) => (Exit::No, "look at the machine's limits, then start again"),
+            _ => (Exit::Usage, "crosstie pki show FILE tells what a certificate says"),
+        };
+        Failure::new(exit, error.to_string()).next(next)
+    }
+}

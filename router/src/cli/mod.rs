@@ -5,6 +5,7 @@ mod errors;
 mod log;
 mod operate;
 mod output;
+mod pki;
 mod show;
 
 use std::path::PathBuf;
@@ -70,6 +71,9 @@ enum Command {
     /// Configuration: check a file, show what is in force, print the example
     #[command(subcommand)]
     Config(configuration::Configuration),
+    /// Certificates by which the nodes of a cluster know each other
+    #[command(subcommand)]
+    Pki(pki::Pki),
     /// What a reason code means, who must act, what to do
     #[command(after_help = examples("crosstie errors\n  crosstie errors AM04"))]
     Errors(errors::Errors),
@@ -175,6 +179,7 @@ pub fn main() -> ExitCode {
         Command::Stop(node) => operate::stop(&node),
         Command::Log(log) => log.run(),
         Command::Config(configuration) => configuration.run(),
+        Command::Pki(pki) => pki.run(),
         Command::Errors(errors) => errors.run(),
         Command::Completions { shell } => completions(shell),
     };
