@@ -116,7 +116,7 @@ fn steady(directory: &Path, rate_per_s: u64) -> Result<(), Error> {
         while number < due_now {
             let due = started + Duration::from_nanos(number * 1_000_000_000 / rate_per_s);
             let propose = || {
-                journal.propose(|batch, passengers| {
+                journal.propose(1, |batch, passengers| {
                     batch.resize(batch.len() + PROPOSAL_BYTES, 1);
                     passengers.push(due);
                 })
@@ -155,7 +155,7 @@ fn proposals(directory: &Path) -> Result<(), Error> {
             let mut count = 0;
             while started.elapsed() < RUN {
                 for _ in 0..64 {
-                    match journal.propose(|batch, _| batch.resize(batch.len() + PROPOSAL_BYTES, count as u8)) {
+                    match journal.propose(1, |batch, _| batch.resize(batch.len() + PROPOSAL_BYTES, count as u8)) {
                         Ok(()) => count += 1,
                         Err(Refused::Full) => std::thread::yield_now(),
                         Err(_) => return count,

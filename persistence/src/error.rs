@@ -97,6 +97,9 @@ pub enum Refused {
     /// This proposal alone would not leave the batch fit for a segment; it never will.
     #[error("the proposal is larger than a segment can take")]
     TooLarge,
+    /// This node does not lead in the term that was named.
+    #[error("this node does not lead")]
+    NotLeading,
     /// The journal failed or was stopped.
     #[error("the journal has stopped")]
     Stopped,

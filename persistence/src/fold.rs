@@ -7,6 +7,18 @@ pub type Index = u64;
 /// Reign of a leader; 1 for a node alone.
 pub type Term = u64;
 
+/// Identity of a node; never 0, never used again.
+pub type NodeId = u64;
+
+/// Where this node stands in the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    pub term: Term,
+    pub leader: Option<NodeId>,
+    /// It leads, and everything of earlier terms is folded.
+    pub leads: bool,
+}
+
 /// A committed entry: one batch of proposals, back to back as they were appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
@@ -31,6 +43,9 @@ pub trait Fold: Send + 'static {
 
     /// Passengers of a batch without bytes: there is no entry, but everything proposed before them is committed.
     fn delivered(&mut self, passengers: &mut Vec<Self::Passenger>);
+
+    /// On every change, in order with `committed()`.
+    fn standing(&mut self, _standing: Standing) {}
 
     /// Captures the state after the last `committed()`, between two entries. The closure writes it on another thread.
     fn freeze(&mut self) -> Freeze;

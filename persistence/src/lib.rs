@@ -35,7 +35,7 @@ mod snapshot;
 
 pub use config::{Config, Sync};
 pub use error::{Error, Refused, Remedy};
-pub use fold::{Entry, Fold, Freeze, Index, Term};
+pub use fold::{Entry, Fold, Freeze, Index, NodeId, Standing, Term};
 pub use format::entry::HEADER_BYTES as ENTRY_HEADER_BYTES;
 pub use journal::{Journal, Statistics, open, open_on};
 pub use log::{Log, Mark};

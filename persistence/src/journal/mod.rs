@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use crate::config::Config;
 use crate::disk::{Disk, RealDisk};
 use crate::error::{Error, Refused};
-use crate::fold::{Fold, Index};
+use crate::fold::{Fold, Index, Term};
 use crate::log::Log;
 use crate::recovery::Recovery;
 use batch::Batches;
@@ -86,14 +86,21 @@ impl<P: Send> Journal<P> {
     ///
     /// `write` gets the batch's bytes and passengers, with what others proposed already in them: it only appends.
     /// Everything it appends is committed together or not at all. A refusal, or a panic in `write`, leaves nothing behind.
-    pub fn propose<R>(&self, write: impl FnOnce(&mut Vec<u8>, &mut Vec<P>) -> R) -> Result<R, Refused> {
+    pub fn propose<R>(&self, term: Term, write: impl FnOnce(&mut Vec<u8>, &mut Vec<P>) -> R) -> Result<R, Refused> {
+        reigns(term)?;
         self.shared.batches.propose(write)
     }
 
     /// Adds a passenger to the open batch, however full that is. `passenger` is told how many bytes of the batch were
     /// proposed before it.
-    pub fn accompany(&self, passenger: impl FnOnce(usize) -> P) -> Result<(), Refused> {
+    pub fn accompany(&self, term: Term, passenger: impl FnOnce(usize) -> P) -> Result<(), Refused> {
+        reigns(term)?;
         self.shared.batches.accompany(passenger)
+    }
+
+    /// Hands a passenger to the fold as it is now.
+    pub fn visit(&self, passenger: P) -> Result<(), Refused> {
+        self.shared.batches.accompany(|_| passenger)
     }
 
     /// False when the disk is short: take no new work. What is in flight may still be proposed, into segments that were
@@ -138,6 +145,10 @@ impl<P: Send> Journal<P> {
     pub fn statistics(&self) -> Statistics {
         self.shared.counters.read(self.shared.batches.open_bytes())
     }
+}
+
+fn reigns(term: Term) -> Result<(), Refused> {
+    if term == thread::TERM { Ok(()) } else { Err(Refused::NotLeading) }
 }
 
 impl<P> Clone for Journal<P> {

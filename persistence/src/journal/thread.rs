@@ -15,12 +15,12 @@ use super::{Shared, outcome::Outcome};
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::error::Error;
-use crate::fold::{Entry, Fold, Term};
+use crate::fold::{Entry, Fold, Standing, Term};
 use crate::format::entry::HEADER_BYTES;
 use crate::log::Log;
 
 /// A node alone reigns from the start.
-const TERM: Term = 1;
+pub(super) const TERM: Term = 1;
 
 struct Thread<D: Disk, F: Fold> {
     log: Log<D>,
@@ -86,6 +86,7 @@ impl<D: Disk, F: Fold> Thread<D, F> {
     }
 
     fn commit_until_stopped(&mut self) -> Result<(), Error> {
+        self.fold.standing(Standing { term: TERM, leader: Some(1), leads: true });
         let mut batch = Batch::new();
         loop {
             self.shared.batches.wait(self.spin);

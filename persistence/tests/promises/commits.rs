@@ -20,13 +20,13 @@ fn proposals_survive_a_restart_on_a_real_disk() {
         assert_eq!(recovery.torn_tail, None);
         for number in 0..200_u64 {
             let bytes = (round * 1000 + number).to_le_bytes();
-            while journal.propose(|batch, _| batch.extend_from_slice(&bytes)) == Err(Refused::Full) {}
+            while journal.propose(1, |batch, _| batch.extend_from_slice(&bytes)) == Err(Refused::Full) {}
             expected.extend_from_slice(&bytes);
         }
         journal.stop();
         assert!(journal.failure().is_none());
         assert_eq!(ledger.payloads().concat(), expected);
-        assert_eq!(journal.propose(|_, _| ()), Err(Refused::Stopped));
+        assert_eq!(journal.propose(1, |_, _| ()), Err(Refused::Stopped));
         let mut reader = Reader::open(directory.path().join("log"), 1).unwrap();
         let mut read = Vec::new();
         while let Some(entry) = reader.next(journal.committed_index()).unwrap() {
@@ -40,15 +40,15 @@ fn proposals_survive_a_restart_on_a_real_disk() {
 fn what_is_proposed_during_a_sync_becomes_one_entry() {
     let disk = SimulatedDisk::new();
     let (journal, _, ledger) = open_journal(&disk, config());
-    journal.propose(|batch, _| batch.push(0)).unwrap();
+    journal.propose(1, |batch, _| batch.push(0)).unwrap();
     ledger.wait_for(|book| book.entries.len() == 1);
     disk.hold_syncs(true);
-    journal.propose(|batch, _| batch.push(1)).unwrap();
+    journal.propose(1, |batch, _| batch.push(1)).unwrap();
     while journal.statistics().open_batch_bytes > 0 {
         std::thread::yield_now();
     }
     for number in 2..100 {
-        journal.propose(|batch, _| batch.push(number)).unwrap();
+        journal.propose(1, |batch, _| batch.push(number)).unwrap();
     }
     assert_eq!(journal.committed_index(), 1, "nothing is committed before its sync");
     disk.hold_syncs(false);
@@ -68,7 +68,7 @@ fn passengers_arrive_once_in_order_and_after_their_entry() {
                 for turn in 0..500 {
                     // Numbered inside the lock; every third comes without bytes.
                     let propose = || {
-                        journal.propose(|batch, passengers| {
+                        journal.propose(1, |batch, passengers| {
                             let number = proposed.fetch_add(1, Ordering::Relaxed);
                             passengers.push(number);
                             if turn % 3 > 0 {
@@ -98,19 +98,19 @@ fn a_batch_has_a_bound() {
     let disk = SimulatedDisk::new();
     let (journal, _, ledger) = open_journal(&disk, config());
     disk.hold_syncs(true);
-    journal.propose(|batch, _| batch.push(0)).unwrap();
+    journal.propose(1, |batch, _| batch.push(0)).unwrap();
     while journal.statistics().open_batch_bytes > 0 {
         std::thread::yield_now();
     }
     let large = vec![1; 1500];
-    assert_eq!(journal.propose(|batch, _| batch.extend_from_slice(&large)), Ok(()));
-    assert_eq!(journal.propose(|batch, _| batch.extend_from_slice(&large)), Ok(()), "below the bound when it came");
-    assert_eq!(journal.propose(|batch, _| batch.extend_from_slice(&large)), Err(Refused::Full));
-    assert_eq!(journal.propose(|_, passengers| passengers.push(1)), Err(Refused::Full));
+    assert_eq!(journal.propose(1, |batch, _| batch.extend_from_slice(&large)), Ok(()));
+    assert_eq!(journal.propose(1, |batch, _| batch.extend_from_slice(&large)), Ok(()), "below the bound when it came");
+    assert_eq!(journal.propose(1, |batch, _| batch.extend_from_slice(&large)), Err(Refused::Full));
+    assert_eq!(journal.propose(1, |_, passengers| passengers.push(1)), Err(Refused::Full));
     disk.hold_syncs(false);
     ledger.wait_for(|book| book.entries.len() == 2);
-    assert_eq!(journal.propose(|batch, _| batch.resize(ENTRY_HEADER_BYTES + 8000, 1)), Err(Refused::TooLarge));
-    assert_eq!(journal.propose(|batch, _| batch.push(2)), Ok(()));
+    assert_eq!(journal.propose(1, |batch, _| batch.resize(ENTRY_HEADER_BYTES + 8000, 1)), Err(Refused::TooLarge));
+    assert_eq!(journal.propose(1, |batch, _| batch.push(2)), Ok(()));
     journal.stop();
     assert_eq!(ledger.payloads(), [vec![0], vec![1; 3000], vec![2]]);
 }
@@ -119,17 +119,17 @@ fn a_batch_has_a_bound() {
 fn a_proposer_that_panics_leaves_nothing_behind() {
     let disk = SimulatedDisk::new();
     let (journal, _, ledger) = open_journal(&disk, config());
-    journal.propose(|batch, passengers| (batch.push(1), passengers.push(1))).unwrap();
+    journal.propose(1, |batch, passengers| (batch.push(1), passengers.push(1))).unwrap();
     let other = journal.clone();
     let panicked = std::thread::spawn(move || {
-        other.propose(|batch, passengers| {
+        other.propose(1, |batch, passengers| {
             batch.push(2);
             passengers.push(2);
             panic!("half-way");
         })
     });
     assert!(panicked.join().is_err());
-    journal.propose(|batch, passengers| (batch.push(3), passengers.push(3))).unwrap();
+    journal.propose(1, |batch, passengers| (batch.push(3), passengers.push(3))).unwrap();
     journal.stop();
     assert_eq!(ledger.payloads().concat(), [1, 3]);
     assert_eq!(ledger.book().passengers, [1, 3]);
@@ -141,7 +141,7 @@ fn the_last_handle_stops_the_journal() {
     let (journal, _, ledger) = open_journal(&disk, config());
     let other = journal.clone();
     drop(journal);
-    other.propose(|batch, _| batch.push(7)).unwrap();
+    other.propose(1, |batch, _| batch.push(7)).unwrap();
     drop(other);
     assert_eq!(ledger.payloads(), [vec![7]]);
     assert_eq!(open_log(&disk, &config()).unwrap().ledger.payloads(), [vec![7]]);

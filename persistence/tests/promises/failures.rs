@@ -35,7 +35,7 @@ fn the_first_failure_is_final() {
         let (report, reported) = channel();
         journal.on_failure(move |error| report.send(error).unwrap());
         for number in 0..3 {
-            journal.propose(|batch, passengers| (batch.push(number), passengers.push(u64::from(number)))).unwrap();
+            journal.propose(1, |batch, passengers| (batch.push(number), passengers.push(u64::from(number)))).unwrap();
             if number < 2 {
                 ledger.wait_for(|book| book.passengers.len() == usize::from(number) + 1);
             }
@@ -45,7 +45,7 @@ fn the_first_failure_is_final() {
         assert_eq!(error.remedy(), Remedy::Restart);
         assert!(journal.wait().is_err());
         assert!(Arc::ptr_eq(&error, &journal.failure().unwrap()));
-        assert_eq!(journal.propose(|_, _| ()), Err(Refused::Stopped));
+        assert_eq!(journal.propose(1, |_, _| ()), Err(Refused::Stopped));
         assert_eq!(journal.committed_index(), 2);
         journal.stop();
         assert_eq!(ledger.book().passengers, [0, 1], "nothing after the failure is acknowledged");
@@ -77,7 +77,7 @@ fn a_fold_that_panics_stops_the_journal() {
     }
     let disk = SimulatedDisk::new();
     let (journal, _) = persistence::open_on(disk.clone(), config(), Panics(Ledger::default())).unwrap();
-    journal.propose(|batch, _| batch.push(1)).unwrap();
+    journal.propose(1, |batch, _| batch.push(1)).unwrap();
     let error = journal.wait().unwrap_err();
     assert!(matches!(&*error, Error::FoldPanicked { what } if what == "entry 1 is too much"), "{error}");
     journal.stop();
@@ -94,7 +94,7 @@ fn a_full_disk_refuses_new_work_and_finishes_what_is_in_flight() {
     eventually(|| !journal.has_room());
     // Two spares of 8 KiB and the rest of the current segment: five entries of 2.5 KiB (six sectors each) fit for sure.
     for number in 1..=5 {
-        journal.propose(|batch, _| batch.resize(batch.len() + 2500, number)).unwrap();
+        journal.propose(1, |batch, _| batch.resize(batch.len() + 2500, number)).unwrap();
         ledger.wait_for(|book| book.entries.len() == usize::from(number));
     }
     assert!(journal.failure().is_none());
@@ -102,12 +102,12 @@ fn a_full_disk_refuses_new_work_and_finishes_what_is_in_flight() {
     disk.set_capacity_bytes(None);
     eventually(|| journal.has_room());
     for number in 6..=20 {
-        journal.propose(|batch, _| batch.resize(batch.len() + 2500, number)).unwrap();
+        journal.propose(1, |batch, _| batch.resize(batch.len() + 2500, number)).unwrap();
         ledger.wait_for(|book| book.entries.len() == usize::from(number));
     }
 
     disk.set_capacity_bytes(Some(disk.used_bytes()));
-    while journal.propose(|batch, _| batch.resize(batch.len() + 2500, 1)) != Err(Refused::Stopped) {}
+    while journal.propose(1, |batch, _| batch.resize(batch.len() + 2500, 1)) != Err(Refused::Stopped) {}
     let error = journal.wait().unwrap_err();
     assert!(matches!(&*error, Error::DiskFull { .. }), "{error}");
     assert_eq!(error.remedy(), Remedy::MakeRoom);

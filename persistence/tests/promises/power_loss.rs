@@ -103,7 +103,7 @@ fn acknowledged_by_the_journal_is_durable() {
         let (journal, _, ledger) = open_journal(&disk, config());
         let entries = random.random_range(1..20);
         while ledger.payloads().len() < entries {
-            let _ = journal.propose(|batch, _| batch.resize(batch.len() + 1000, seed as u8));
+            let _ = journal.propose(1, |batch, _| batch.resize(batch.len() + 1000, seed as u8));
         }
         let disk = disk.power_loss(seed);
         journal.stop();

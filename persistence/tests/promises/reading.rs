@@ -21,7 +21,7 @@ fn while_the_journal_writes() {
             payloads
         });
         for number in 0..300_u64 {
-            while journal.propose(|batch, _| batch.resize(batch.len() + 700, number as u8)).is_err() {}
+            while journal.propose(1, |batch, _| batch.resize(batch.len() + 700, number as u8)).is_err() {}
         }
         reading.join().unwrap()
     });

@@ -80,7 +80,7 @@ fn the_journal_takes_them_by_itself() {
     let config = Config { snapshot_every_bytes: 20_000, ..config() };
     let (journal, _, ledger) = open_journal(&disk, config.clone());
     for number in 0..100_u8 {
-        journal.propose(|batch, _| batch.resize(batch.len() + 1500, number)).unwrap();
+        journal.propose(1, |batch, _| batch.resize(batch.len() + 1500, number)).unwrap();
         ledger.wait_for(|book| book.entries.len() > usize::from(number));
     }
     while journal.statistics().snapshots < 2 {
@@ -130,7 +130,7 @@ fn commits_go_on_while_one_is_written() {
     let slow = Slow(ledger.clone(), Some(wait));
     let (journal, _) = persistence::open_on(disk.clone(), config(), slow).unwrap();
     for number in 0..50 {
-        journal.propose(|batch, _| batch.resize(batch.len() + 1000, number)).unwrap();
+        journal.propose(1, |batch, _| batch.resize(batch.len() + 1000, number)).unwrap();
         if number == 10 {
             journal.request_snapshot();
         }
