@@ -161,6 +161,11 @@ impl Switch {
         }
     }
 
+    /// Which node of its switch this is.
+    pub fn node(&self) -> NodeId {
+        self.dispatch.node
+    }
+
     /// Where this node stands in its switch, as its log knows.
     pub fn standing(&self) -> Standing {
         *self.known.standing.lock()

@@ -46,7 +46,7 @@ pub trait Wire: Send + Sync + 'static {
 }
 
 /// For a node alone.
-pub(crate) struct Nobody;
+pub struct Nobody;
 
 impl Wire for Nobody {
     fn send(&self, _: NodeId, _: Vec<u8>) -> bool {
