@@ -4,6 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
+use persistence::Index;
 use settlement::Key;
 use tokio::sync::Notify;
 
@@ -18,21 +19,36 @@ pub struct Rung {
     pub everyone: bool,
     /// Connections with replies.
     pub lines: Vec<Arc<Line>>,
+    /// Connections of other nodes: something is done or replied, or they are to end. And the last entry that was folded
+    /// by then, 0 if that is not known.
+    pub(crate) remote: Vec<Arc<Line>>,
+    pub(crate) index: Index,
 }
 
 impl Rung {
+    /// A connection has something to be told besides its feed.
+    pub(crate) fn add(&mut self, line: Arc<Line>) {
+        if line.remote.is_some() {
+            self.remote.push(line);
+        } else {
+            self.lines.push(line);
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
-        self.feeds.is_empty() && !self.everyone && self.lines.is_empty()
+        self.feeds.is_empty() && !self.everyone && self.lines.is_empty() && self.remote.is_empty()
     }
 
     pub fn clear(&mut self) {
         self.feeds.clear();
         self.lines.clear();
+        self.remote.clear();
         self.everyone = false;
     }
 }
 
 type Listener = Box<dyn Fn(&mut Rung) + Send + Sync>;
+type Carrier = Box<dyn Fn(&mut Vec<Arc<Line>>, Index) + Send + Sync>;
 
 /// See the file's head.
 #[derive(Default)]
@@ -40,6 +56,7 @@ pub struct Bell {
     rung: Mutex<Rung>,
     notify: Notify,
     listener: OnceLock<Listener>,
+    carrier: OnceLock<Carrier>,
 }
 
 impl Bell {
@@ -49,8 +66,23 @@ impl Bell {
         assert!(set.is_ok(), "a bell has one listener");
     }
 
+    /// Carries what there is for connections of other nodes, always at once. Set once.
+    pub(crate) fn carry(&self, carrier: impl Fn(&mut Vec<Arc<Line>>, Index) + Send + Sync + 'static) {
+        let set = self.carrier.set(Box::new(carrier));
+        assert!(set.is_ok(), "a bell has one carrier");
+    }
+
     /// Tells what there is to write, and leaves `rung` empty.
     pub(crate) fn ring(&self, rung: &mut Rung) {
+        if !rung.remote.is_empty() {
+            if let Some(carrier) = self.carrier.get() {
+                carrier(&mut rung.remote, rung.index);
+            }
+            rung.remote.clear();
+        }
+        if rung.is_empty() {
+            return;
+        }
         if let Some(listener) = self.listener.get() {
             listener(rung);
         }
@@ -65,6 +97,13 @@ impl Bell {
         }
         rung.everyone = false;
         self.notify.notify_one();
+    }
+
+    /// [`Bell::ring`] for one connection.
+    pub(crate) fn ring_for(&self, line: Arc<Line>) {
+        let mut rung = Rung::default();
+        rung.add(line);
+        self.ring(&mut rung);
     }
 
     /// Waits until it rings, and swaps what there is to write against the empty `rung`.

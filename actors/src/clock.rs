@@ -21,6 +21,12 @@ impl Clock {
         Clock(Mutex::new(Reading { nanoseconds: last.nanoseconds(), at: Instant::now() }))
     }
 
+    /// Never says less than `last` from now on: another node's clock has stamped so far.
+    pub(crate) fn reach(&self, last: Timestamp) {
+        let mut reading = self.0.lock();
+        reading.nanoseconds = reading.nanoseconds.max(last.nanoseconds());
+    }
+
     pub fn now(&self) -> Timestamp {
         let mut last = self.0.lock();
         let at = Instant::now();
@@ -50,5 +56,9 @@ mod tests {
             last = clock.now();
         }
         assert!(last > first && last.nanoseconds().is_multiple_of(1000));
+        let of_another = Timestamp(last.nanoseconds() + 5_000_000);
+        clock.reach(of_another);
+        clock.reach(first);
+        assert!(clock.now() >= Timestamp(of_another.nanoseconds() / 1000 * 1000));
     }
 }

@@ -99,9 +99,11 @@ impl Feed {
         Feed { tail: Mutex::new(Tail { last, marks: marks.into(), ..Tail::default() }), tail_bytes_max }
     }
 
-    /// Takes up a feed where a snapshot left it.
+    /// Takes up a feed where a snapshot left it. Readers find their place again by number.
     pub(crate) fn resume(&self, last: u64, marks: Vec<(u64, Index)>) {
-        *self.tail.lock() = Tail { last, marks: marks.into(), ..Tail::default() };
+        let mut tail = self.tail.lock();
+        let next_serial = tail.next_serial + 1;
+        *tail = Tail { last, marks: marks.into(), next_serial, ..Tail::default() };
     }
 
     /// Number of the last notice.
@@ -146,12 +148,12 @@ impl Feed {
     /// `bytes_max`.
     pub fn read(&self, cursor: &mut Cursor, bytes_max: usize, out: &mut Vec<u8>) -> Progress {
         let tail = self.tail.lock();
-        if cursor.serial == Cursor::UNPLACED && !place(&tail, cursor) {
-            return if cursor.wanted > tail.last { Progress::AtEnd } else { behind(&tail, cursor.wanted) };
-        }
-        let Some(oldest) = tail.chunks.front().map(|chunk| chunk.serial) else { return Progress::AtEnd };
-        if cursor.serial < oldest {
-            return behind(&tail, cursor.wanted);
+        let oldest = tail.chunks.front().map_or(tail.next_serial, |chunk| chunk.serial);
+        if cursor.serial == Cursor::UNPLACED || cursor.serial < oldest {
+            *cursor = Cursor::after(cursor.wanted - 1);
+            if !place(&tail, cursor) {
+                return if cursor.wanted > tail.last { Progress::AtEnd } else { behind(&tail, cursor.wanted) };
+            }
         }
         let start = out.len();
         let mut place = (cursor.serial - oldest) as usize;
@@ -276,5 +278,26 @@ mod tests {
         let feed = Feed::new(500, Vec::new(), 1 << 20);
         assert_eq!(feed.read(&mut Cursor::after(3), 1, &mut Vec::new()), Progress::Gone { wanted: 4, oldest: 501 });
         assert_eq!(feed.read(&mut Cursor::after(500), 1, &mut Vec::new()), Progress::AtEnd);
+    }
+
+    /// A node that fell far behind takes up its feeds from another's snapshot, while sessions read them.
+    #[test]
+    fn readers_find_their_place_behind_a_snapshot() {
+        let feed = filled(100, usize::MAX);
+        let read = |cursor: &mut Cursor| {
+            let mut out = Vec::new();
+            (feed.read(cursor, usize::MAX, &mut out), numbers(&out))
+        };
+        let (mut at_end, mut in_between) = (Cursor::after(100), Cursor::after(99));
+        assert_eq!(read(&mut at_end), (Progress::AtEnd, vec![]));
+        feed.resume(100, vec![(1, 1001)]);
+        assert_eq!(read(&mut at_end), (Progress::AtEnd, vec![]));
+        assert_eq!(read(&mut in_between).0, Progress::Behind { wanted: 100, first: 1, until: 101, index: 1001 });
+        feed.append(101, 101, 9, &notice(101));
+        assert_eq!(read(&mut at_end), (Progress::AtEnd, vec![101]));
+        feed.resume(200, vec![(150, 7)]);
+        feed.append(201, 201, 9, &notice(201));
+        assert_eq!(read(&mut at_end).0, Progress::Gone { wanted: 102, oldest: 150 });
+        assert_eq!(read(&mut Cursor::after(200)), (Progress::AtEnd, vec![201]));
     }
 }

@@ -4,17 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use persistence::Refused;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use settlement::{
     Book, Command, Deadlines, Decision, Direction, Fact, Key, Limits, Operation, Participant, Reply, Scheme, View,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use wire::{Currency, Kind, Reason, Timestamp, Uetr};
+use wire::{Currency, Reason, Timestamp, Uetr};
 
 use crate::instruction::Instructions;
-use crate::ledger::Passenger;
-use crate::line::Line;
+use crate::ledger::{Answered, Passenger};
 use crate::post::{Outbox, PostOffice};
 
 /// Facts that one proposal to the journal may have, about.
@@ -56,7 +56,7 @@ impl OwnedOperation {
 }
 
 /// An operation and who waits for it: told once it is committed, with a read of the book, or why not.
-pub struct Operate {
+pub(crate) struct Operate {
     pub key: Key,
     pub operation: OwnedOperation,
     pub done: oneshot::Sender<Result<(), Reason>>,
@@ -93,6 +93,15 @@ pub(crate) struct State {
     timer: Option<(Timestamp, JoinHandle<()>)>,
 }
 
+impl Drop for State {
+    /// An actor takes its timer with it, however it ends.
+    fn drop(&mut self) {
+        if let Some((_, timer)) = self.timer.take() {
+            timer.abort();
+        }
+    }
+}
+
 impl State {
     fn hosted(&mut self, key: Key) -> Option<&mut Hosted> {
         let place = key.place().checked_sub(self.first)?;
@@ -103,23 +112,20 @@ impl State {
         let post = self.post.clone();
         let scheme = post.scheme();
         let view = view(&post, &scheme);
-        let key = instructions.line.key();
+        let Instructions { line, batch, .. } = instructions;
+        let mut replies = Vec::new();
         let count = items.len() as u32;
-        for instruction in &instructions.items[items] {
-            let decision = match instruction.command(&instructions.bytes, &scheme) {
-                Ok(command) => self.decide(key, command, &view),
+        for instruction in &batch.items[items] {
+            let reply = match instruction.command(&batch.bytes, &scheme) {
+                Ok(command) => self.decide(line.key(), command, &view),
                 Err(reason) => Some(Reply::Refused(reason)),
             };
-            if let Some(reply) = decision {
+            if let Some(reply) = reply {
                 let (kind, uetr) = instruction.subject();
-                self.reply(&instructions.line, kind, uetr, reply);
+                replies.push(Answered { kind, uetr, reply });
             }
         }
-        self.outbox.passengers.push(Passenger::Done { line: instructions.line.clone(), instructions: count });
-    }
-
-    fn reply(&mut self, line: &Arc<Line>, kind: Kind, uetr: Option<Uetr>, reply: Reply) {
-        self.outbox.passengers.push(Passenger::Reply { line: line.clone(), kind, uetr, reply });
+        self.outbox.passengers.push(Passenger::Done { line: line.clone(), instructions: count, replies });
     }
 
     /// Decides, applies, keeps the fact and its letter for the post office; gives back what the asker is to hear.
@@ -210,7 +216,7 @@ impl State {
         let earliest = self.hosted.iter().filter_map(|hosted| hosted.deadlines.earliest()).min();
         let is_earlier = |earliest: &Timestamp| self.timer.as_ref().is_none_or(|(armed, _)| earliest < armed);
         let Some(earliest) = earliest.filter(is_earlier) else { return };
-        let wait = earliest.since(self.post.clock.now()) + Duration::from_micros(100);
+        let wait = earliest.since(self.post.premises.clock.now()) + Duration::from_micros(100);
         let myself = myself.clone();
         let timer = tokio::spawn(async move {
             tokio::time::sleep(wait).await;
@@ -224,7 +230,7 @@ impl State {
 }
 
 fn view<'a>(post: &'a PostOffice, scheme: &'a Scheme) -> View<'a> {
-    View { now: post.clock.now(), rules: &post.rules, scheme, refusing: post.refusing() }
+    View { now: post.premises.clock.now(), rules: &post.premises.rules, scheme, refusing: post.refusing() }
 }
 
 impl Actor for Host {
@@ -255,23 +261,35 @@ impl Actor for Host {
         message: Message,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
+        match self.work(&myself, message, state).await {
+            // The reign has ended; what was decided here then never happened, and whoever asked asks the next leader.
+            Err(Refused::NotLeading) => myself.stop(None),
+            // A journal that has stopped ends the node.
+            other => other?,
+        }
+        Ok(())
+    }
+}
+
+impl Host {
+    async fn work(&self, myself: &ActorRef<Message>, message: Message, state: &mut State) -> Result<(), Refused> {
         match message {
             Message::Instructions(instructions) => {
                 // In parts, so that no proposal comes near the bound of a log entry.
-                let mut done = 0;
-                while done < instructions.items.len() {
-                    let part = done..instructions.items.len().min(done + INSTRUCTIONS_MAX);
+                let (mut done, count) = (instructions.from, instructions.batch.items.len());
+                while done < count {
+                    let part = done..count.min(done + INSTRUCTIONS_MAX);
                     done = part.end;
                     state.instruct(&instructions, part);
-                    state.post.clone().deposit(&mut state.outbox).await?;
+                    self.post.deposit(&mut state.outbox).await?;
                 }
-                let Instructions { line, bytes, items } = instructions;
-                line.take_back(bytes, items);
+                instructions.line.take_back(instructions.batch);
             }
             Message::Letters(letters) => state.receive(&letters),
             Message::Arrived => {
                 if state.judge_arrivals() {
-                    myself.cast(Message::Arrived)?;
+                    // It is being stopped when it takes no message.
+                    drop(myself.cast(Message::Arrived));
                 }
             }
             Message::Operate(request) => state.operate(request),
@@ -286,9 +304,8 @@ impl Actor for Host {
                 state.expire();
             }
         }
-        // A journal that has stopped ends the node; what was decided here then never happened.
-        state.post.clone().deposit(&mut state.outbox).await?;
-        state.arm(&myself);
+        self.post.deposit(&mut state.outbox).await?;
+        state.arm(myself);
         Ok(())
     }
 }

@@ -1,13 +1,15 @@
 //! What a session hands to an actor: the instructions of one socket read, decoded and checked for form.
 //!
-//! Text stays in the bytes that were read; an instruction only knows where.
+//! Text stays in the bytes that were read; an instruction only knows where. The node that leads decodes the same bytes
+//! again with the same function, so both count the same instructions.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use settlement::{Answer, Command, Operation, Scheme, Submit, content_of};
-use wire::message::{CreditTransfer, PaymentReturn};
-use wire::{Kind, Message, ParticipantId, Reason, Status, Uetr};
+use wire::frame::{Frame, decode};
+use wire::message::{CreditTransfer, Heartbeat, PaymentReturn};
+use wire::{Frames, Kind, Message, ParticipantId, Reason, Status, Uetr};
 
 use crate::Line;
 
@@ -23,12 +25,117 @@ pub enum Instruction {
     SignOff,
 }
 
-/// The instructions of one socket read, in order, and the connection that they came on. When they are done, their memory
-/// goes back to the connection for its next read.
-pub struct Instructions {
-    pub line: Arc<Line>,
+/// The instructions of one socket read, in order, and the bytes they came in: whole frames.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
     pub bytes: Vec<u8>,
     pub items: Vec<Instruction>,
+}
+
+/// Instructions on their way to the actor of their participant, and the connection that they came on. Those before `from`
+/// are done already.
+pub(crate) struct Instructions {
+    pub(crate) line: Arc<Line>,
+    pub(crate) batch: Arc<Batch>,
+    pub(crate) from: usize,
+}
+
+/// A frame that holds no instruction.
+pub enum Other<'a> {
+    Heartbeat(Heartbeat),
+    /// To be refused; the error says more than the reason, where there is one.
+    Wrong {
+        frame: Frame<'a>,
+        reason: Reason,
+        error: Option<wire::Error>,
+    },
+}
+
+impl Batch {
+    /// The one that a connection begins with: it came in the frame that opened it.
+    pub fn sign_on() -> Batch {
+        Batch { bytes: Vec::new(), items: vec![Instruction::SignOn] }
+    }
+
+    pub(crate) fn is_sign_on(&self) -> bool {
+        matches!(self.items[..], [Instruction::SignOn])
+    }
+
+    /// Takes the instructions out of the bytes; `other` hears of the frames that hold none. True after a sign-off: what
+    /// comes behind it is not looked at.
+    pub fn decode(&mut self, participant: ParticipantId, mut other: impl FnMut(Other<'_>)) -> bool {
+        let Batch { bytes, items } = self;
+        for frame in Frames::new(bytes).map_while(Result::ok) {
+            match instruction_in(&frame, bytes, participant) {
+                Ok(instruction) => {
+                    let signs_off = matches!(instruction, Instruction::SignOff);
+                    items.push(instruction);
+                    if signs_off {
+                        return true;
+                    }
+                }
+                Err(none) => other(none),
+            }
+        }
+        false
+    }
+
+    /// The bytes of the instructions from number `from` on, and how many these are, in pieces of about `bytes_max`.
+    pub(crate) fn pieces(
+        &self,
+        from: usize,
+        participant: ParticipantId,
+        bytes_max: usize,
+    ) -> Vec<(Range<usize>, usize)> {
+        if from == 0 && self.bytes.len() <= bytes_max {
+            return vec![(0..self.bytes.len(), self.items.len())];
+        }
+        let (mut pieces, mut at, mut number) = (Vec::<(Range<usize>, usize)>::new(), 0, 0);
+        for frame in Frames::new(&self.bytes).map_while(Result::ok) {
+            let end = place_of(frame.body, &self.bytes).end;
+            let holds_one = number < self.items.len() && instruction_in(&frame, &self.bytes, participant).is_ok();
+            if holds_one {
+                number += 1;
+                if number > from {
+                    match pieces.last_mut() {
+                        Some((piece, count)) if end - piece.start <= bytes_max => {
+                            (piece.end, *count) = (end, *count + 1)
+                        }
+                        _ => pieces.push((at..end, 1)),
+                    }
+                }
+            }
+            at = end;
+        }
+        pieces
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.items.clear();
+    }
+}
+
+fn place_of(part: &[u8], bytes: &[u8]) -> Range<usize> {
+    let start = part.as_ptr() as usize - bytes.as_ptr() as usize;
+    start..start + part.len()
+}
+
+fn instruction_in<'a>(frame: &Frame<'a>, bytes: &[u8], participant: ParticipantId) -> Result<Instruction, Other<'a>> {
+    let wrong = |reason, error| Other::Wrong { frame: *frame, reason, error };
+    let message = decode(frame.kind, frame.body).map_err(|error| wrong(Reason::FORM, Some(error)))?;
+    if let Message::Heartbeat(heartbeat) = message {
+        return Err(Other::Heartbeat(heartbeat));
+    }
+    match Instruction::take(&message, place_of(frame.body, bytes), bytes, participant) {
+        Err(reason) => Err(wrong(reason, None)),
+        Ok(Some(Instruction::SignOn)) => {
+            let what = "this connection has signed on already".into();
+            Err(wrong(Reason::FORM, Some(wire::Error::Field { field: "kind", what })))
+        }
+        Ok(None) => Err(wrong(Reason::FORM, Some(wire::Error::UnknownKind(frame.kind)))),
+        Ok(Some(instruction)) => Ok(instruction),
+    }
 }
 
 impl Instruction {

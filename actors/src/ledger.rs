@@ -1,13 +1,14 @@
 //! The ledger: folds committed entries into the book, writes the feeds, hands over what travelled with a batch.
 //!
-//! It lives on the journal's thread. Everything participants and operators are told comes from here.
+//! It lives on the journal's thread. Everything participants and operators are told comes from here, on every node from
+//! the node's own.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use persistence::{Entry, Fold, Freeze, Index};
+use persistence::{Entry, Fold, Freeze, Index, Standing};
 use settlement::{Book, Fact, Facts, Inquiry, Key, Purpose, Recipient, Reply, Scheme, Sink, notices};
 use wire::message::Refused;
 use wire::{Kind, Message, Reason, Uetr};
@@ -16,6 +17,7 @@ use crate::archive::{self, Gatherer, Question};
 use crate::bell::{Bell, Rung};
 use crate::feed::Feed;
 use crate::line::Line;
+use crate::throne::Throne;
 
 /// Every feed of the node, by participant, and the shared one.
 pub struct Feeds {
@@ -36,11 +38,9 @@ impl Feeds {
 }
 
 /// In-memory company of a batch: looked after when the batch is committed.
-pub(crate) enum Passenger {
-    /// So many instructions of this connection are decided and committed.
-    Done { line: Arc<Line>, instructions: u32 },
-    /// The answer to an instruction that made no fact.
-    Reply { line: Arc<Line>, kind: Kind, uetr: Option<Uetr>, reply: Reply },
+pub enum Passenger {
+    /// So many instructions of this connection are decided and committed; those that made no fact are answered.
+    Done { line: Arc<Line>, instructions: u32, replies: Vec<Answered> },
     /// Somebody wants to read the book as it is now.
     Query(ReadBook),
     /// Somebody wants to read the book behind everything that was proposed before, and before everything that was
@@ -48,7 +48,14 @@ pub(crate) enum Passenger {
     Barrier { at: usize, read: Option<ReadBook> },
 }
 
-pub(crate) type ReadBook = Box<dyn FnOnce(&Book) + Send>;
+/// The answer to an instruction that made no fact.
+pub struct Answered {
+    pub(crate) kind: Kind,
+    pub(crate) uetr: Option<Uetr>,
+    pub(crate) reply: Reply,
+}
+
+pub type ReadBook = Box<dyn FnOnce(&Book) + Send>;
 
 impl Passenger {
     fn take_barrier(&mut self) -> Option<(usize, ReadBook)> {
@@ -78,11 +85,17 @@ pub(crate) struct Ledger {
     staged_everyone: Staged,
     /// What the entry at hand gives the sessions to write.
     rung: Rung,
+    /// Replies of the instructions at hand.
+    replies: Vec<u8>,
     archive: Gatherer,
+    throne: Throne,
 }
 
+/// Replies to another node's connection that go out before more of the batch is looked at.
+const REPLY_BYTES: usize = 256 << 10;
+
 impl Ledger {
-    pub(crate) fn new(feeds: Arc<Feeds>, bell: Arc<Bell>, archive: Gatherer) -> Self {
+    pub(crate) fn new(feeds: Arc<Feeds>, bell: Arc<Bell>, archive: Gatherer, throne: Throne) -> Self {
         Ledger {
             book: Book::default(),
             feeds,
@@ -91,7 +104,9 @@ impl Ledger {
             staged: Vec::new(),
             staged_everyone: Staged::default(),
             rung: Rung::default(),
+            replies: Vec::new(),
             archive,
+            throne,
         }
     }
 
@@ -122,6 +137,9 @@ impl Ledger {
             if let Fact::Registered { .. } = fact {
                 self.add_feed(0, Vec::new());
             }
+            if let Some(news) = fact.news() {
+                self.throne.note(&news);
+            }
             let Ledger { book, staged, staged_everyone, rung, archive, .. } = self;
             book.apply(&fact, &mut Staging { staged, staged_everyone, changed: &mut rung.feeds });
             // What is replayed the archive reads from the log, if it lacks it.
@@ -148,18 +166,7 @@ impl Ledger {
     fn attend(&mut self, passengers: &mut Vec<Passenger>) {
         for passenger in passengers.drain(..) {
             match passenger {
-                Passenger::Done { line, instructions } => line.give_back(instructions),
-                Passenger::Reply { line, kind, uetr, reply } => {
-                    if let Reply::Inquire(inquiry) = &reply
-                        && inquiry.purpose == Purpose::Request
-                        && self.book.answer(line.key(), inquiry).is_none()
-                    {
-                        self.ask_archive(line, inquiry);
-                        continue;
-                    }
-                    self.reply(&line, kind, uetr, reply);
-                    self.rung.lines.push(line);
-                }
+                Passenger::Done { line, instructions, replies } => self.finish(line, instructions, replies),
                 Passenger::Query(read) | Passenger::Barrier { read: Some(read), .. } => {
                     // Whoever reads the book may ask the archive next for what is not in it.
                     self.archive.hand_over();
@@ -173,16 +180,37 @@ impl Ledger {
         }
     }
 
-    fn reply(&self, line: &Line, kind: Kind, uetr: Option<Uetr>, reply: Reply) {
+    fn finish(&mut self, line: Arc<Line>, instructions: u32, replies: Vec<Answered>) {
+        self.replies.clear();
+        for Answered { kind, uetr, reply } in replies {
+            if let Reply::Inquire(inquiry) = &reply
+                && inquiry.purpose == Purpose::Request
+                && self.book.answer(line.key(), inquiry).is_none()
+            {
+                self.ask_archive(line.clone(), inquiry);
+            } else {
+                self.reply(line.key(), kind, uetr, reply);
+            }
+        }
+        let waiting = line.finish(instructions, &self.replies);
+        if line.remote.is_some() || !self.replies.is_empty() {
+            self.rung.add(line);
+        }
+        if waiting > REPLY_BYTES {
+            self.bell.ring(&mut self.rung);
+        }
+    }
+
+    fn reply(&mut self, to: Key, kind: Kind, uetr: Option<Uetr>, reply: Reply) {
         let reason = match reply {
             Reply::Refused(reason) => reason,
-            Reply::Inquire(inquiry) => match self.book.answer(line.key(), &inquiry) {
-                Some(message) => return line.say(|out| message.encode(out)),
+            Reply::Inquire(inquiry) => match self.book.answer(to, &inquiry) {
+                Some(message) => return message.encode(&mut self.replies),
                 None => Reason::AG09,
             },
         };
         let text = reason.explanation().map_or("", |explanation| explanation.meaning);
-        refuse(line, kind, uetr, reason, text);
+        refuse(&mut self.replies, kind, uetr, reason, text);
     }
 
     /// The book does not know the payment, or not this party of it: perhaps it has forgotten. The archive answers on its
@@ -194,11 +222,11 @@ impl Ledger {
             match found {
                 Ok(found) => match found.iter().find(|entry| entry.concerns(line.key())) {
                     Some(entry) => line.say(|out| Message::StatusReport(entry.report(debtor_agent)).encode(out)),
-                    None => refuse(&line, Kind::StatusRequest, Some(uetr), Reason::AG09, UNKNOWN),
+                    None => line.say(|out| refuse(out, Kind::StatusRequest, Some(uetr), Reason::AG09, UNKNOWN)),
                 },
-                Err(_) => refuse(&line, Kind::StatusRequest, Some(uetr), Reason::FULL, ASK_AGAIN),
+                Err(_) => line.say(|out| refuse(out, Kind::StatusRequest, Some(uetr), Reason::FULL, ASK_AGAIN)),
             }
-            bell.ring(&mut Rung { lines: vec![line], ..Rung::default() });
+            bell.ring_for(line);
         };
         if let Err(question) = self.archive.ask(Question { uetr, debtor, answer: Box::new(answer) }) {
             (question.answer)(Err(archive::Error::Behind));
@@ -209,9 +237,9 @@ impl Ledger {
 const UNKNOWN: &str = "No such payment is known.";
 const ASK_AGAIN: &str = "The archive cannot be searched just now; ask again.";
 
-fn refuse(line: &Line, kind: Kind, uetr: Option<Uetr>, reason: Reason, text: &str) {
+fn refuse(out: &mut Vec<u8>, kind: Kind, uetr: Option<Uetr>, reason: Reason, text: &str) {
     let uetr = uetr.map_or([0; 16], |uetr| *uetr.bytes());
-    line.say(|out| Message::Refused(Refused { kind: kind as u16, uetr, reason, text }).encode(out));
+    Message::Refused(Refused { kind: kind as u16, uetr, reason, text }).encode(out);
 }
 
 /// Collects the notices of one entry, feed by feed.
@@ -249,14 +277,27 @@ impl Fold for Ledger {
         let everyone = read_marks(snapshot)?;
         self.feeds.everyone.resume(self.book.last_system_notice(), everyone);
         for place in 0..self.book.participants().len() {
-            let marks = read_marks(snapshot)?;
-            self.add_feed(self.book.last_notice(Key(place as u32)), marks);
+            let (last, marks) = (self.book.last_notice(Key(place as u32)), read_marks(snapshot)?);
+            // Known before when the snapshot is another node's, ahead of what was folded here.
+            match self.by_place.get(place) {
+                Some(feed) => {
+                    feed.resume(last, marks);
+                    self.rung.feeds.push(Key(place as u32));
+                }
+                None => self.add_feed(last, marks),
+            }
+        }
+        self.throne.restored(self.book.scheme());
+        if !self.rung.is_empty() {
+            self.rung.everyone = true;
+            self.bell.ring(&mut self.rung);
         }
         Ok(())
     }
 
     fn committed(&mut self, entry: Entry<'_>, passengers: &mut Vec<Passenger>) {
         self.fold(&entry, passengers);
+        self.rung.index = entry.index;
         self.publish(entry.index);
         if entry.replay {
             self.rung.clear();
@@ -267,6 +308,10 @@ impl Fold for Ledger {
 
     fn delivered(&mut self, passengers: &mut Vec<Passenger>) {
         self.attend(passengers);
+    }
+
+    fn standing(&mut self, standing: Standing) {
+        self.throne.standing(standing, &self.book);
     }
 
     fn freeze(&mut self) -> Freeze {

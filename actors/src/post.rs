@@ -3,23 +3,29 @@
 //!
 //! A letter may leave before its fact is synced: the fact stands in the log before anything that follows from the
 //! letter, and the log is cut only at its end.
+//!
+//! A post office stands as long as its node leads: one reign, one term. All it proposes carries that term, so that what
+//! is left of it later can do nothing.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
-use persistence::{Journal, Refused};
+use persistence::{Refused, Term};
 use ractor::ActorRef;
-use settlement::{Book, Fact, Key, Rules, Scheme};
+use settlement::{Book, Fact, Key, Scheme};
 use tokio::sync::{Notify, oneshot};
-use wire::Reason;
+use wire::{BusinessDate, Currency, ParticipantId, Reason};
 
-use crate::clock::Clock;
 use crate::host::{self, Letter};
 use crate::instruction::Instructions;
-use crate::ledger::{Feeds, Passenger};
+use crate::ledger::Passenger;
 use crate::line::{Ending, Line};
+use crate::premises::Premises;
+use crate::relay::Inbound;
+use crate::supervisor;
+use crate::switch::Error;
 
 /// What one mailbox message led to, not yet handed over.
 #[derive(Default)]
@@ -52,84 +58,79 @@ struct Mail {
     due: Vec<usize>,
 }
 
-/// How much went through, since start.
-#[derive(Debug, Default)]
-pub struct Traffic {
-    pub instructions: AtomicU64,
-    pub letters: AtomicU64,
-    pub messages: AtomicU64,
-    pub restarts: AtomicU64,
-}
-
 /// See the file's head.
 pub struct PostOffice {
-    journal: Journal<Passenger>,
+    pub(crate) premises: Arc<Premises>,
+    term: Term,
     scheme: RwLock<Scheme>,
-    pub rules: Rules,
-    pub clock: Clock,
-    pub feeds: Arc<Feeds>,
-    pub traffic: Traffic,
-    draining: AtomicBool,
-    participants_per_actor: usize,
     mail: Mutex<Mail>,
     mail_waits: Notify,
-    lines: Mutex<Vec<Option<Arc<Line>>>>,
+    /// The connection of each participant, on whatever node it is.
+    claims: Mutex<Vec<Option<Arc<Line>>>>,
+    /// Connections of other nodes.
+    pub(crate) inbound: Inbound,
+    pub(crate) supervisor: OnceLock<ActorRef<supervisor::Message>>,
+    is_closed: AtomicBool,
 }
 
 impl PostOffice {
-    pub(crate) fn new(
-        journal: Journal<Passenger>,
-        scheme: Scheme,
-        rules: Rules,
-        feeds: Arc<Feeds>,
-        participants_per_actor: usize,
-    ) -> Self {
+    /// For the reign of `term`; `scheme` is as the book has it with everything of earlier terms.
+    pub(crate) fn new(premises: Arc<Premises>, term: Term, scheme: Scheme) -> Self {
+        premises.clock.reach(scheme.last_at());
         PostOffice {
-            journal,
-            clock: Clock::starting_at(scheme.last_at()),
+            premises,
+            term,
             scheme: RwLock::new(scheme),
-            rules,
-            feeds,
-            traffic: Traffic::default(),
-            draining: AtomicBool::new(false),
-            participants_per_actor,
             mail: Mutex::default(),
             mail_waits: Notify::new(),
-            lines: Mutex::default(),
+            claims: Mutex::default(),
+            inbound: Inbound::default(),
+            supervisor: OnceLock::new(),
+            is_closed: AtomicBool::new(false),
         }
     }
 
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
+    /// True when the reign has ended: nothing is proposed any more, and its actors may end.
+    pub fn is_over(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire) || self.premises.leading.load(Ordering::Acquire) != self.term
+    }
+
+    /// Ends the reign ahead of the journal's word.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+    }
+
+    /// What the actors know of each other, with what is not committed yet.
     pub fn scheme(&self) -> RwLockReadGuard<'_, Scheme> {
         self.scheme.read()
     }
 
     /// Why new payments are refused just now, if they are.
     pub fn refusing(&self) -> Option<Reason> {
-        if self.draining.load(Ordering::Relaxed) {
+        if self.premises.draining.load(Ordering::Relaxed) {
             return Some(Reason::DRAN);
         }
-        (!self.journal.has_room()).then_some(Reason::FULL)
-    }
-
-    /// From now on new payments are refused; what is in process goes on.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        (!self.premises.journal.has_room()).then_some(Reason::FULL)
     }
 
     pub(crate) fn seat(&self, key: Key) -> usize {
-        key.place() / self.participants_per_actor
+        key.place() / self.premises.participants_per_actor
     }
 
-    /// Hands the instructions of one socket read to the actor of their participant.
-    pub fn instruct(&self, instructions: Instructions) {
-        instructions.line.take(instructions.items.len() as u32);
-        self.traffic.instructions.fetch_add(instructions.items.len() as u64, Ordering::Relaxed);
+    /// Hands instructions to the actor of their participant.
+    pub(crate) fn instruct(&self, instructions: Instructions) {
+        let count = instructions.batch.items.len() - instructions.from;
+        self.premises.traffic.instructions.fetch_add(count as u64, Ordering::Relaxed);
         let seat = self.seat(instructions.line.key());
         self.send(seat, host::Message::Instructions(instructions));
     }
 
     /// Asks the actor of a participant for an operation.
-    pub fn operate(&self, request: host::Operate) {
+    pub(crate) fn operate(&self, request: host::Operate) {
         self.send(self.seat(request.key), host::Message::Operate(request));
     }
 
@@ -139,7 +140,7 @@ impl PostOffice {
     }
 
     fn cast(&self, mail: &mut Mail, seat: usize, message: host::Message) {
-        self.traffic.messages.fetch_add(1, Ordering::Relaxed);
+        self.premises.traffic.messages.fetch_add(1, Ordering::Relaxed);
         match mail.seats.get_mut(seat) {
             // An actor that has just ended no longer takes messages; its supervisor is about to rebuild it.
             Some(Seat::Taken(actor)) => drop(actor.cast(message)),
@@ -148,7 +149,7 @@ impl PostOffice {
         }
     }
 
-    /// Facts to the journal, then letters to their places. Waits only when the journal's open batch is full.
+    /// Facts to the journal, then letters to their places; refused when the reign has ended. Waits only when the journal's open batch is full.
     pub(crate) async fn deposit(&self, outbox: &mut Outbox) -> Result<(), Refused> {
         while !outbox.is_empty() {
             match self.try_deposit(outbox) {
@@ -160,12 +161,18 @@ impl PostOffice {
     }
 
     fn try_deposit(&self, outbox: &mut Outbox) -> Result<(), Refused> {
+        if self.is_over() {
+            return Err(Refused::NotLeading);
+        }
         let mut mail = self.mail.lock();
         let Outbox { facts, letters, news, passengers } = outbox;
-        self.journal.propose(|bytes, company| {
-            bytes.extend_from_slice(facts);
-            company.append(passengers);
-        })?;
+        self.premises
+            .journal
+            .propose(self.term, |bytes, company| {
+                bytes.extend_from_slice(facts);
+                company.append(passengers);
+            })
+            .inspect_err(|refused| self.note(*refused))?;
         facts.clear();
         if !news.is_empty() {
             let mut scheme = self.scheme.write();
@@ -185,13 +192,19 @@ impl PostOffice {
         Ok(())
     }
 
+    fn note(&self, refused: Refused) {
+        if refused == Refused::NotLeading {
+            self.close();
+        }
+    }
+
     /// Delivers the letters that lie here. Whoever writes to participants calls it before, so that no answer overtakes the letter
     /// about its payment.
     pub fn deliver(&self) {
         let mut mail = self.mail.lock();
         while let Some(seat) = mail.due.pop() {
             let letters = std::mem::take(&mut mail.letters[seat]);
-            self.traffic.letters.fetch_add(letters.len() as u64, Ordering::Relaxed);
+            self.premises.traffic.letters.fetch_add(letters.len() as u64, Ordering::Relaxed);
             self.cast(&mut mail, seat, host::Message::Letters(letters));
         }
     }
@@ -204,15 +217,45 @@ impl PostOffice {
         }
     }
 
-    /// Reads the book after everything that was handed over so far is committed.
-    pub async fn query<T: Send + 'static>(&self, read: impl FnOnce(&Book) -> T + Send + 'static) -> Result<T, Refused> {
+    /// Takes in a participant with a position in `currency`.
+    pub(crate) async fn register(&self, id: ParticipantId, currency: Currency) -> Result<Key, Error> {
+        self.ask_supervisor(|done| supervisor::Message::Register { id, currency, done }).await
+    }
+
+    /// Rolls the business date: to `date`, or by a day.
+    pub(crate) async fn roll(&self, date: Option<BusinessDate>) -> Result<BusinessDate, Error> {
+        self.ask_supervisor(|done| supervisor::Message::Roll { date, done }).await
+    }
+
+    async fn ask_supervisor<T>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<Result<T, String>>) -> supervisor::Message,
+    ) -> Result<T, Error> {
+        let (done, answer) = oneshot::channel();
+        let supervisor = self.supervisor.get().ok_or(Error::NotLeading)?;
+        supervisor.cast(message(done)).map_err(|_| Error::NotLeading)?;
+        answer.await.map_err(|_| Error::Restarted)?.map_err(Error::Refused)
+    }
+
+    /// Reads the book after everything that was handed over so far is committed, if this node leads until then.
+    pub(crate) async fn query<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Book) -> T + Send + 'static,
+    ) -> Result<T, Refused> {
         let (sender, receiver) = oneshot::channel();
         self.ask_book(move |book| drop(sender.send(read(book))))?;
-        receiver.await.map_err(|_| Refused::Stopped)
+        receiver.await.map_err(|_| Refused::NotLeading)
     }
 
     pub(crate) fn ask_book(&self, read: impl FnOnce(&Book) + Send + 'static) -> Result<(), Refused> {
-        self.journal.accompany(|_| Passenger::Query(Box::new(read)))
+        self.accompany(|_| Passenger::Query(Box::new(read)))
+    }
+
+    fn accompany(&self, passenger: impl FnOnce(usize) -> Passenger) -> Result<(), Refused> {
+        if self.is_over() {
+            return Err(Refused::NotLeading);
+        }
+        self.premises.journal.accompany(self.term, passenger).inspect_err(|refused| self.note(*refused))
     }
 
     /// Takes a place for an actor, or gives a place back to a rebuilt one together with what waited for it.
@@ -232,21 +275,22 @@ impl PostOffice {
     /// about it are dropped, later ones wait. Its participants' connections end: their clients come back and send again
     /// what they have no answer to.
     pub(crate) fn vacate(&self, seat: usize, rebuild: impl FnOnce(&Book) + Send + 'static) -> Result<(), Refused> {
-        self.traffic.restarts.fetch_add(1, Ordering::Relaxed);
+        self.premises.traffic.restarts.fetch_add(1, Ordering::Relaxed);
         let mut mail = self.mail.lock();
         mail.letters[seat].clear();
         mail.due.retain(|due| *due != seat);
         mail.seats[seat] = Seat::Waiting(Vec::new());
         // Whoever deposits next may share this batch; its letters wait for the rebuilt actor, so its facts must not be in
         // the book that it is built from.
-        self.journal.accompany(|at| Passenger::Barrier { at, read: Some(Box::new(rebuild)) })?;
+        self.accompany(|at| Passenger::Barrier { at, read: Some(Box::new(rebuild)) })?;
         drop(mail);
         for key in self.hosted(seat) {
-            if let Some(line) = self.line(Key(key as u32)) {
+            let line = self.claims.lock().get(key).cloned().flatten();
+            if let Some(line) = line {
                 let text =
                     "the switch restarts this participant's actor; connect again and send again what has no outcome"
                         .into();
-                line.end(Ending { reason: Reason::DRAN, retry_after_ms: 50, text });
+                self.end(&line, Ending { reason: Reason::DRAN, retry_after_ms: 50, text });
             }
         }
         Ok(())
@@ -254,48 +298,39 @@ impl PostOffice {
 
     /// Participants that one actor hosts.
     pub(crate) fn hosted(&self, seat: usize) -> std::ops::Range<usize> {
-        seat * self.participants_per_actor..(seat + 1) * self.participants_per_actor
+        let each = self.premises.participants_per_actor;
+        seat * each..(seat + 1) * each
     }
 
-    /// Makes `line` the connection of its participant; an older one ends.
-    pub fn connect(&self, line: Arc<Line>) {
-        let mut lines = self.lines.lock();
+    /// Makes `line` the connection of its participant, and the older one ends, wherever either is. One that signs on is the
+    /// newer one; of two that had signed on before this reign, the clocks of their nodes tell.
+    pub(crate) fn claim(&self, line: &Arc<Line>, signs_on: bool) {
+        let mut claims = self.claims.lock();
         let place = line.key().place();
-        if lines.len() <= place {
-            lines.resize_with(place + 1, || None);
+        if claims.len() <= place {
+            claims.resize_with(place + 1, || None);
         }
-        if let Some(older) = lines[place].replace(line) {
-            let text = "superseded: this participant has signed on over a newer connection".into();
-            older.end(Ending { reason: Reason::SUPR, retry_after_ms: u32::MAX, text });
+        let own = &mut claims[place];
+        let is_late = |older: &Arc<Line>| !signs_on && older.since > line.since && !older.is_same_connection(line);
+        let loser = if own.as_ref().is_some_and(is_late) { Some(line.clone()) } else { own.replace(line.clone()) };
+        drop(claims);
+        if let Some(loser) = loser.filter(|loser| Arc::ptr_eq(loser, line) || !loser.is_same_connection(line)) {
+            self.end(&loser, Ending::superseded());
         }
     }
 
     /// Forgets `line`, unless a newer connection has taken its place.
-    pub fn disconnect(&self, line: &Arc<Line>) {
-        let mut lines = self.lines.lock();
-        if let Some(own) = lines.get_mut(line.key().place()) {
+    pub(crate) fn release(&self, line: &Arc<Line>) {
+        if let Some(own) = self.claims.lock().get_mut(line.key().place()) {
             own.take_if(|own| Arc::ptr_eq(own, line));
         }
     }
 
-    pub fn line(&self, key: Key) -> Option<Arc<Line>> {
-        self.lines.lock().get(key.place()).cloned().flatten()
-    }
-
-    /// All connections that are signed on.
-    pub fn connected(&self) -> Vec<Arc<Line>> {
-        self.lines.lock().iter().flatten().cloned().collect()
-    }
-
-    pub fn committed_index(&self) -> u64 {
-        self.journal.committed_index()
-    }
-
-    pub fn journal_statistics(&self) -> persistence::Statistics {
-        self.journal.statistics()
-    }
-
-    pub(crate) fn journal(&self) -> &Journal<Passenger> {
-        &self.journal
+    /// Ends a connection, wherever it is.
+    pub(crate) fn end(&self, line: &Arc<Line>, ending: Ending) {
+        line.end(ending);
+        if line.remote.is_some() {
+            self.premises.bell.ring_for(line.clone());
+        }
     }
 }

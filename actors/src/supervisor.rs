@@ -1,4 +1,5 @@
-//! The supervisor: registers participants, rolls the business date, and rebuilds an actor that died from the book.
+//! The supervisor: registers participants, rolls the business date, and rebuilds an actor that died from the book. It
+//! lives as long as its node's reign, and so do its actors.
 
 use std::sync::Arc;
 
@@ -70,7 +71,7 @@ impl Supervisor {
             drop(done.send(Err(format!("{id} is registered already"))));
             return Ok(());
         }
-        let fact = Fact::Registered { at: self.post.clock.now(), key, id, currency };
+        let fact = Fact::Registered { at: self.post.premises.clock.now(), key, id, currency };
         self.append(&fact).await?;
         let listing = self.post.scheme().listing(key).cloned();
         if let Some(listing) = listing {
@@ -84,6 +85,43 @@ impl Supervisor {
         }
         self.post.ask_book(move |_| drop(done.send(Ok(key))))?;
         Ok(())
+    }
+
+    async fn work(
+        &self,
+        myself: &ActorRef<Message>,
+        message: Message,
+        actors: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Register { id, currency, done } => self.register((id, currency), done, myself, actors).await,
+            Message::Roll { date, done } => {
+                let today = self.post.scheme().business_date();
+                let date =
+                    date.unwrap_or(if today.is_none() { self.post.premises.clock.now().date() } else { today.next() });
+                if date <= today {
+                    drop(done.send(Err(format!("the business date is {today} already and cannot become {date}"))));
+                    return Ok(());
+                }
+                self.append(&Fact::DayRolled { at: self.post.premises.clock.now(), date }).await?;
+                self.post.ask_book(move |_| drop(done.send(Ok(date))))?;
+                Ok(())
+            }
+            Message::Rebuilt { seat, participants } => self.place(seat, participants, myself, actors).await,
+        }
+    }
+
+    /// What fails because the reign has ended is no failure: the supervisor ends, and all actors with it.
+    fn unless_over(
+        &self,
+        myself: &ActorRef<Message>,
+        done: Result<(), ActorProcessingErr>,
+    ) -> Result<(), ActorProcessingErr> {
+        if done.is_err() && self.post.is_over() {
+            myself.stop(None);
+            return Ok(());
+        }
+        done
     }
 
     async fn append(&self, fact: &Fact<'static>) -> Result<(), ActorProcessingErr> {
@@ -120,21 +158,8 @@ impl Actor for Supervisor {
         message: Message,
         actors: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        match message {
-            Message::Register { id, currency, done } => self.register((id, currency), done, &myself, actors).await,
-            Message::Roll { date, done } => {
-                let today = self.post.scheme().business_date();
-                let date = date.unwrap_or(if today.is_none() { self.post.clock.now().date() } else { today.next() });
-                if date <= today {
-                    drop(done.send(Err(format!("the business date is {today} already and cannot become {date}"))));
-                    return Ok(());
-                }
-                self.append(&Fact::DayRolled { at: self.post.clock.now(), date }).await?;
-                self.post.ask_book(move |_| drop(done.send(Ok(date))))?;
-                Ok(())
-            }
-            Message::Rebuilt { seat, participants } => self.place(seat, participants, &myself, actors).await,
-        }
+        let done = self.work(&myself, message, actors).await;
+        self.unless_over(&myself, done)
     }
 
     /// A dead actor is rebuilt from the book once everything it appended is committed there. Others notice nothing.
@@ -150,12 +175,16 @@ impl Actor for Supervisor {
             _ => return Ok(()),
         };
         let Some(seat) = actors.iter().position(|actor| actor.get_id() == cell.get_id()) else { return Ok(()) };
+        if self.post.is_over() {
+            return Ok(());
+        }
         tracing::error!(event = "actor_restarted", seat, why, "an actor died and is rebuilt from the book");
         let hosted = self.post.hosted(seat);
-        self.post.vacate(seat, move |book| {
+        let rebuilt = myself.clone();
+        let vacated = self.post.vacate(seat, move |book| {
             let participants = hosted.filter_map(|place| book.participant(Key(place as u32)).cloned()).collect();
-            drop(myself.cast(Message::Rebuilt { seat, participants }));
-        })?;
-        Ok(())
+            drop(rebuilt.cast(Message::Rebuilt { seat, participants }));
+        });
+        self.unless_over(&myself, vacated.map_err(ActorProcessingErr::from))
     }
 }

@@ -1,27 +1,35 @@
-//! Starting and stopping the whole: log, ledger, actors.
+//! The whole, from start to stop: log, ledger, connections, and the actors while this node leads.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use ractor::{Actor, ActorRef};
-use settlement::{Book, Key, Rules};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-use wire::{BusinessDate, Currency, ParticipantId};
+use parking_lot::RwLockReadGuard;
+use persistence::{NodeId, Standing};
+use settlement::{Book, Key, Rules, Scheme};
+use tokio::sync::{mpsc, oneshot, watch};
+use wire::{BusinessDate, Currency, ParticipantId, Timestamp};
 
 use crate::archive::{self, Archive};
 use crate::bell::Bell;
-use crate::host::{Operate, OwnedOperation};
-use crate::ledger::{Feeds, Ledger};
+use crate::clock::Clock;
+use crate::dispatch::Dispatch;
+use crate::host::OwnedOperation;
+use crate::instruction::Batch;
+use crate::ledger::{Feeds, Ledger, Passenger};
+use crate::line::Line;
 use crate::post::PostOffice;
-use crate::supervisor::{self, Supervisor};
+use crate::premises::{Premises, Traffic};
+use crate::reign::{Phase, Regent};
+use crate::relay::{Nobody, Relay, Wire};
+use crate::throne::{Known, Throne};
 
 /// Settings of the switch.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Which node of its switch this is.
+    pub node: NodeId,
     pub log: persistence::Config,
     pub rules: Rules,
     /// Participants that share one actor. One is simplest; more make larger batches when participants are many.
@@ -39,8 +47,13 @@ pub enum Error {
     Archive(#[from] archive::Error),
     #[error("the journal has stopped")]
     Stopped,
-    #[error("the participant's actor was restarted before it answered; look whether it was done, then ask again")]
+    #[error(
+        "the participant's actor was restarted, or this node ceased to lead, before it answered; look whether it was \
+         done, then ask again"
+    )]
     Restarted,
+    #[error("this node does not lead")]
+    NotLeading,
     #[error("the actors could not be started: {0}")]
     Actors(String),
     #[error("{0}")]
@@ -48,83 +61,227 @@ pub enum Error {
 }
 
 impl From<persistence::Refused> for Error {
-    fn from(_: persistence::Refused) -> Self {
-        Error::Stopped
+    fn from(refused: persistence::Refused) -> Self {
+        match refused {
+            persistence::Refused::NotLeading => Error::NotLeading,
+            _ => Error::Stopped,
+        }
     }
 }
 
-/// A running switch. Cheap to clone.
-#[derive(Clone)]
+/// A running switch.
 pub struct Switch {
-    pub post: Arc<PostOffice>,
+    pub feeds: Arc<Feeds>,
     pub bell: Arc<Bell>,
     pub archive: Arc<Archive>,
+    pub relay: Arc<Relay>,
     pub log_directory: PathBuf,
-    supervisor: ActorRef<supervisor::Message>,
-    supervision: Arc<Mutex<Option<JoinHandle<()>>>>,
-    closing: Arc<AtomicBool>,
+    premises: Arc<Premises>,
+    dispatch: Arc<Dispatch>,
+    known: Arc<Known>,
+    phase: watch::Receiver<Phase>,
+    closing: AtomicBool,
 }
 
-/// Recovers the log, folds it into the book, builds the actors from the book. Must be called within a tokio runtime of
-/// one thread, on which the actors then live.
-pub async fn start(config: Config) -> Result<(Switch, persistence::Recovery), Error> {
+/// [`start_among`] no others, and waits until the node leads.
+pub async fn start(config: Config) -> Result<(Arc<Switch>, persistence::Recovery), Error> {
+    let (switch, recovery) = start_among(config, Arc::new(Nobody))?;
+    switch.until_reign().await?;
+    Ok((switch, recovery))
+}
+
+/// Recovers the log and folds it into the book. Actors are there whenever this node leads. Must be called within a tokio
+/// runtime of one thread, on which the actors then live. `wire` takes messages to other nodes; theirs, and its connections,
+/// are told to [`Switch::relay`].
+pub fn start_among(config: Config, wire: Arc<dyn Wire>) -> Result<(Arc<Switch>, persistence::Recovery), Error> {
     let feeds = Arc::new(Feeds::new(config.feed_tail_bytes_max));
     let bell = Arc::new(Bell::default());
     let log_directory = config.log.directory.clone();
     let (gatherer, archive) = archive::prepare();
-    let ledger = Ledger::new(feeds.clone(), bell.clone(), gatherer);
+    let (known, leading) = (Arc::<Known>::default(), Arc::<AtomicU64>::default());
+    let dispatch = Arc::new(Dispatch::new(config.node, wire.clone()));
+    let (changes, told) = mpsc::unbounded_channel();
+    let throne =
+        Throne { known: known.clone(), leading: leading.clone(), dispatch: Arc::downgrade(&dispatch), changes };
+    let ledger = Ledger::new(feeds.clone(), bell.clone(), gatherer, throne);
     let (journal, recovery) = persistence::open(config.log, ledger)?;
     let archive = Arc::new(archive.start(config.archive, log_directory.clone(), recovery.last_index)?);
 
-    let (sender, receiver) = oneshot::channel();
-    let read = move |book: &Book| drop(sender.send((book.scheme().clone(), book.participants().to_vec())));
-    journal.propose(|_, company| company.push(crate::ledger::Passenger::Query(Box::new(read))))?;
-    let (scheme, participants) = receiver.await.map_err(|_| Error::Stopped)?;
-
-    let post = Arc::new(PostOffice::new(journal, scheme, config.rules, feeds, config.participants_per_actor.max(1)));
-    tokio::spawn(post.clone().deliver_for_ever());
-    let (supervisor, supervision) = Actor::spawn(None, Supervisor { post: post.clone() }, participants)
-        .await
-        .map_err(|error| Error::Actors(error.to_string()))?;
-    let switch = Switch {
-        post,
-        bell,
-        archive,
-        log_directory,
-        supervisor,
-        supervision: Arc::new(Mutex::new(Some(supervision))),
-        closing: Arc::default(),
-    };
-    if switch.post.scheme().business_date().is_none() {
-        switch.roll(None).await?;
-    }
-    Ok((switch, recovery))
+    let premises = Arc::new(Premises {
+        journal,
+        bell: bell.clone(),
+        rules: config.rules,
+        clock: Clock::starting_at(Timestamp(0)),
+        traffic: Traffic::default(),
+        draining: AtomicBool::new(false),
+        leading,
+        participants_per_actor: config.participants_per_actor.max(1),
+    });
+    let relay = Arc::new(Relay::new(wire, bell.clone(), dispatch.clone()));
+    tokio::spawn(relay.clone().try_again_for_ever());
+    let (phase, phases) = watch::channel(Phase::Following);
+    let regent = Regent { premises: premises.clone(), dispatch: dispatch.clone(), relay: relay.clone(), phase };
+    tokio::spawn(regent.serve(told));
+    let closing = AtomicBool::new(false);
+    let switch =
+        Switch { feeds, bell, archive, relay, log_directory, premises, dispatch, known, phase: phases, closing };
+    Ok((Arc::new(switch), recovery))
 }
 
 impl Switch {
+    /// This node's actors, while it leads and they are ready.
+    pub fn reign(&self) -> Option<Arc<PostOffice>> {
+        self.dispatch.reign()
+    }
+
+    fn leading(&self) -> Result<Arc<PostOffice>, Error> {
+        self.reign().ok_or(Error::NotLeading)
+    }
+
+    /// Returns when this node leads and its actors are ready.
+    pub async fn until_reign(&self) -> Result<(), Error> {
+        let mut phase = self.phase.clone();
+        let reached = phase.wait_for(|phase| *phase != Phase::Following).await.map_err(|_| Error::Stopped)?;
+        match &*reached {
+            Phase::Failed(why) => Err(Error::Actors(why.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns when this node no longer leads.
+    pub async fn until_reign_ends(&self) {
+        drop(self.phase.clone().wait_for(|phase| !matches!(phase, Phase::Reigning(_))).await);
+    }
+
+    /// Returns when the actors ended though this node leads: the process must end.
+    pub async fn until_actors_end(&self) {
+        if self.phase.clone().wait_for(|phase| matches!(phase, Phase::Failed(_))).await.is_err() {
+            // The journal has ended, and says so itself.
+            std::future::pending().await
+        }
+    }
+
+    /// Which node of its switch this is.
+    pub fn node(&self) -> NodeId {
+        self.dispatch.node
+    }
+
+    /// Where this node stands in its switch, as its log knows.
+    pub fn standing(&self) -> Standing {
+        *self.known.standing.lock()
+    }
+
+    /// Who takes part, and the business date, as committed and known to this node.
+    pub fn scheme(&self) -> RwLockReadGuard<'_, Scheme> {
+        self.known.scheme.read()
+    }
+
+    pub fn rules(&self) -> &Rules {
+        &self.premises.rules
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.premises.clock
+    }
+
+    pub fn traffic(&self) -> &Traffic {
+        &self.premises.traffic
+    }
+
+    /// Hands over the instructions of one socket read of a connection to whoever leads. Gives back memory for the next read,
+    /// used before if there is any.
+    pub fn instruct(&self, line: &Arc<Line>, batch: Arc<Batch>) -> Option<Arc<Batch>> {
+        self.dispatch.instruct(line, batch)
+    }
+
+    /// Delivers the letters that lie here. Whoever writes to participants calls it before, so that no answer overtakes the letter
+    /// about its payment.
+    pub fn deliver(&self) {
+        if let Some(post) = self.reign() {
+            post.deliver();
+        }
+    }
+
+    /// Makes `line` the connection of its participant; an older one to this node ends. One to another node ends when this one
+    /// signs on.
+    pub fn connect(&self, line: &Arc<Line>) {
+        self.dispatch.connect(line);
+    }
+
+    /// Forgets `line`.
+    pub fn disconnect(&self, line: &Arc<Line>) {
+        self.dispatch.disconnect(line);
+    }
+
+    pub fn line(&self, key: Key) -> Option<Arc<Line>> {
+        self.dispatch.line(key)
+    }
+
+    /// All connections to this node.
+    pub fn connected(&self) -> Vec<Arc<Line>> {
+        self.dispatch.connected()
+    }
+
+    /// True when this node's book has all that was committed before what the leader has replied so far.
+    pub fn has_caught_up(&self) -> bool {
+        self.dispatch.outbound().is_none_or(|outbound| outbound.heard_index() <= self.committed_index())
+    }
+
+    pub fn committed_index(&self) -> u64 {
+        self.premises.journal.committed_index()
+    }
+
+    pub fn journal_statistics(&self) -> persistence::Statistics {
+        self.premises.journal.statistics()
+    }
+
+    /// What proposes nothing: messages of other nodes, members, the hand-over of leadership.
+    pub fn journal(&self) -> &persistence::Journal<Passenger> {
+        &self.premises.journal
+    }
+
+    /// Why new payments are refused just now by this node as the leader, if they are.
+    pub fn refusing(&self) -> Option<wire::Reason> {
+        self.reign().and_then(|post| post.refusing()).or_else(|| self.is_draining().then_some(wire::Reason::DRAN))
+    }
+
+    /// From now on new payments are refused, if this node leads; what is in process goes on.
+    pub fn drain(&self) {
+        self.premises.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.premises.draining.load(Ordering::Relaxed)
+    }
+
     /// Takes in a participant with a position in `currency`.
     pub async fn register(&self, id: ParticipantId, currency: Currency) -> Result<Key, Error> {
-        let (done, answer) = oneshot::channel();
-        self.supervisor.cast(supervisor::Message::Register { id, currency, done }).map_err(|_| Error::Stopped)?;
-        answer.await.map_err(|_| Error::Stopped)?.map_err(Error::Refused)
+        self.leading()?.register(id, currency).await
     }
 
     /// Rolls the business date: to `date`, or by a day.
     pub async fn roll(&self, date: Option<BusinessDate>) -> Result<BusinessDate, Error> {
-        let (done, answer) = oneshot::channel();
-        self.supervisor.cast(supervisor::Message::Roll { date, done }).map_err(|_| Error::Stopped)?;
-        answer.await.map_err(|_| Error::Stopped)?.map_err(Error::Refused)
+        self.leading()?.roll(date).await
     }
 
     /// Asks for an operation on a participant; returns once it is committed.
     pub async fn operate(&self, id: ParticipantId, operation: OwnedOperation) -> Result<(), Error> {
-        let key = self.post.scheme().key(id).ok_or_else(|| Error::Refused(format!("{id} is not registered")))?;
+        let post = self.leading()?;
+        let key = post.scheme().key(id).ok_or_else(|| Error::Refused(format!("{id} is not registered")))?;
         let (done, answer) = oneshot::channel();
-        self.post.operate(Operate { key, operation, done });
+        post.operate(crate::host::Operate { key, operation, done });
         answer.await.map_err(|_| Error::Restarted)?.map_err(|reason| {
             let meaning = reason.explanation().map_or("", |explanation| explanation.meaning);
             Error::Refused(format!("refused with {reason}: {meaning}"))
         })
+    }
+
+    /// Reads this node's book as it is now: on a node that does not lead it may be a little behind.
+    pub async fn read<T: Send + 'static>(&self, read: impl FnOnce(&Book) -> T + Send + 'static) -> Result<T, Error> {
+        let (sender, receiver) = oneshot::channel();
+        let read = move |book: &Book| drop(sender.send(read(book)));
+        self.premises.journal.visit(Passenger::Query(Box::new(read)))?;
+        receiver.await.map_err(|_| Error::Stopped)
     }
 
     /// True once [`Switch::close`] was called.
@@ -132,31 +289,28 @@ impl Switch {
         self.closing.load(Ordering::Acquire)
     }
 
-    /// Returns when the supervisor ended, which ends all actors: the process must end, unless it is about to. Once.
-    pub async fn until_actors_end(&self) {
-        let supervision = self.supervision.lock().take();
-        if let Some(supervision) = supervision {
-            drop(supervision.await);
-        }
-    }
-
     /// Calls back when the journal failed: the process must end.
     pub fn on_failure(&self, callback: impl FnOnce(Arc<persistence::Error>) + Send + 'static) {
-        self.post.journal().on_failure(callback);
+        self.premises.journal.on_failure(callback);
     }
 
     /// Asks for a snapshot besides those that come by themselves.
     pub fn request_snapshot(&self) {
-        self.post.journal().request_snapshot();
+        self.premises.journal.request_snapshot();
     }
 
-    /// Waits until no payment is in process, or until `patience` is over; returns how many are left. They go on when
-    /// the node starts again.
+    /// Waits until no payment is in process or this node does not lead, or until `patience` is over; returns how many are left
+    /// for it. They go on when a node leads again.
     pub async fn wait_for_quiet(&self, patience: Duration) -> Result<usize, Error> {
         let until = tokio::time::Instant::now() + patience;
         loop {
+            let Some(post) = self.reign() else { return Ok(0) };
             let in_process = |book: &Book| book.participants().iter().map(|own| own.incoming_count()).sum::<usize>();
-            let left = self.post.query(in_process).await?;
+            // A node that is deposed meanwhile has nothing left to wait for.
+            let left = match post.query(in_process).await {
+                Err(persistence::Refused::NotLeading) => 0,
+                left => left?,
+            };
             if left == 0 || tokio::time::Instant::now() >= until {
                 return Ok(left);
             }
@@ -167,8 +321,10 @@ impl Switch {
     /// Commits what is open and closes the log, then the archive.
     pub fn close(&self) {
         self.closing.store(true, Ordering::Release);
-        self.supervisor.stop(None);
-        self.post.journal().stop();
+        if let Some(post) = self.reign() {
+            post.close();
+        }
+        self.premises.journal.stop();
         self.archive.stop();
     }
 }

@@ -14,14 +14,14 @@ use wire::frame::{HEADER_BYTES, decode};
 use wire::message::{Answer, CreditTransfer, Party, StatusNotice};
 use wire::{BusinessDate, Currency, Frames, Message, MessageId, ParticipantId, Reason, Status, Timestamp, Uetr};
 
-use crate::{Config, Cursor, Instruction, Instructions, Line, OwnedOperation, Progress, Switch, host, start};
+use crate::{Batch, Config, Cursor, Instruction, Line, OwnedOperation, PostOffice, Progress, Switch, host, start};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const FUNDED: i64 = 1_000_000;
 
 /// A switch with participants A, B, C, … and a connection of each.
 struct Bench {
-    switch: Switch,
+    switch: Arc<Switch>,
     ids: Vec<ParticipantId>,
     lines: Vec<Arc<Line>>,
     sequence: u64,
@@ -38,6 +38,7 @@ impl Bench {
             ..persistence::Config::new(directory.path())
         };
         let config = Config {
+            node: 1,
             log,
             rules,
             participants_per_actor,
@@ -56,18 +57,21 @@ impl Bench {
             let line = bench.line(place);
             bench.lines.push(line);
         }
-        let all_signed_on = || bench.switch.post.scheme().listings().iter().all(|listing| listing.signed_on);
+        let all_signed_on = || bench.switch.scheme().listings().iter().all(|listing| listing.signed_on);
         bench.until("all have signed on", all_signed_on).await;
         bench
     }
 
     /// A new connection that signs on.
     fn line(&self, place: usize) -> Arc<Line> {
-        let line = Arc::new(Line::new(Key(place as u32), 64));
-        self.switch.post.connect(line.clone());
-        let items = vec![Instruction::SignOn];
-        self.switch.post.instruct(Instructions { line: line.clone(), bytes: Vec::new(), items });
+        let line = Arc::new(Line::new(Key(place as u32), self.ids[place], 64));
+        self.switch.connect(&line);
+        self.switch.instruct(&line, Arc::new(Batch::sign_on()));
         line
+    }
+
+    fn post(&self) -> Arc<PostOffice> {
+        self.switch.reign().expect("this node leads")
     }
 
     fn stamp(&mut self, place: usize) -> (Timestamp, MessageId) {
@@ -115,8 +119,7 @@ impl Bench {
         let mut frame = Vec::new();
         message.encode(&mut frame);
         let item = Instruction::take(message, HEADER_BYTES..frame.len(), &frame, self.ids[place]).unwrap().unwrap();
-        let (line, bytes) = (self.lines[place].clone(), frame);
-        self.switch.post.instruct(Instructions { line, bytes, items: vec![item] });
+        self.switch.instruct(&self.lines[place], Arc::new(Batch { bytes: frame, items: vec![item] }));
     }
 
     /// What stands in its mailbox before this is done, what stands behind it is lost with it.
@@ -133,11 +136,11 @@ impl Bench {
         };
         let settled = Settled { at: Timestamp(0), payment, status: Status::ACSC, settlement_date: BusinessDate::NONE };
         let letters = vec![(key, Fact::Settled(settled))];
-        self.switch.post.send(self.switch.post.seat(key), host::Message::Letters(letters));
+        self.post().send(self.post().seat(key), host::Message::Letters(letters));
     }
 
     fn restarts(&self) -> u64 {
-        self.switch.post.traffic.restarts.load(Ordering::Relaxed)
+        self.switch.traffic().restarts.load(Ordering::Relaxed)
     }
 
     /// Waits until a connection is told to end.
@@ -147,7 +150,7 @@ impl Bench {
     }
 
     async fn book<T: Send + 'static>(&self, read: impl FnOnce(&Book) -> T + Send + 'static) -> T {
-        self.switch.post.query(read).await.unwrap()
+        self.post().query(read).await.unwrap()
     }
 
     /// Waits until nothing is in process.
@@ -181,7 +184,7 @@ impl Bench {
             offered
         })
         .await;
-        self.switch.post.deliver();
+        self.switch.deliver();
     }
 
     async fn until_told(&self, place: usize, wanted: Uetr) {
@@ -197,7 +200,7 @@ impl Bench {
     }
 
     fn read_feed(&self, place: usize, mut take: impl FnMut(Message<'_>)) {
-        let feed = self.switch.post.feeds.of(Key(place as u32)).unwrap();
+        let feed = self.switch.feeds.of(Key(place as u32)).unwrap();
         let (mut cursor, mut bytes) = (Cursor::after(0), Vec::new());
         while feed.read(&mut cursor, usize::MAX, &mut bytes) == Progress::More {}
         for (number, frame) in Frames::new(&bytes).enumerate() {
@@ -303,7 +306,7 @@ async fn a_rebuilt_actor_hears_of_nothing_twice() {
     bench.until_offered(A, from_b).await;
     // As long as the journal stands still, everything shares one batch.
     let (go_on, stands_still) = std::sync::mpsc::channel::<()>();
-    bench.switch.post.ask_book(move |_| _ = stands_still.recv()).unwrap();
+    bench.post().ask_book(move |_| _ = stands_still.recv()).unwrap();
     tokio::time::sleep(Duration::from_millis(20)).await;
     bench.kill(B);
     bench.until("the actor is vacated", || bench.restarts() == 1).await;

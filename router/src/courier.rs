@@ -1,11 +1,11 @@
 //! The courier: lets every connection write that has something to, once per committed batch.
 //!
-//! When they are few, the thread that rings (the journal's, rarely the archive's) writes at once, which saves waking
+//! When they are few, the thread that rings (the journal's, a peer's with replies, rarely the archive's) writes at once, which saves waking
 //! another; when they are many, it has better to do, and a task on the sessions' thread writes.
 
 use std::sync::Arc;
 
-use actors::{PostOffice, Rung, Switch};
+use actors::{Rung, Switch};
 use parking_lot::Mutex;
 use settlement::Key;
 
@@ -46,15 +46,15 @@ impl Outlets {
 const FEW: usize = 64;
 
 /// Starts the courier. The future runs for ever.
-pub(crate) fn employ(switch: &Switch, outlets: Arc<Outlets>) -> impl Future<Output = ()> + use<> {
+pub(crate) fn employ(switch: &Arc<Switch>, outlets: Arc<Outlets>) -> impl Future<Output = ()> + use<> {
     // Weak: the journal's thread holds the bell and may not hold the journal.
-    let (post, at_once) = (Arc::downgrade(&switch.post), outlets.clone());
+    let (weak, at_once) = (Arc::downgrade(switch), outlets.clone());
     switch.bell.listen(move |rung| {
-        let Some(post) = post.upgrade() else { return rung.clear() };
+        let Some(switch) = weak.upgrade() else { return rung.clear() };
         if rung.feeds.len() + rung.lines.len() <= FEW && !rung.everyone {
-            deliver(&post, &at_once, rung);
+            deliver(&switch, &at_once, rung);
         } else {
-            post.deliver();
+            switch.deliver();
         }
     });
     let switch = switch.clone();
@@ -62,14 +62,14 @@ pub(crate) fn employ(switch: &Switch, outlets: Arc<Outlets>) -> impl Future<Outp
         let mut rung = Rung::default();
         loop {
             switch.bell.heard(&mut rung).await;
-            deliver(&switch.post, &outlets, &mut rung);
+            deliver(&switch, &outlets, &mut rung);
         }
     }
 }
 
-fn deliver(post: &PostOffice, outlets: &Outlets, rung: &mut Rung) {
+fn deliver(switch: &Switch, outlets: &Outlets, rung: &mut Rung) {
     // Letters first: no answer to what is written now may overtake the letter about its payment.
-    post.deliver();
+    switch.deliver();
     if rung.everyone {
         outlets.all().iter().for_each(|outlet| outlet.pump());
     }

@@ -1,5 +1,6 @@
 //! Rolls the business date at its time, and catches up after the node was down at that time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actors::Switch;
@@ -24,16 +25,18 @@ fn until_next(now: Timestamp, minute_of_day: u16) -> Duration {
     DAY - Duration::from_nanos(of_day)
 }
 
-/// Runs for ever; does nothing when the date is rolled by hand.
-pub(crate) async fn roll_daily(switch: Switch, when: DayRoll) {
+/// Runs for ever; does nothing when the date is rolled by hand, or while another node leads and does it.
+pub(crate) async fn roll_daily(switch: Arc<Switch>, when: DayRoll) {
     let DayRoll::At { minute_of_day } = when else { return };
     loop {
         let now = Timestamp::now();
-        let (today, due) = (switch.post.scheme().business_date(), shifted(now, minute_of_day).date());
+        let (today, due) = (switch.scheme().business_date(), shifted(now, minute_of_day).date());
         // A date that was rolled by hand further than this stays.
-        if due > today {
+        if due > today && switch.reign().is_some() {
             match switch.roll(Some(due)).await {
                 Ok(date) => tracing::info!(event = "day_rolled", date = %date, "the business date rolled"),
+                // Another node leads now and does it.
+                Err(actors::Error::NotLeading | actors::Error::Restarted) => {}
                 Err(error) => tracing::error!(event = "day_not_rolled", error = %error, "roll it by crosstie day roll"),
             }
         }

@@ -5,11 +5,14 @@
 //!                  ^                                              │ bell
 //!                  └── outlet <────────── courier <───────────────┘
 //! ```
+//!
+//! With other nodes: `Switch::relay` stands between the session and the actors of the node that leads.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actors::Switch;
+use actors::relay::{Nobody, Wire};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
@@ -36,20 +39,28 @@ pub enum Error {
 
 /// A running node.
 pub struct Node {
-    pub switch: Switch,
+    pub switch: Arc<Switch>,
     pub address: SocketAddr,
     pub recovery: persistence::Recovery,
     accepting: tokio::task::JoinHandle<()>,
 }
 
-/// Recovers, then listens. Needs a tokio runtime of one thread, on which everything but the journal then runs.
+/// Starts a node alone and waits until it leads. Needs a tokio runtime of one thread, on which everything but the journal
+/// then runs.
 pub async fn start(config: Config) -> Result<Node, Error> {
+    let node = start_among(config, Arc::new(Nobody)).await?;
+    node.switch.until_reign().await?;
+    Ok(node)
+}
+
+/// Recovers, then listens. What `wire`'s other ends send, and its connections, are told to the switch's relay.
+pub async fn start_among(config: Config, wire: Arc<dyn Wire>) -> Result<Node, Error> {
     let listen_failed = |source| Error::Listen { address: config.listen, source };
     // The address is taken first, so that a second node on it fails before it touches anything.
     let listener = TcpListener::bind(config.listen).await.map_err(listen_failed)?;
     let address = listener.local_addr().map_err(listen_failed)?;
 
-    let (switch, recovery) = actors::start(config.switch).await?;
+    let (switch, recovery) = actors::start_among(config.switch, wire)?;
     let outlets = Arc::new(Outlets::default());
     essential("courier", courier::employ(&switch, outlets.clone()));
     let ended = switch.clone();
@@ -113,10 +124,10 @@ fn prepare(stream: &TcpStream) {
 impl Node {
     /// Ends all connections with a word, lets payments in process end, closes the log.
     pub async fn stop(self, patience: std::time::Duration) -> Result<usize, Error> {
-        self.switch.post.drain();
+        self.switch.drain();
         let left = self.switch.wait_for_quiet(patience).await?;
         self.accepting.abort();
-        for line in self.switch.post.connected() {
+        for line in self.switch.connected() {
             let text = "the node is being stopped; connect again when it is back, or to another".to_string();
             line.end(actors::Ending { reason: wire::Reason::DRAN, retry_after_ms: 1000, text });
         }

@@ -52,6 +52,7 @@ async fn live(config: Config) -> Result<Exit, Failure> {
     node.switch.on_failure(|error| die(&error));
     let server = admin::server::bind(&config.socket())?;
     take_in(&node.switch, &config.participants).await?;
+    let taking_in = tokio::spawn(take_in_at_every_reign(node.switch.clone(), config.participants.clone()));
 
     let stop = Arc::new(Notify::new());
     let desk = Arc::new(Desk {
@@ -65,6 +66,8 @@ async fn live(config: Config) -> Result<Exit, Failure> {
     });
     say_ready(&config, &node, started);
     let rolling = tokio::spawn(day::roll_daily(node.switch.clone(), config.scheme.day_roll));
+    let others = desk.clone();
+    let serving_others = tokio::spawn(async move { others.serve_others().await });
     let serving = tokio::spawn(async move { server.serve(desk).await });
 
     let why = tokio::select! {
@@ -72,6 +75,7 @@ async fn live(config: Config) -> Result<Exit, Failure> {
         () = stop.notified() => "operator",
     };
     rolling.abort();
+    taking_in.abort();
     let deadline_ms = config.drain.deadline.as_millis() as u64;
     tracing::info!(event = "stopping", why, deadline_ms, "no new payments; those in process may end");
     let exit = tokio::select! {
@@ -89,6 +93,7 @@ async fn live(config: Config) -> Result<Exit, Failure> {
             Exit::Interrupted
         }
     };
+    serving_others.abort();
     serving.abort();
     // Its end removes the socket.
     _ = serving.await;
@@ -168,8 +173,8 @@ fn die(error: &persistence::Error) {
 }
 
 /// Participants of the configuration that are not registered yet. All at once, so that they share commits.
-async fn take_in(switch: &Switch, seeds: &[Seed]) -> Result<(), Failure> {
-    let known: Vec<_> = switch.post.scheme().listings().iter().map(|listing| listing.id).collect();
+async fn take_in(switch: &Arc<Switch>, seeds: &[Seed]) -> Result<(), Failure> {
+    let known: Vec<_> = switch.scheme().listings().iter().map(|listing| listing.id).collect();
     let new: Vec<&Seed> = seeds.iter().filter(|seed| !known.contains(&seed.id)).collect();
     let mut registered = std::collections::HashSet::new();
     let mut tasks = JoinSet::new();
@@ -187,6 +192,16 @@ async fn take_in(switch: &Switch, seeds: &[Seed]) -> Result<(), Failure> {
         tracing::info!(event = "participants_taken_in", count = registered.len());
     }
     Ok(())
+}
+
+/// The node that leads takes them in, whichever it is.
+async fn take_in_at_every_reign(switch: Arc<Switch>, seeds: Vec<Seed>) {
+    while switch.until_reign().await.is_ok() {
+        if let Err(failure) = take_in(&switch, &seeds).await {
+            tracing::warn!(event = "participants_not_taken_in", "{}; the next leader tries again", failure.message);
+        }
+        switch.until_reign_ends().await;
+    }
 }
 
 /// Money and limits of a participant that was just registered.
@@ -237,7 +252,7 @@ struct Ready<'a> {
 fn say_ready(config: &Config, node: &Node, started: Instant) {
     let recovery = &node.recovery;
     let (participants, business_date) = {
-        let scheme = node.switch.post.scheme();
+        let scheme = node.switch.scheme();
         (scheme.listings().len(), scheme.business_date().to_string())
     };
     let ready = Ready {

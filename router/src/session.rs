@@ -1,13 +1,13 @@
 //! One connection of one participant, from sign-on to its end.
 //!
-//! A reader task takes frames from the socket and hands instructions to the participant's actor; it reads no further
-//! than the window allows. The session itself minds the rest: what the outlet needs, silence, and the end.
+//! A reader task takes frames from the socket and hands instructions to whoever leads; it reads no further than the window
+//! allows. The session itself minds the rest: what the outlet needs, silence, and the end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use actors::{Cursor, Ending, Instruction, Instructions, Line, Switch};
+use actors::{Batch, Cursor, Ending, Line, Other, Switch};
 use settlement::Recipient;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -38,7 +38,7 @@ pub struct Limits {
 
 /// What all sessions share.
 pub(crate) struct Context {
-    pub(crate) switch: Switch,
+    pub(crate) switch: Arc<Switch>,
     pub(crate) outlets: Arc<Outlets>,
     pub(crate) limits: Limits,
     /// Feeds that may be read again from the log at once.
@@ -87,13 +87,15 @@ pub(crate) async fn serve(context: Arc<Context>, stream: TcpStream) {
     };
     let Accepted { line, participant, feeds, greeting } = accepted;
     let outlet = Arc::new(Outlet::new(line.clone(), writer, feeds.0, feeds.1, greeting));
-    context.switch.post.connect(line.clone());
+    context.switch.connect(&line);
     context.outlets.insert(outlet.clone());
     outlet.pump();
+    let spare = context.switch.instruct(&line, Arc::new(Batch::sign_on()));
     tracing::info!(event = "signed_on", participant = %participant);
 
     let heard = Arc::new(Heard { since: Instant::now(), last_ms: AtomicU64::new(0) });
-    let reading = Reading { context: context.clone(), line: line.clone(), participant, heard: heard.clone() };
+    let spare = spare.unwrap_or_default();
+    let reading = Reading { context: context.clone(), line: line.clone(), participant, heard: heard.clone(), spare };
     let task = tokio::spawn({
         let outlet = outlet.clone();
         async move { reading.run(reader, buffer, &outlet).await }
@@ -103,7 +105,7 @@ pub(crate) async fn serve(context: Arc<Context>, stream: TcpStream) {
         say_farewell(&outlet, ending).await;
     }
     context.outlets.remove(&outlet);
-    context.switch.post.disconnect(&line);
+    context.switch.disconnect(&line);
     let why = ending
         .map_or_else(|| "the connection broke or was closed by the participant".to_string(), |ending| ending.text);
     tracing::info!(event = "disconnected", participant = %participant, why);
@@ -129,7 +131,7 @@ async fn sign_on(context: &Context, reader: &mut OwnedReadHalf, buffer: &mut Vec
                 Message::SignOn(_) if matches!(reader.try_read_buf(buffer), Ok(0)) => {
                     Err(ending(Reason::SIGN, 0, "the connection was closed behind its SignOn"))
                 }
-                Message::SignOn(sign_on) => accept(context, &sign_on),
+                Message::SignOn(sign_on) => accept_when_caught_up(context, &sign_on).await,
                 _ => Err(ending(Reason::SIGN, 1000, "the first message must be SignOn")),
             };
         }
@@ -140,8 +142,25 @@ async fn sign_on(context: &Context, reader: &mut OwnedReadHalf, buffer: &mut Vec
     }
 }
 
+/// A node that does not lead may not have heard yet of what the participant was told elsewhere.
+async fn accept_when_caught_up(context: &Context, sign_on: &SignOn<'_>) -> Result<Accepted, Ending> {
+    let until = Instant::now() + context.limits.sign_on_timeout / 2;
+    loop {
+        match accept(context, sign_on) {
+            Err(Ending { reason: Reason::AGNT | Reason::FORM, .. }) if context.switch.reign().is_none() => {
+                if Instant::now() >= until {
+                    let text = "this node is behind what you know: connect again, or to another node";
+                    return Err(ending(Reason::DRAN, 1000, text));
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            accepted => return accepted,
+        }
+    }
+}
+
 fn accept(context: &Context, sign_on: &SignOn<'_>) -> Result<Accepted, Ending> {
-    let post = &context.switch.post;
+    let switch = &context.switch;
     let protocol = PROTOCOL_MAX.min(sign_on.protocol_max);
     if protocol < PROTOCOL_MIN.max(sign_on.protocol_min) {
         let text = format!("this node speaks protocol versions {PROTOCOL_MIN} to {PROTOCOL_MAX}");
@@ -149,15 +168,15 @@ fn accept(context: &Context, sign_on: &SignOn<'_>) -> Result<Accepted, Ending> {
     }
     let unknown = || ending(Reason::AGNT, 60_000, format!("{} is not registered at this switch", sign_on.participant));
     let (key, business_date, suspended) = {
-        let scheme = post.scheme();
+        let scheme = switch.scheme();
         let key = scheme.key(sign_on.participant).ok_or_else(unknown)?;
         (key, scheme.business_date(), scheme.listing(key).is_some_and(|listing| listing.suspended_receiving))
     };
     if suspended {
         return Err(ending(Reason::S947, 60_000, "this participant is suspended; ask the operator of the switch"));
     }
-    let feed = post.feeds.of(key).ok_or_else(unknown)?;
-    let everyone = post.feeds.everyone.clone();
+    let feed = switch.feeds.of(key).ok_or_else(unknown)?;
+    let everyone = switch.feeds.everyone.clone();
     for (asked, last, name) in [
         (sign_on.last_notice, feed.last(), "last_notice"),
         (sign_on.last_system_notice, everyone.last(), "last_system_notice"),
@@ -172,9 +191,9 @@ fn accept(context: &Context, sign_on: &SignOn<'_>) -> Result<Accepted, Ending> {
     let after = |asked: u64, feed: &actors::Feed| if asked == FROM_NOW { feed.last() } else { asked };
     let (last_notice, last_system_notice) =
         (after(sign_on.last_notice, &feed), after(sign_on.last_system_notice, &everyone));
-    let line = Arc::new(Line::new(key, context.limits.window));
+    let line = Arc::new(Line::new(key, sign_on.participant, context.limits.window));
     let milliseconds = |length: Duration| length.as_millis().min(u128::from(u32::MAX)) as u32;
-    let rules = &post.rules;
+    let rules = switch.rules();
     let mut greeting = Vec::new();
     let signed_on = SignedOn {
         protocol,
@@ -188,11 +207,9 @@ fn accept(context: &Context, sign_on: &SignOn<'_>) -> Result<Accepted, Ending> {
         creditor_share_ms: milliseconds(rules.creditor_share),
         skew_max_ms: milliseconds(rules.skew_max),
         business_date,
-        sent_at: post.clock.now(),
+        sent_at: switch.clock().now(),
     };
     Message::SignedOn(signed_on).encode(&mut greeting);
-    let items = vec![Instruction::SignOn];
-    post.instruct(Instructions { line: line.clone(), bytes: Vec::new(), items });
     let cursors = (Cursor::after(last_notice), Cursor::after(last_system_notice));
     Ok(Accepted { line, participant: sign_on.participant, feeds: ((feed, cursors.0), (everyone, cursors.1)), greeting })
 }
@@ -203,11 +220,13 @@ struct Reading {
     line: Arc<Line>,
     participant: ParticipantId,
     heard: Arc<Heard>,
+    /// Memory for the next read.
+    spare: Arc<Batch>,
 }
 
 impl Reading {
     /// Reads until the connection ends; gives why, when it was not the peer that closed it.
-    async fn run(self, mut reader: OwnedReadHalf, mut buffer: Vec<u8>, outlet: &Outlet) -> Option<Ending> {
+    async fn run(mut self, mut reader: OwnedReadHalf, mut buffer: Vec<u8>, outlet: &Outlet) -> Option<Ending> {
         loop {
             match self.take_frames(&mut buffer, outlet) {
                 Ok(false) => {}
@@ -228,65 +247,43 @@ impl Reading {
     }
 
     /// Hands over all complete frames at the front of `buffer`. True after a sign-off.
-    fn take_frames(&self, buffer: &mut Vec<u8>, outlet: &Outlet) -> Result<bool, wire::Error> {
+    fn take_frames(&mut self, buffer: &mut Vec<u8>, outlet: &Outlet) -> Result<bool, wire::Error> {
         let mut frames = Frames::new(buffer);
         let broken = frames.by_ref().find_map(Result::err);
         let taken = frames.taken();
         if taken > 0 {
-            // The read goes to the actor as it is; only what began after its last whole frame moves to the next buffer.
-            let (mut next, items) = self.line.spare();
-            next.reserve(self.context.limits.read_bytes);
-            next.extend_from_slice(&buffer[taken..]);
-            let mut bytes = std::mem::replace(buffer, next);
-            bytes.truncate(taken);
-            if self.take(bytes, items, outlet) {
+            // The read is handed over as it is; only what began after its last whole frame moves to the next buffer.
+            let mut batch = std::mem::take(&mut self.spare);
+            let own = Arc::make_mut(&mut batch);
+            own.bytes.reserve(self.context.limits.read_bytes);
+            own.bytes.extend_from_slice(&buffer[taken..]);
+            std::mem::swap(buffer, &mut own.bytes);
+            own.bytes.truncate(taken);
+            if self.take(batch, outlet) {
                 return Ok(true);
             }
         }
         broken.map_or(Ok(false), Err)
     }
 
-    fn take(&self, bytes: Vec<u8>, mut items: Vec<Instruction>, outlet: &Outlet) -> bool {
-        let (mut replied, mut signed_off) = (false, false);
-        for frame in Frames::new(&bytes).flatten() {
-            let start = frame.body.as_ptr() as usize - bytes.as_ptr() as usize;
-            let taken =
-                decode(frame.kind, frame.body).map_err(|error| (Reason::FORM, Some(error))).and_then(|message| {
-                    if let Message::Heartbeat(heartbeat) = &message {
-                        let reply =
-                            HeartbeatReply { echo: heartbeat.sent_at, sent_at: self.context.switch.post.clock.now() };
-                        self.line.say(|out| Message::HeartbeatReply(reply).encode(out));
-                        replied = true;
-                        return Ok(None);
-                    }
-                    let instruction =
-                        Instruction::take(&message, start..start + frame.body.len(), &bytes, self.participant);
-                    match instruction.map_err(|reason| (reason, None))? {
-                        Some(Instruction::SignOn) => Err((Reason::FORM, Some(already_signed_on()))),
-                        None => Err((Reason::FORM, Some(wire::Error::UnknownKind(frame.kind)))),
-                        instruction => Ok(instruction),
-                    }
-                });
-            match taken {
-                Ok(Some(instruction)) => {
-                    signed_off = matches!(instruction, Instruction::SignOff);
-                    items.push(instruction);
+    fn take(&mut self, mut batch: Arc<Batch>, outlet: &Outlet) -> bool {
+        let mut replied = false;
+        let signed_off = Arc::make_mut(&mut batch).decode(self.participant, |other| {
+            replied = true;
+            match other {
+                Other::Heartbeat(heartbeat) => {
+                    let sent_at = self.context.switch.clock().now();
+                    let reply = HeartbeatReply { echo: heartbeat.sent_at, sent_at };
+                    self.line.say(|out| Message::HeartbeatReply(reply).encode(out));
                 }
-                Ok(None) => {}
-                Err((reason, error)) => {
-                    self.refuse(frame.kind, frame.body, reason, error);
-                    replied = true;
-                }
+                Other::Wrong { frame, reason, error } => self.refuse(frame.kind, frame.body, reason, error),
             }
-            if signed_off {
-                break;
-            }
-        }
-        if !items.is_empty() {
-            self.context.switch.post.instruct(Instructions { line: self.line.clone(), bytes, items });
+        });
+        if !batch.items.is_empty() {
+            self.spare = self.context.switch.instruct(&self.line, batch).unwrap_or_default();
         }
         if replied {
-            self.context.switch.post.deliver();
+            self.context.switch.deliver();
             outlet.pump();
         }
         signed_off
@@ -303,15 +300,11 @@ impl Reading {
 
     /// After a sign-off: everything before it is committed and told, then the connection ends.
     async fn signed_off(&self) -> Option<Ending> {
-        while self.line.outstanding() > 0 {
+        while self.line.outstanding() > 0 || !self.context.switch.has_caught_up() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Some(ending(Reason::SOFF, 0, "signed off"))
     }
-}
-
-fn already_signed_on() -> wire::Error {
-    wire::Error::Field { field: "kind", what: "this connection has signed on already".into() }
 }
 
 /// The payment that a refused message spoke of, where its form still tells.
@@ -351,7 +344,7 @@ async fn mind(
             }
         }
         // Letters first: no answer to what is written now may overtake the letter about its payment.
-        context.switch.post.deliver();
+        context.switch.deliver();
         outlet.go_on();
     };
     reading.abort();
@@ -374,8 +367,8 @@ async fn meet(context: &Context, outlet: &Outlet, need: Need) -> Result<(), Opti
             let Ok(_turn) = context.catch_ups.acquire().await else { return Err(None) };
             let switch = &context.switch;
             let recipient = if everyone { Recipient::Everyone } else { Recipient::Participant(outlet.line().key()) };
-            let (directory, scheme) = (switch.log_directory.clone(), switch.post.scheme().clone());
-            let up_to = switch.post.committed_index();
+            let (directory, scheme) = (switch.log_directory.clone(), switch.scheme().clone());
+            let up_to = switch.committed_index();
             let read = tokio::task::spawn_blocking(move || {
                 actors::replay_feed(&directory, &scheme, recipient, (wanted, first, until, index), up_to, 1 << 20)
             });

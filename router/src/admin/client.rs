@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::protocol::{Command, OPERATOR_LENGTH_MAX, ProblemKind, Reply, Request};
+use super::protocol::{Command, Line, OPERATOR_LENGTH_MAX, ProblemKind, Reply, Request};
 use crate::exit::{Exit, Failure};
 
 /// A node answers with no more, however many participants it has.
@@ -37,8 +37,14 @@ pub fn ask(socket: &Path, command: Command, reason: &str, timeout: Duration) -> 
     if !reply.ends_with('\n') {
         return Err(Failure::new(Exit::Unreachable, "the node closed the connection without an answer").next(next));
     }
-    let reply = serde_json::from_str(&reply)
+    let Line { reply, read_on } = serde_json::from_str(&reply)
         .map_err(|error| Failure::new(Exit::Unreachable, format!("the node's answer cannot be read: {error}")))?;
+    if let Some(own) = read_on {
+        let leader = own
+            .leader
+            .map_or_else(|| "nobody leads as far as it knows".into(), |leader| format!("node {leader} leads"));
+        eprintln!("from the book of a node that does not lead and may be behind: {leader}, term {}", own.term);
+    }
     match reply {
         Reply::Ok(value) => Ok(value),
         Reply::Error(problem) => {

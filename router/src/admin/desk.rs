@@ -1,5 +1,8 @@
 //! Carries out what operators ask: checks everything, then asks the switch. What changes a participant is a command like
 //! any other: decided by its actor, committed to the log, then told.
+//!
+//! What changes the switch is done by the node that leads: another one forwards it. What is read comes from this node's own
+//! book, and says so when this node does not lead.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,13 +19,14 @@ use wire::{BusinessDate, Currency, Money, ParticipantId, Uetr};
 
 use super::figures::{archive, journal, recovery, report};
 use super::protocol::{
-    Command, Day, OPERATOR_LENGTH_MAX, Participant, Problem, ProblemKind, REASON_LENGTH_MAX, Request, Status, Traffic,
+    Command, Day, Forwarded, Leadership, OPERATOR_LENGTH_MAX, Participant, Problem, ProblemKind, REASON_LENGTH_MAX,
+    Reply, Request, Status, Traffic,
 };
 use crate::config::{Config, SETTINGS};
 
 /// What the answers are made from.
 pub struct Desk {
-    pub switch: Switch,
+    pub switch: Arc<Switch>,
     pub config: Config,
     pub address: SocketAddr,
     pub recovery: persistence::Recovery,
@@ -32,6 +36,9 @@ pub struct Desk {
     /// Changes come one after another, so that what one of them read still holds when it writes.
     pub changing: Mutex<()>,
 }
+
+/// Who and why, with the room that the node itself takes in it.
+const NOTE_LENGTH_MAX: usize = OPERATOR_LENGTH_MAX + REASON_LENGTH_MAX + 32;
 
 type Answer = Result<Value, Problem>;
 
@@ -65,21 +72,83 @@ impl Desk {
     /// Carries out one request of the user `uid`.
     pub async fn answer(&self, request: Request, uid: u32) -> Answer {
         let note = note(&request, uid)?;
-        let name = request.command.name();
-        if !request.command.changes() {
-            return self.carry_out(request.command, note).await;
+        let command = request.command;
+        if !command.changes() {
+            return self.carry_out(command, note).await;
         }
+        if command.needs_leader() && self.switch.reign().is_none() {
+            return self.forward(&Forwarded { command, note, uid }).await;
+        }
+        self.change(command, note, uid, self.switch.node()).await
+    }
+
+    /// Where this node stands, beside what was read from its book, unless it leads.
+    pub fn read_on(&self) -> Option<Leadership> {
+        Some(self.leadership()).filter(|leadership| leadership.role != "leader")
+    }
+
+    /// Carries out what operators asked of other nodes, as long as this one runs.
+    pub async fn serve_others(&self) {
+        let Some(mut asks) = self.switch.relay.take_asks() else { return };
+        while let Some(asked) = asks.recv().await {
+            let answer = match serde_json::from_slice::<Forwarded>(&asked.what) {
+                Ok(Forwarded { command, note, uid }) if command.needs_leader() && note.len() <= NOTE_LENGTH_MAX => {
+                    self.change(command, note, uid, asked.from).await
+                }
+                Ok(_) => Err(wrong("this is nothing that one node asks another")),
+                Err(error) => Err(wrong(format!("the request cannot be read: {error}"))),
+            };
+            let reply = answer.map_or_else(Reply::Error, Reply::Ok);
+            asked.answer(&serde_json::to_vec(&reply).unwrap_or_default());
+        }
+    }
+
+    async fn forward(&self, forwarded: &Forwarded) -> Answer {
+        let name = forwarded.command.name();
+        let what = serde_json::to_vec(forwarded).map_err(unavailable)?;
+        let answer = self.switch.relay.ask(&what).await;
+        tracing::info!(
+            event = "operator_action_forwarded",
+            action = name,
+            uid = forwarded.uid,
+            answered = answer.is_ok()
+        );
+        let answer = answer.map_err(|error| {
+            let message = format!("{name} is done by the node that leads, and this one does not: {error}");
+            let next = Some("crosstie status tells who leads, as far as this node knows".into());
+            Problem { next, ..problem(ProblemKind::Unavailable, message) }
+        })?;
+        match serde_json::from_slice(&answer).map_err(unavailable)? {
+            Reply::Ok(value) => Ok(value),
+            Reply::Error(problem) => Err(problem),
+        }
+    }
+
+    /// Changes one thing at a time; `node` is where the operator asked.
+    async fn change(&self, command: Command, note: String, uid: u32, node: u64) -> Answer {
+        let name = command.name();
         let answer = {
             let _one_at_a_time = self.changing.lock().await;
-            self.carry_out(request.command, note).await
+            self.carry_out(command, note).await
         };
         match &answer {
-            Ok(_) => tracing::info!(event = "operator_action", action = name, uid, result = "done"),
+            Ok(_) => tracing::info!(event = "operator_action", action = name, uid, node, result = "done"),
             Err(problem) => {
-                tracing::warn!(event = "operator_action", action = name, uid, result = "refused", kind = ?problem.kind);
+                tracing::warn!(event = "operator_action", action = name, uid, node, result = "refused", kind = ?problem.kind);
             }
         }
         answer
+    }
+
+    fn leadership(&self) -> Leadership {
+        let standing = self.switch.standing();
+        // Whose actors are known to be ready, or who was elected as far as the log knows.
+        let (term, leader) = match self.switch.relay.leader() {
+            Some((term, node)) if term >= standing.term => (term, Some(node)),
+            _ => (standing.term, standing.leader),
+        };
+        let role = if self.switch.reign().is_some() { "leader" } else { "follower" };
+        Leadership { role: role.into(), term, leader, committed_index: self.switch.committed_index() }
     }
 
     async fn carry_out(&self, command: Command, note: String) -> Answer {
@@ -107,7 +176,7 @@ impl Desk {
             }
             Command::Payment { uetr, debtor } => self.payment(&uetr, debtor).await,
             Command::Find { participant, since, until, state, limit } => {
-                let now = self.switch.post.clock.now();
+                let now = self.switch.clock().now();
                 let search = super::find::search(since.as_deref(), until.as_deref(), state.as_deref(), limit, now);
                 self.find(self.known(&participant)?, search.map_err(wrong)?).await
             }
@@ -119,10 +188,10 @@ impl Desk {
             }
             Command::Snapshot => {
                 self.switch.request_snapshot();
-                Ok(json!({ "requested": true, "snapshot_index": self.switch.post.journal_statistics().snapshot_index }))
+                Ok(json!({ "requested": true, "snapshot_index": self.switch.journal_statistics().snapshot_index }))
             }
             Command::Drain => {
-                self.switch.post.drain();
+                self.switch.drain();
                 value(json!({ "draining": true, "in_process": self.in_process().await? }))
             }
             Command::Stop => {
@@ -133,13 +202,13 @@ impl Desk {
     }
 
     async fn query<T: Send + 'static>(&self, read: impl FnOnce(&Book) -> T + Send + 'static) -> Result<T, Problem> {
-        self.switch.post.query(read).await.map_err(unavailable)
+        self.switch.read(read).await.map_err(unavailable)
     }
 
     /// The participant of this name, if it is registered.
     fn known(&self, id: &str) -> Result<ParticipantId, Problem> {
         let id: ParticipantId = id.parse().map_err(wrong)?;
-        match self.switch.post.scheme().key(id) {
+        match self.switch.scheme().key(id) {
             Some(_) => Ok(id),
             None => Err(Problem {
                 next: Some("crosstie participant list".into()),
@@ -156,9 +225,10 @@ impl Desk {
         let remembered = |book: &Book| book.participants().iter().map(|own| own.payments().len()).sum::<usize>();
         let remembered = self.query(remembered).await?;
         let in_process = self.in_process().await?;
-        let post = &self.switch.post;
+        let switch = &self.switch;
+        let traffic = switch.traffic();
         let (participants, business_date) = {
-            let scheme = post.scheme();
+            let scheme = switch.scheme();
             (scheme.listings().len(), scheme.business_date().to_string())
         };
         value(Status {
@@ -167,22 +237,23 @@ impl Desk {
             pid: std::process::id(),
             address: self.address.to_string(),
             up_seconds: self.started.elapsed().as_secs(),
-            refusing: post.refusing().map(|reason| reason.to_string()),
+            refusing: switch.refusing().map(|reason| reason.to_string()),
+            leadership: self.leadership(),
             business_date,
             participants,
-            sessions: post.connected().len(),
+            sessions: switch.connected().len(),
             payments: super::protocol::Payments {
                 in_process,
                 remembered,
                 remembered_bytes: remembered * Payments::bytes_per_record(),
             },
             archive: archive(&self.switch.archive.figures()),
-            journal: journal(&post.journal_statistics()),
+            journal: journal(&switch.journal_statistics()),
             traffic: Traffic {
-                instructions: post.traffic.instructions.load(Ordering::Relaxed),
-                letters: post.traffic.letters.load(Ordering::Relaxed),
-                messages: post.traffic.messages.load(Ordering::Relaxed),
-                restarts: post.traffic.restarts.load(Ordering::Relaxed),
+                instructions: traffic.instructions.load(Ordering::Relaxed),
+                letters: traffic.letters.load(Ordering::Relaxed),
+                messages: traffic.messages.load(Ordering::Relaxed),
+                restarts: traffic.restarts.load(Ordering::Relaxed),
             },
             recovery: recovery(&self.recovery),
         })
@@ -191,7 +262,7 @@ impl Desk {
     async fn participants(&self) -> Answer {
         let read = |book: &Book| -> Vec<_> { book.participants().iter().map(|own| report(book, own.key())).collect() };
         let mut all: Vec<(Key, Participant)> = self.query(read).await?.into_iter().flatten().collect();
-        all.iter_mut().for_each(|(key, one)| one.connected = self.switch.post.line(*key).is_some());
+        all.iter_mut().for_each(|(key, one)| one.connected = self.switch.line(*key).is_some());
         value(all.into_iter().map(|(_, one)| one).collect::<Vec<_>>())
     }
 
@@ -201,7 +272,7 @@ impl Desk {
         let Some((key, mut one)) = found else {
             return Err(unavailable(format!("{id} is about to be registered")));
         };
-        one.connected = self.switch.post.line(key).is_some();
+        one.connected = self.switch.line(key).is_some();
         value(one)
     }
 
@@ -243,8 +314,8 @@ impl Desk {
     async fn payment(&self, uetr: &str, debtor: Option<String>) -> Answer {
         let uetr: Uetr = uetr.parse().map_err(wrong)?;
         let debtor = debtor.map(|debtor| self.known(&debtor)).transpose()?;
-        let debtor = debtor.and_then(|debtor| self.switch.post.scheme().key(debtor));
-        let now = self.switch.post.clock.now();
+        let debtor = debtor.and_then(|debtor| self.switch.scheme().key(debtor));
+        let now = self.switch.clock().now();
         let found = self.query(move |book| super::payment::find(book, uetr, debtor, now)).await?;
         if !found.is_empty() {
             return value(found);
@@ -259,7 +330,7 @@ impl Desk {
     }
 
     async fn find(&self, id: ParticipantId, search: Search) -> Answer {
-        let key = self.switch.post.scheme().key(id).ok_or_else(|| unavailable(format!("{id} is being registered")))?;
+        let key = self.switch.scheme().key(id).ok_or_else(|| unavailable(format!("{id} is being registered")))?;
         // Whatever the ledger still holds of ended payments goes to the archive before this is answered.
         self.query(|_| ()).await?;
         value(self.archived(move |archive| archive.by_participant(key, &search)).await?)
@@ -271,7 +342,7 @@ impl Desk {
         search: impl FnOnce(&Archive) -> Result<Vec<Entry>, actors::archive::Error> + Send + 'static,
     ) -> Result<Vec<super::protocol::Payment>, Problem> {
         let found = super::find::in_archive(self.switch.archive.clone(), search).await.map_err(unavailable)?;
-        let now = self.switch.post.clock.now();
+        let now = self.switch.clock().now();
         let tell =
             move |book: &Book| found.iter().map(|entry| super::payment::tell_archived(book, entry, now)).collect();
         self.query(tell).await
@@ -280,7 +351,7 @@ impl Desk {
     fn day(&self) -> Day {
         let rolls = SETTINGS.iter().find(|setting| setting.key == "day_roll");
         Day {
-            business_date: self.switch.post.scheme().business_date().to_string(),
+            business_date: self.switch.scheme().business_date().to_string(),
             rolls: rolls.map_or_else(String::new, |setting| (setting.show)(&self.config)),
         }
     }

@@ -4,6 +4,7 @@
 //! {"command":"status"}
 //! {"command":{"fund":{"id":"BANK-0001","currency":"EUR","amount":"1000.00"}},"operator":"ann","reason":"ticket 7"}
 //! {"ok":{…}}
+//! {"ok":{…},"read_on":{"role":"follower","term":7,"leader":2,"committed_index":91244}}
 //! {"error":{"kind":"not_found","message":"BANK-0001 is not registered","next":"crosstie participant list"}}
 //! ```
 //!
@@ -141,12 +142,49 @@ impl Command {
         }
     }
 
+    /// Changes what is in the log, so that the node that leads must do it.
+    pub fn needs_leader(&self) -> bool {
+        self.needs_reason() || matches!(self, Command::Roll { .. })
+    }
+
     pub fn changes(&self) -> bool {
         self.needs_reason() || matches!(self, Command::Roll { .. } | Command::Snapshot | Command::Drain | Command::Stop)
     }
 }
 
+/// A command on its way from the node where it was asked to the one that leads.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Forwarded {
+    pub command: Command,
+    /// Who and why, as the log keeps it.
+    pub note: String,
+    pub uid: u32,
+}
+
 /// One line of the node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Line {
+    #[serde(flatten)]
+    pub reply: Reply,
+    /// Set when the answer was read from the book of a node that does not lead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_on: Option<Leadership>,
+}
+
+/// Where a node stands in its switch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leadership {
+    /// `leader` when its actors are ready, else `follower`.
+    pub role: String,
+    pub term: u64,
+    /// Who leads, as far as this node knows.
+    pub leader: Option<u64>,
+    /// The last entry of the log that this node knows to be committed.
+    pub committed_index: u64,
+}
+
+/// What a command led to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
@@ -183,6 +221,7 @@ pub struct Status {
     pub up_seconds: u64,
     /// Why new payments are refused just now, if they are: DRAN or FULL.
     pub refusing: Option<String>,
+    pub leadership: Leadership,
     pub business_date: String,
     pub participants: usize,
     pub sessions: usize,

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::Desk;
-use super::protocol::{Problem, ProblemKind, REQUEST_BYTES_MAX, Reply, Request};
+use super::protocol::{Line, Problem, ProblemKind, REQUEST_BYTES_MAX, Reply, Request};
 use crate::exit::{Exit, Failure};
 
 const CONNECTIONS_MAX: usize = 8;
@@ -100,7 +100,7 @@ async fn converse(mut stream: UnixStream, desk: &Desk, uid: u32) {
         let (reply, go_on) = match timeout(PATIENCE, read_line(&mut stream, &mut buffer)).await {
             Ok(Ok(Some(line))) => (answer(desk, &line, uid).await, true),
             Ok(Ok(None)) | Err(_) => return,
-            Ok(Err(problem)) => (Reply::Error(problem), false),
+            Ok(Err(problem)) => (Line { reply: Reply::Error(problem), read_on: None }, false),
         };
         let Ok(mut line) = serde_json::to_vec(&reply) else { return };
         line.push(b'\n');
@@ -110,10 +110,16 @@ async fn converse(mut stream: UnixStream, desk: &Desk, uid: u32) {
     }
 }
 
-async fn answer(desk: &Desk, line: &[u8], uid: u32) -> Reply {
+async fn answer(desk: &Desk, line: &[u8], uid: u32) -> Line {
     match serde_json::from_slice::<Request>(line) {
-        Ok(request) => desk.answer(request, uid).await.map_or_else(Reply::Error, Reply::Ok),
-        Err(error) => Reply::Error(usage(format!("the request cannot be read: {error}"))),
+        Ok(request) => {
+            let is_reading = !request.command.changes();
+            let reply = desk.answer(request, uid).await.map_or_else(Reply::Error, Reply::Ok);
+            Line { reply, read_on: desk.read_on().filter(|_| is_reading) }
+        }
+        Err(error) => {
+            Line { reply: Reply::Error(usage(format!("the request cannot be read: {error}"))), read_on: None }
+        }
     }
 }
 

@@ -28,6 +28,12 @@ pub(super) fn status(node: &Node) -> Result<Exit, Failure> {
             format!("{} {} (process {}, up {} s)", status.node, status.version, status.pid, status.up_seconds),
         );
         line("state", refusing);
+        let leader = match (status.leadership.role.as_str(), status.leadership.leader) {
+            ("leader", _) => "this node".into(),
+            (_, Some(leader)) => format!("node {leader}"),
+            (_, None) => "nobody, as far as this node knows".into(),
+        };
+        line("leader", format!("{leader}, term {}", status.leadership.term));
         line("address", status.address);
         line("business date", status.business_date);
         line("participants", format!("{} registered, {} connected", status.participants, status.sessions));

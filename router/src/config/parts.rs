@@ -27,6 +27,8 @@ impl Config {
                 read_bytes: listen.read_bytes as usize,
             },
             switch: actors::Config {
+                // A node alone.
+                node: 1,
                 log: self.persistence(),
                 rules: settlement::Rules {
                     payment_timeout: scheme.payment_timeout,

@@ -179,6 +179,8 @@ impl Fold for Replay {
 
     fn delivered(&mut self, _: &mut Vec<()>) {}
 
+    fn standing(&mut self, _: persistence::Standing) {}
+
     fn freeze(&mut self) -> Freeze {
         Box::new(|_| Ok(()))
     }

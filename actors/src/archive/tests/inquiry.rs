@@ -1,6 +1,7 @@
 //! A party asks about a payment that the book has forgotten.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use settlement::{Fact, Inquiry, Key, Purpose, Reply};
 use wire::frame::decode;
@@ -9,8 +10,9 @@ use wire::{Frames, Kind, Message, Reason, Status, Timestamp, Uetr};
 use super::world::{payment, registered, reserved, settled, until};
 use crate::archive::{Config, prepare};
 use crate::bell::Bell;
-use crate::ledger::{Feeds, Ledger, Passenger};
+use crate::ledger::{Answered, Feeds, Ledger, Passenger};
 use crate::line::Line;
+use crate::throne::Throne;
 
 #[test]
 fn the_archive_answers_for_the_book() {
@@ -21,13 +23,18 @@ fn the_archive_answers_for_the_book() {
         ..persistence::Config::new(directory.path())
     };
     let (gatherer, prepared) = prepare();
-    let ledger = Ledger::new(Arc::new(Feeds::new(1 << 20)), Arc::<Bell>::default(), gatherer);
+    let (changes, _told) = tokio::sync::mpsc::unbounded_channel();
+    let leading = Arc::<AtomicU64>::default();
+    let throne = Throne { known: Arc::default(), leading: leading.clone(), dispatch: std::sync::Weak::new(), changes };
+    let ledger = Ledger::new(Arc::new(Feeds::new(1 << 20)), Arc::<Bell>::default(), gatherer, throne);
     let (journal, recovery) = persistence::open(log, ledger).unwrap();
+    until("the node leads", || leading.load(Ordering::Acquire) > 0);
+    let term = leading.load(Ordering::Acquire);
     let config = Config { free_bytes_min: 0, ..Config::default() };
     let archive = prepared.start(config, directory.path().into(), recovery.last_index).unwrap();
 
     let commit = |facts: &[Fact<'_>]| {
-        journal.propose(|bytes, _| facts.iter().for_each(|fact| fact.encode(bytes))).unwrap();
+        journal.propose(term, |bytes, _| facts.iter().for_each(|fact| fact.encode(bytes))).unwrap();
     };
     let at = Timestamp(1_795_442_531_000_000_000);
     let later = Timestamp(at.nanoseconds() + 1_000_000_000);
@@ -41,11 +48,11 @@ fn the_archive_answers_for_the_book() {
     commit(&[reserved(payment(0, 1, new, 30), later, later)]);
 
     let ask = |asker: u32, uetr: Uetr| {
-        let line = Arc::new(Line::new(Key(asker), 8));
+        let line = Arc::new(Line::new(Key(asker), format!("BANK-{asker:04}").parse().unwrap(), 8));
         let inquiry = Inquiry { debtor: Key(0), uetr, purpose: Purpose::Request };
-        let reply = Reply::Inquire(inquiry);
-        let passenger = Passenger::Reply { line: line.clone(), kind: Kind::StatusRequest, uetr: Some(uetr), reply };
-        journal.propose(|_, company| company.push(passenger)).unwrap();
+        let reply = Answered { kind: Kind::StatusRequest, uetr: Some(uetr), reply: Reply::Inquire(inquiry) };
+        let passenger = Passenger::Done { line: line.clone(), instructions: 0, replies: vec![reply] };
+        journal.propose(term, |_, company| company.push(passenger)).unwrap();
         let mut bytes = Vec::new();
         until("the line has an answer", || {
             line.take_direct(&mut bytes);

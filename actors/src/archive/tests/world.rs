@@ -39,6 +39,7 @@ impl Fold for Nothing {
     }
     fn committed(&mut self, _: persistence::Entry<'_>, _: &mut Vec<()>) {}
     fn delivered(&mut self, _: &mut Vec<()>) {}
+    fn standing(&mut self, _: persistence::Standing) {}
     fn freeze(&mut self) -> Freeze {
         Box::new(|_| Ok(()))
     }

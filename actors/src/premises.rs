@@ -1,0 +1,33 @@
+//! What actors need and what outlives every reign.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use persistence::Journal;
+use settlement::Rules;
+
+use crate::bell::Bell;
+use crate::clock::Clock;
+use crate::ledger::Passenger;
+
+/// How much went through, since start.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    pub instructions: AtomicU64,
+    pub letters: AtomicU64,
+    pub messages: AtomicU64,
+    pub restarts: AtomicU64,
+}
+
+/// See the file's head.
+pub(crate) struct Premises {
+    pub(crate) journal: Journal<Passenger>,
+    pub(crate) bell: Arc<Bell>,
+    pub(crate) rules: Rules,
+    pub(crate) clock: Clock,
+    pub(crate) traffic: Traffic,
+    pub(crate) draining: AtomicBool,
+    /// In which term this node leads, 0 in none. Set on the journal's thread, in order with what is committed.
+    pub(crate) leading: Arc<AtomicU64>,
+    pub(crate) participants_per_actor: usize,
+}

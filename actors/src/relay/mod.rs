@@ -1,0 +1,279 @@
+//! Between nodes: what a participant asks of one goes to the actors of the one that leads, and what there is to reply
+//! comes back. Notices do not go this way: every node reads them from its own book.
+//!
+//! ```text
+//!   origin: where the participant is connected            leader: where the actors are
+//!   ----------------------------------------              ----------------------------
+//!                       <──────────────── Reign ───────── its actors are ready
+//!   opens a route       ───────────────── Route ────────> what came by an older one is void
+//!   each connection     ───────── SignOn, Presence ─────> a line of its own; supersedes an older connection anywhere
+//!   each socket read    ───────────── Instructions ─────> decoded again, to the participant's actor
+//!   what is done goes,  <──────────────── Replies ─────── once per commit and node
+//!   replies go out      <──────────────── End ───────────
+//! ```
+//!
+//! Messages of a route are numbered. Whoever misses one, or cannot send one back, begins again with a new route, and
+//! everything that is not done goes again. So the transport may lose messages, as long as those that arrive do so in order.
+//!
+//! In reading order: `message` (the bytes), `origin`, `leader`, this file (what the transport calls).
+
+mod leader;
+mod message;
+mod origin;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use persistence::{NodeId, Term};
+use tokio::sync::mpsc;
+
+use crate::bell::{Bell, Rung};
+use crate::dispatch::Dispatch;
+use crate::line::Ending;
+pub(crate) use leader::{Inbound, Owed, WayBack};
+pub use message::{MESSAGE_BYTES_MAX, Malformed};
+use message::{Message, Outcome, decode};
+pub(crate) use origin::Outbound;
+
+/// Takes messages to other nodes. Never blocks, and may be called from any thread and with locks held, so it calls nobody
+/// back. False when there is no room or no connection: then the message is dropped.
+pub trait Wire: Send + Sync + 'static {
+    fn send(&self, to: NodeId, message: Vec<u8>) -> bool;
+}
+
+/// For a node alone.
+pub struct Nobody;
+
+impl Wire for Nobody {
+    fn send(&self, _: NodeId, _: Vec<u8>) -> bool {
+        false
+    }
+}
+
+/// Questions of other nodes' operators that wait for this one.
+const ASKED_MAX: usize = 16;
+const ASK_TIMEOUT: Duration = Duration::from_secs(20);
+/// Until what could not be sent is tried again.
+const AGAIN_AFTER: Duration = Duration::from_millis(5);
+
+/// Why the leader gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    #[error("no node leads just now")]
+    NoLeader,
+    #[error("node {0}, the leader, cannot be reached or takes no more questions just now")]
+    Unreachable(NodeId),
+    #[error("node {0}, the leader, was lost before it answered; look whether it was done, then ask again")]
+    Lost(NodeId),
+    #[error("node {0}, the leader, did not answer in time; look whether it was done, then ask again")]
+    Silent(NodeId),
+}
+
+/// A question of another node's operator, for the leader.
+pub struct Asked {
+    pub from: NodeId,
+    pub what: Vec<u8>,
+    id: u64,
+    wire: Arc<dyn Wire>,
+}
+
+impl Asked {
+    /// At most [`MESSAGE_BYTES_MAX`] less a few bytes.
+    pub fn answer(self, answer: &[u8]) {
+        tell(&*self.wire, self.from, self.id, Outcome::Answered, answer);
+    }
+}
+
+fn tell(wire: &dyn Wire, to: NodeId, id: u64, outcome: Outcome, answer: &[u8]) {
+    let message = Message::Told { id, outcome, answer }.encode();
+    // An asker that does not hear this hears the clock.
+    _ = message.len() <= MESSAGE_BYTES_MAX && wire.send(to, message);
+}
+
+/// See the file's head.
+pub struct Relay {
+    wire: Arc<dyn Wire>,
+    bell: Arc<Bell>,
+    dispatch: Arc<Dispatch>,
+    links: Mutex<BTreeSet<NodeId>>,
+    owed: Arc<Owed>,
+    asked: mpsc::Sender<Asked>,
+    asks: Mutex<Option<mpsc::Receiver<Asked>>>,
+}
+
+impl Relay {
+    pub(crate) fn new(wire: Arc<dyn Wire>, bell: Arc<Bell>, dispatch: Arc<Dispatch>) -> Self {
+        let owed = Arc::new(Owed::new(dispatch.stalled.clone()));
+        let (asked, asks) = mpsc::channel(ASKED_MAX);
+        let (own_wire, own_owed) = (wire.clone(), owed.clone());
+        bell.carry(move |lines, index| leader::send_back(&*own_wire, &own_owed, lines, index));
+        Relay { wire, bell, dispatch, links: Mutex::default(), owed, asked, asks: Mutex::new(Some(asks)) }
+    }
+
+    /// This node's connection to `node` is there, perhaps again: what was sent before may be lost.
+    pub fn link_up(&self, node: NodeId) {
+        self.links.lock().insert(node);
+        if let Some(post) = self.dispatch.reign() {
+            post.inbound.forget(&post, node);
+            self.owed.add([node]);
+            self.pay();
+        }
+        self.dispatch.again(node, None);
+    }
+
+    /// This node's connection to `node` is gone.
+    pub fn link_down(&self, node: NodeId) {
+        self.links.lock().remove(&node);
+        self.owed.is_paid(node);
+    }
+
+    /// A message of `from`, as it sent it: in order, also over several connections.
+    pub fn receive(&self, from: NodeId, message: &[u8]) -> Result<(), Malformed> {
+        match decode(message)? {
+            Message::Reign { term, node } if node == from => self.dispatch.announced(term, node),
+            Message::Reign { .. } => return Err(Malformed("it announces another node's reign")),
+            Message::Replies { mark, index, parts } => {
+                let mut rung = Rung::default();
+                let mut is_next = true;
+                self.dispatch.while_relayed(mark.route, |outbound| {
+                    is_next = outbound.leader == from && outbound.is_next(mark);
+                    if is_next {
+                        rung.lines = outbound.replied(&self.dispatch, index, parts);
+                    }
+                });
+                if !is_next {
+                    self.dispatch.again(from, Some(mark.route));
+                }
+                self.bell.ring(&mut rung);
+            }
+            Message::End { mark, connection, retry_after_ms, reason, text } => {
+                let mut is_next = true;
+                self.dispatch.while_relayed(mark.route, |outbound| {
+                    is_next = outbound.leader == from && outbound.is_next(mark);
+                    if is_next {
+                        let ending = Ending { reason, retry_after_ms, text: text.into() };
+                        Outbound::end(&self.dispatch, connection, ending);
+                    }
+                });
+                if !is_next {
+                    self.dispatch.again(from, Some(mark.route));
+                }
+            }
+            Message::Ask { id, what } => self.asked(from, id, what),
+            Message::Told { id, outcome, answer } => {
+                if let Some(outbound) = self.dispatch.outbound().filter(|outbound| outbound.leader == from) {
+                    outbound.told(id, outcome, answer);
+                }
+            }
+            message => self.lead(from, &message),
+        }
+        Ok(())
+    }
+
+    /// What only a leader is sent.
+    fn lead(&self, from: NodeId, message: &Message<'_>) {
+        let Some(post) = self.dispatch.reign() else { return };
+        let inbound = &post.inbound;
+        let is_next = match *message {
+            Message::Route { term, route } => {
+                inbound.open(&post, from, term, route);
+                true
+            }
+            Message::SignOn(announced) => inbound.announced(&post, from, &announced, true),
+            Message::Presence(announced) => inbound.announced(&post, from, &announced, false),
+            Message::Instructions { mark, connection, count, frames } => {
+                inbound.instructions(&post, from, (mark, connection), (count, frames))
+            }
+            Message::Gone { mark, connection } => inbound.gone(&post, from, mark, connection),
+            _ => true,
+        };
+        if !is_next {
+            inbound.forget(&post, from);
+            self.owed.add([from]);
+        }
+    }
+
+    /// This node leads, and its actors are ready: everybody is told.
+    pub(crate) fn announce(&self) {
+        let links: Vec<_> = self.links.lock().iter().copied().collect();
+        self.owed.add(links);
+        self.pay();
+    }
+
+    /// Tells those of the reign who are to know. False when some could not be told.
+    fn pay(&self) -> bool {
+        let Some(post) = self.dispatch.reign() else {
+            self.owed.clear();
+            return true;
+        };
+        let mut all = true;
+        for node in self.owed.nodes() {
+            // Taken off first: if something is lost meanwhile, it is owed again.
+            self.owed.is_paid(node);
+            let reign = Message::Reign { term: post.term(), node: self.dispatch.node };
+            if !self.wire.send(node, reign.encode()) {
+                all = false;
+                self.owed.add([node]);
+            }
+        }
+        all
+    }
+
+    /// Tries again what could not be sent, for ever.
+    pub(crate) async fn try_again_for_ever(self: Arc<Self>) {
+        loop {
+            self.dispatch.stalled.notified().await;
+            loop {
+                let all_told = self.pay();
+                let all_sent = self.dispatch.flush();
+                if all_told && all_sent {
+                    break;
+                }
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+        }
+    }
+
+    /// Asks the node that leads.
+    pub async fn ask(&self, what: &[u8]) -> Result<Vec<u8>, AskError> {
+        let Some(outbound) = self.dispatch.outbound() else { return Err(AskError::NoLeader) };
+        let leader = outbound.leader;
+        let answer = outbound.ask(what).ok_or(AskError::Unreachable(leader))?;
+        // Its end is heard when another leads.
+        drop(outbound);
+        match tokio::time::timeout(ASK_TIMEOUT, answer).await {
+            Ok(Ok((Outcome::Answered, answer))) => Ok(answer),
+            Ok(Ok((Outcome::Busy, _))) => Err(AskError::Unreachable(leader)),
+            Ok(Ok((Outcome::DoesNotLead, _)) | Err(_)) => Err(AskError::Lost(leader)),
+            Err(_) => Err(AskError::Silent(leader)),
+        }
+    }
+
+    /// The questions of other nodes' operators. Once.
+    pub fn take_asks(&self) -> Option<mpsc::Receiver<Asked>> {
+        self.asks.lock().take()
+    }
+
+    fn asked(&self, from: NodeId, id: u64, what: &[u8]) {
+        let outcome = match self.dispatch.reign() {
+            None => Outcome::DoesNotLead,
+            Some(_) => {
+                let asked = Asked { from, what: what.to_vec(), id, wire: self.wire.clone() };
+                match self.asked.try_send(asked) {
+                    Ok(()) => return,
+                    Err(_) => Outcome::Busy,
+                }
+            }
+        };
+        tell(&*self.wire, from, id, outcome, &[]);
+    }
+
+    /// The reign that this node knows of, other than its own.
+    pub fn leader(&self) -> Option<(Term, NodeId)> {
+        self.dispatch.outbound().map(|outbound| (outbound.term, outbound.leader))
+    }
+}
