@@ -204,6 +204,12 @@ impl Dispatch {
         }
     }
 
+    /// As if all reigns to come had later terms: in tests every node has a log of its own, and its terms.
+    #[cfg(test)]
+    pub(crate) fn forget_terms(&self) {
+        self.current.write().announced = None;
+    }
+
     fn relay(&self, current: &mut Current, term: Term, node: NodeId) {
         let outbound = Arc::new(Outbound::open(self.wire.clone(), self.stalled.clone(), term, node));
         current.route = Route::Relay(outbound.clone());

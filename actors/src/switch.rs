@@ -94,6 +94,15 @@ pub async fn start(config: Config) -> Result<(Arc<Switch>, persistence::Recovery
 /// runtime of one thread, on which the actors then live. `wire` takes messages to other nodes; theirs, and its connections,
 /// are told to [`Switch::relay`].
 pub fn start_among(config: Config, wire: Arc<dyn Wire>) -> Result<(Arc<Switch>, persistence::Recovery), Error> {
+    let (switch, recovery, _) = build(config, wire)?;
+    Ok((switch, recovery))
+}
+
+/// [`start_among`], with what the journal's thread tells of.
+pub(crate) fn build(
+    config: Config,
+    wire: Arc<dyn Wire>,
+) -> Result<(Arc<Switch>, persistence::Recovery, Throne), Error> {
     let feeds = Arc::new(Feeds::new(config.feed_tail_bytes_max));
     let bell = Arc::new(Bell::default());
     let log_directory = config.log.directory.clone();
@@ -103,7 +112,7 @@ pub fn start_among(config: Config, wire: Arc<dyn Wire>) -> Result<(Arc<Switch>, 
     let (changes, told) = mpsc::unbounded_channel();
     let throne =
         Throne { known: known.clone(), leading: leading.clone(), dispatch: Arc::downgrade(&dispatch), changes };
-    let ledger = Ledger::new(feeds.clone(), bell.clone(), gatherer, throne);
+    let ledger = Ledger::new(feeds.clone(), bell.clone(), gatherer, throne.clone());
     let (journal, recovery) = persistence::open(config.log, ledger)?;
     let archive = Arc::new(archive.start(config.archive, log_directory.clone(), recovery.last_index)?);
 
@@ -125,7 +134,7 @@ pub fn start_among(config: Config, wire: Arc<dyn Wire>) -> Result<(Arc<Switch>, 
     let closing = AtomicBool::new(false);
     let switch =
         Switch { feeds, bell, archive, relay, log_directory, premises, dispatch, known, phase: phases, closing };
-    Ok((Arc::new(switch), recovery))
+    Ok((Arc::new(switch), recovery, throne))
 }
 
 impl Switch {
@@ -159,6 +168,11 @@ impl Switch {
             // The journal has ended, and says so itself.
             std::future::pending().await
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn dispatch(&self) -> &Dispatch {
+        &self.dispatch
     }
 
     /// Which node of its switch this is.

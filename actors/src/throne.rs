@@ -33,6 +33,7 @@ pub(crate) struct Known {
 }
 
 /// See the file's head.
+#[derive(Clone)]
 pub(crate) struct Throne {
     pub(crate) known: Arc<Known>,
     pub(crate) leading: Arc<AtomicU64>,
