@@ -28,7 +28,7 @@ use crate::throne::{Known, Throne};
 /// Settings of the switch.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Which node of its switch this is.
+    /// Which node of its switch this is; the log's own configuration says the same.
     pub node: NodeId,
     pub log: persistence::Config,
     pub rules: Rules,
@@ -85,16 +85,20 @@ pub struct Switch {
 
 /// [`start_among`] no others, and waits until the node leads.
 pub async fn start(config: Config) -> Result<(Arc<Switch>, persistence::Recovery), Error> {
-    let (switch, recovery) = start_among(config, Arc::new(Nobody))?;
+    let (switch, recovery) = start_among(config, Arc::new(Nobody), persistence::Nobody)?;
     switch.until_reign().await?;
     Ok((switch, recovery))
 }
 
 /// Recovers the log and folds it into the book. Actors are there whenever this node leads. Must be called within a tokio
-/// runtime of one thread, on which the actors then live. `wire` takes messages to other nodes; theirs, and its connections,
-/// are told to [`Switch::relay`].
-pub fn start_among(config: Config, wire: Arc<dyn Wire>) -> Result<(Arc<Switch>, persistence::Recovery), Error> {
-    let (switch, recovery, _) = build(config, wire)?;
+/// runtime of one thread, on which the actors then live. `wire` takes the relay's messages to other nodes, `peers` the
+/// journal's; theirs, and the connections, are told to [`Switch::relay`] and [`Switch::journal`].
+pub fn start_among(
+    config: Config,
+    wire: Arc<dyn Wire>,
+    peers: impl persistence::Peers,
+) -> Result<(Arc<Switch>, persistence::Recovery), Error> {
+    let (switch, recovery, _) = build(config, wire, peers)?;
     Ok((switch, recovery))
 }
 
@@ -102,6 +106,7 @@ pub fn start_among(config: Config, wire: Arc<dyn Wire>) -> Result<(Arc<Switch>, 
 pub(crate) fn build(
     config: Config,
     wire: Arc<dyn Wire>,
+    peers: impl persistence::Peers,
 ) -> Result<(Arc<Switch>, persistence::Recovery, Throne), Error> {
     let feeds = Arc::new(Feeds::new(config.feed_tail_bytes_max));
     let bell = Arc::new(Bell::default());
@@ -113,7 +118,7 @@ pub(crate) fn build(
     let throne =
         Throne { known: known.clone(), leading: leading.clone(), dispatch: Arc::downgrade(&dispatch), changes };
     let ledger = Ledger::new(feeds.clone(), bell.clone(), gatherer, throne.clone());
-    let (journal, recovery) = persistence::open(config.log, ledger)?;
+    let (journal, recovery) = persistence::open(config.log, ledger, peers)?;
     let archive = Arc::new(archive.start(config.archive, log_directory.clone(), recovery.last_index)?);
 
     let premises = Arc::new(Premises {

@@ -79,6 +79,9 @@ impl From<&crate::node::Error> for Failure {
     fn from(error: &crate::node::Error) -> Failure {
         use crate::node::Error;
         match error {
+            crate::node::Error::Peers(error) => {
+                Failure::new(Exit::Usage, error.to_string()).next("crosstie pki show tells what a certificate says")
+            }
             Error::Switch(actors::Error::Log(error)) => error.into(),
             Error::Switch(actors::Error::Refused(what)) => Failure::new(Exit::Refused, what.clone()),
             Error::Switch(error) => Failure::new(Exit::No, error.to_string()),

@@ -1,11 +1,12 @@
 //! The switch as a program: listener, sessions, configuration, administration, the command line.
 //!
-//! In reading order: `node` (the whole switch, wired on one page), `session`, `outlet`, `courier` (a participant's
-//! connection); `serve` (a node as a process), `config`, `admin`, `day`, `logs`; `cli` (every subcommand), `verify` (a
+//! In reading order: `node` (the whole switch, wired on one page), `cluster` (the other nodes),
+//! `session`, `outlet`, `courier` (a participant's connection); `serve` (a node as a process), `config`, `admin`, `day`, `logs`; `cli` (every subcommand), `verify` (a
 //! log replayed offline), `exit` (how the program ends).
 
 pub mod admin;
 pub mod cli;
+mod cluster;
 pub mod config;
 mod courier;
 mod day;

@@ -12,10 +12,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actors::Switch;
-use actors::relay::{Nobody, Wire};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::cluster::{self, Lines};
 use crate::courier::{self, Outlets};
 use crate::session::{self, Context, Limits};
 
@@ -27,12 +27,16 @@ pub struct Config {
     pub connections_max: usize,
     pub session: Limits,
     pub switch: actors::Config,
+    /// The other nodes, if there are any.
+    pub cluster: Option<cluster::Config>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
     Switch(#[from] actors::Error),
+    #[error("between nodes: {0}")]
+    Peers(#[from] peers::Error),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: std::io::Error },
 }
@@ -42,25 +46,27 @@ pub struct Node {
     pub switch: Arc<Switch>,
     pub address: SocketAddr,
     pub recovery: persistence::Recovery,
+    lines: Lines,
     accepting: tokio::task::JoinHandle<()>,
 }
 
-/// Starts a node alone and waits until it leads. Needs a tokio runtime of one thread, on which everything but the journal
-/// then runs.
+/// Recovers, then listens; a node alone then waits until it leads. Needs a tokio runtime of one thread, on which everything
+/// but the journal and the connections between nodes then runs.
 pub async fn start(config: Config) -> Result<Node, Error> {
-    let node = start_among(config, Arc::new(Nobody)).await?;
-    node.switch.until_reign().await?;
-    Ok(node)
-}
+    let listen_failed = |address| move |source| Error::Listen { address, source };
+    // The addresses are taken first, so that a second node on them fails before it touches anything.
+    let listener = TcpListener::bind(config.listen).await.map_err(listen_failed(config.listen))?;
+    let address = listener.local_addr().map_err(listen_failed(config.listen))?;
+    let among = match config.cluster {
+        Some(among) => {
+            let listener = std::net::TcpListener::bind(among.listen).map_err(listen_failed(among.listen))?;
+            Some((among, listener))
+        }
+        None => None,
+    };
 
-/// Recovers, then listens. What `wire`'s other ends send, and its connections, are told to the switch's relay.
-pub async fn start_among(config: Config, wire: Arc<dyn Wire>) -> Result<Node, Error> {
-    let listen_failed = |source| Error::Listen { address: config.listen, source };
-    // The address is taken first, so that a second node on it fails before it touches anything.
-    let listener = TcpListener::bind(config.listen).await.map_err(listen_failed)?;
-    let address = listener.local_addr().map_err(listen_failed)?;
-
-    let (switch, recovery) = actors::start_among(config.switch, wire)?;
+    let lines = Lines::default();
+    let (switch, recovery) = actors::start_among(config.switch, Arc::new(lines.clone()), lines.clone())?;
     let outlets = Arc::new(Outlets::default());
     essential("courier", courier::employ(&switch, outlets.clone()));
     let ended = switch.clone();
@@ -76,8 +82,12 @@ pub async fn start_among(config: Config, wire: Arc<dyn Wire>) -> Result<Node, Er
     });
     let context =
         Arc::new(Context { switch: switch.clone(), outlets, limits: config.session, catch_ups: Semaphore::new(2) });
+    match among {
+        Some((among, listener)) => lines.connect(among, listener, &switch)?,
+        None => switch.until_reign().await?,
+    }
     let accepting = tokio::spawn(accept(listener, context, config.connections_max));
-    Ok(Node { switch, address, recovery, accepting })
+    Ok(Node { switch, address, recovery, lines, accepting })
 }
 
 /// Runs what the node cannot do without: if it ends, however it does, so does the process, and comes back from the log.
@@ -133,6 +143,7 @@ impl Node {
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         self.switch.close();
+        self.lines.end();
         Ok(left)
     }
 }

@@ -48,10 +48,12 @@ async fn live(config: Config) -> Result<Exit, Failure> {
     let mut signals = Signals::new()?;
     warn_of(&config);
     allow_files(config.listen.connections_max);
-    let node = node::start(config.node()).await.map_err(|error| Failure::from(&error))?;
+    let node = node::start(config.node()?).await.map_err(|error| Failure::from(&error))?;
     node.switch.on_failure(|error| die(&error));
     let server = admin::server::bind(&config.socket())?;
-    take_in(&node.switch, &config.participants).await?;
+    if config.cluster.node == 0 {
+        take_in(&node.switch, &config.participants).await?;
+    }
     let taking_in = tokio::spawn(take_in_at_every_reign(node.switch.clone(), config.participants.clone()));
 
     let stop = Arc::new(Notify::new());

@@ -26,7 +26,7 @@ pub fn measure(config: Config, directory: &Path) -> Result<(Measured, Archive), 
     let log =
         persistence::Config { segment_bytes: 1 << 20, batch_bytes_max: 1 << 16, ..persistence::Config::new(directory) };
     let (gatherer, prepared) = prepare();
-    let (journal, _) = persistence::open(log, Nothing)?;
+    let (journal, _) = persistence::open(log, Nothing, persistence::Nobody)?;
     journal.stop();
     Ok((Measured(gatherer), prepared.start(config, directory.into(), 0)?))
 }

@@ -105,8 +105,7 @@ impl<P> IncomingSnapshot<P> {
             return Err(IncomingError::Length { announced: self.announced, got: self.got });
         }
         self.strip.sync()?;
-        let event =
-            Event::SnapshotArrived { from: self.from, header: self.header.clone(), file: self.name.clone() };
+        let event = Event::SnapshotArrived { from: self.from, header: self.header.clone(), file: self.name.clone() };
         self.shared.put(event)?;
         self.handed_over = true;
         Ok(())

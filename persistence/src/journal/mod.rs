@@ -34,8 +34,8 @@ use crate::replica::{Changed, PeerStatistics, Replica, Surroundings};
 use batch::Batches;
 use gate::Gate;
 use inbox::{Event, Inbox};
-pub use incoming::{IncomingError, IncomingSnapshot};
 use incoming::Landing;
+pub use incoming::{IncomingError, IncomingSnapshot};
 use keeper::{Keeper, Reserve, Room};
 use outcome::Outcome;
 use statistics::Counters;
@@ -104,11 +104,7 @@ struct Owner<P> {
 
 /// Opens the log in `config.directory` or creates it, recovers, replays into `fold`, starts the journal thread. What is to
 /// be said to other nodes goes through `peers`: [`Nobody`](crate::Nobody) on a node alone.
-pub fn open<F: Fold>(
-    config: Config,
-    fold: F,
-    peers: impl Peers,
-) -> Result<(Journal<F::Passenger>, Recovery), Error> {
+pub fn open<F: Fold>(config: Config, fold: F, peers: impl Peers) -> Result<(Journal<F::Passenger>, Recovery), Error> {
     config.check()?;
     let disk = match config.sync {
         crate::Sync::Real => RealDisk::new(&config.directory),

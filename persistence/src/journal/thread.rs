@@ -59,8 +59,7 @@ pub(super) fn start<D: Disk, F: Fold>(
     let directory = replica.log().disk().path("");
     let cannot_start = |error: io::Error| Error::disk("starting a thread for", &directory, error);
     let counters = Arc::clone(&shared.counters);
-    let snapshotter =
-        Snapshotter::start(replica.log(), config.retained_bytes_max, counters).map_err(cannot_start)?;
+    let snapshotter = Snapshotter::start(replica.log(), config.retained_bytes_max, counters).map_err(cannot_start)?;
     let bytes_folded = shared.counters.payload_bytes.load(Ordering::Relaxed);
     let mut thread = Thread {
         replica,

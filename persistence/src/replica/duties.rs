@@ -127,7 +127,10 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         let suits = |id: NodeId| {
             let progress = raft.prs().get(id).filter(|progress| progress.recent_active);
             let lag = progress.map(|progress| last.saturating_sub(progress.matched));
-            id != node && members.votes(id) && !members.is_witness(id) && lag.is_some_and(|lag| lag <= SUCCESSOR_LAG_MAX)
+            id != node
+                && members.votes(id)
+                && !members.is_witness(id)
+                && lag.is_some_and(|lag| lag <= SUCCESSOR_LAG_MAX)
         };
         let better = self.health.better(length, suits);
         if let Some(better) = better {

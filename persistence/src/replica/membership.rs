@@ -344,7 +344,10 @@ fn raft_change(changes: Vec<ConfChangeSingle>, transition: ConfChangeTransition)
 pub(crate) enum Statement {
     /// Raft ends a joint configuration by itself; an entry without payload.
     LeaveJoint,
-    Change { change: ConfChangeV2, after: Members },
+    Change {
+        change: ConfChangeV2,
+        after: Members,
+    },
 }
 
 const CHANGES_MAX: usize = 2;
@@ -420,12 +423,8 @@ mod tests {
     }
 
     fn three() -> Members {
-        Members::first(&[
-            member(1, MemberKind::Voter),
-            member(2, MemberKind::Witness),
-            member(3, MemberKind::Learner),
-        ])
-        .unwrap()
+        Members::first(&[member(1, MemberKind::Voter), member(2, MemberKind::Witness), member(3, MemberKind::Learner)])
+            .unwrap()
     }
 
     #[test]

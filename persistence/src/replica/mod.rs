@@ -43,11 +43,11 @@ use crate::journal::statistics::Counters;
 use crate::log::{Log, SnapshotMark};
 use crate::recovery::Recovery;
 use agreement::Agreement;
+pub use duties::PeerStatistics;
 use flights::Flights;
 use health::Health;
 use membership::{ChangeRefused, MemberChange, Members, Statement};
 use message::{Malformed, Received, Report};
-pub use duties::PeerStatistics;
 use peers::Peers;
 use store::Store;
 
@@ -454,10 +454,8 @@ impl<D: Disk, F: Fold> Replica<D, F> {
                 self.counters.elect();
             }
             let begin = if self.members.is_witness(self.node) { 2 * ELECTION_TICKS } else { ELECTION_TICKS };
-            self.timeout = Timeout {
-                drawn_for: Some(now),
-                ticks: self.random.random_range(begin..begin + ELECTION_TICKS),
-            };
+            self.timeout =
+                Timeout { drawn_for: Some(now), ticks: self.random.random_range(begin..begin + ELECTION_TICKS) };
         }
         self.raw.raft.set_randomized_election_timeout(self.timeout.ticks);
     }

@@ -311,7 +311,8 @@ impl World {
 
     /// Whoever leads and is known to lead by a majority.
     pub(crate) fn leader(&self) -> Option<usize> {
-        let running = self.nodes.iter().enumerate().filter_map(|(node, running)| Some((node, running.replica.as_ref()?)));
+        let running =
+            self.nodes.iter().enumerate().filter_map(|(node, running)| Some((node, running.replica.as_ref()?)));
         let leads = running.filter(|(_, replica)| replica.standing().leads);
         leads.max_by_key(|(_, replica)| replica.standing().term).map(|(node, _)| node)
     }
@@ -438,7 +439,8 @@ impl World {
             running.all(|replica| replica.folded_index() == committed)
         };
         self.run_while(30 * SECOND_US, |world| !is_even(world)).map_err(|what| {
-            let folded: Vec<_> = self.nodes.iter().map(|node| node.replica.as_ref().map(Replica::folded_index)).collect();
+            let folded: Vec<_> =
+                self.nodes.iter().map(|node| node.replica.as_ref().map(Replica::folded_index)).collect();
             format!("coming to the same state ({folded:?}): {what}")
         })
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::Error;
+use crate::{Error, Identity};
 
 /// A cluster; drawn once, when its certificate authority is made.
 pub type ClusterId = u128;
@@ -45,6 +45,13 @@ impl Tls {
             Ok::<_, Error>(Pem { file: file.into(), bytes })
         };
         Ok(Tls { ca: read(ca)?, certificate: read(certificate)?, key: read(key)? })
+    }
+}
+
+impl Tls {
+    /// Whom the certificate speaks for.
+    pub fn identity(&self) -> Result<Identity, Error> {
+        crate::tls::identity(&self.certificate)
     }
 }
 

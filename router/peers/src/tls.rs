@@ -136,6 +136,13 @@ pub(crate) fn dialled_name() -> ServerName<'static> {
     ServerName::try_from("node").expect("a valid name")
 }
 
+/// Whom the first certificate of a file speaks for.
+pub(crate) fn identity(pem: &Pem) -> Result<Identity, Error> {
+    let chain = certificates(pem)?;
+    let own = chain.first().ok_or_else(|| Error::certificate(&pem.file, "it holds no certificate"))?;
+    Identity::of(own).map_err(|what| Error::certificate(&pem.file, what))
+}
+
 fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, Error> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem.bytes).collect();
     let read = read.map_err(|error| Error::certificate(&pem.file, error))?;

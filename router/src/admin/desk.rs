@@ -37,6 +37,8 @@ pub struct Desk {
     pub changing: Mutex<()>,
 }
 
+const STEP_DOWN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Who and why, with the room that the node itself takes in it.
 const NOTE_LENGTH_MAX: usize = OPERATOR_LENGTH_MAX + REASON_LENGTH_MAX + 32;
 
@@ -140,6 +142,23 @@ impl Desk {
         answer
     }
 
+    /// Asks, and waits until another node leads.
+    async fn step_down(&self, node: Option<u64>) -> Answer {
+        if self.switch.reign().is_none() {
+            return Err(problem(ProblemKind::Refused, "this node does not lead, so it has nothing to hand over"));
+        }
+        let members = self.switch.journal().cluster().members;
+        if let Some(node) = node
+            && (node == self.switch.node() || !members.votes(node))
+        {
+            return Err(wrong(format!("node {node} is no other node with a vote")));
+        }
+        self.switch.journal().transfer(node).map_err(unavailable)?;
+        let handed_over = tokio::time::timeout(STEP_DOWN_PATIENCE, self.switch.until_reign_ends()).await;
+        handed_over.map_err(|_| unavailable("nobody has taken over: the others are not there, or too far behind"))?;
+        value(self.leadership())
+    }
+
     fn leadership(&self) -> Leadership {
         let standing = self.switch.standing();
         // Whose actors are known to be ready, or who was elected as far as the log knows.
@@ -153,6 +172,8 @@ impl Desk {
 
     async fn carry_out(&self, command: Command, note: String) -> Answer {
         match command {
+            Command::Cluster => value(super::cluster::cluster(&self.switch, self.leadership())),
+            Command::StepDown { node } => self.step_down(node).await,
             Command::Status => self.status().await,
             Command::Participants => self.participants().await,
             Command::Participant { id } => self.participant(self.known(&id)?).await,

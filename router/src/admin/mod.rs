@@ -6,6 +6,7 @@
 //! (the other end).
 
 pub mod client;
+mod cluster;
 mod desk;
 mod figures;
 mod find;

@@ -37,6 +37,12 @@ pub struct Request {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
     Status,
+    /// The nodes, as this one knows them.
+    Cluster,
+    /// Hands leadership over, to `node` or to whoever does best.
+    StepDown {
+        node: Option<u64>,
+    },
     Participants,
     Participant {
         id: String,
@@ -124,6 +130,8 @@ impl Command {
     pub fn name(&self) -> &'static str {
         match self {
             Command::Status => "status",
+            Command::Cluster => "cluster",
+            Command::StepDown { .. } => "step_down",
             Command::Participants => "participants",
             Command::Participant { .. } => "participant",
             Command::Register { .. } => "register",
@@ -148,7 +156,11 @@ impl Command {
     }
 
     pub fn changes(&self) -> bool {
-        self.needs_reason() || matches!(self, Command::Roll { .. } | Command::Snapshot | Command::Drain | Command::Stop)
+        self.needs_reason()
+            || matches!(
+                self,
+                Command::Roll { .. } | Command::StepDown { .. } | Command::Snapshot | Command::Drain | Command::Stop
+            )
     }
 }
 
@@ -230,6 +242,34 @@ pub struct Status {
     pub journal: Journal,
     pub traffic: Traffic,
     pub recovery: Recovery,
+}
+
+/// The cluster as one node sees it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Cluster {
+    /// The node that answers.
+    pub node: u64,
+    pub leadership: Leadership,
+    pub last_index: u64,
+    /// The newest entry after which a majority was found to have the same book.
+    pub agreed_index: u64,
+    /// How many more nodes may be lost; known to the leader alone.
+    pub quorum_margin: Option<i64>,
+    pub members: Vec<Member>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Member {
+    pub node: u64,
+    pub name: String,
+    pub region: String,
+    pub address: String,
+    /// voter, witness or learner.
+    pub kind: String,
+    /// leader, follower, or silent when the leader has not heard it; absent where this node cannot know.
+    pub state: Option<String>,
+    /// Entries that it lacks; known to the leader alone.
+    pub lag_entries: Option<u64>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! The command line: one file per group of subcommands. Data goes to stdout, talk to stderr; a closed pipe is success.
 
+mod cluster;
 mod configuration;
 mod errors;
 mod log;
@@ -47,6 +48,12 @@ enum Command {
     /// How the node does: payments, sessions, log
     #[command(after_help = examples("crosstie status\n  crosstie status --json --data /var/lib/crosstie"))]
     Status(Node),
+    /// The nodes of the cluster
+    #[command(subcommand)]
+    Cluster(cluster::Cluster),
+    /// This node among the others
+    #[command(subcommand)]
+    Node(cluster::One),
     /// Participants: list, show, register, money, limits, suspension
     #[command(subcommand)]
     Participant(operate::Participant),
@@ -171,6 +178,8 @@ pub fn main() -> ExitCode {
         Command::Demo(options) => crate::demo::run(&options),
         Command::Serve(serve) => run(serve),
         Command::Status(node) => show::status(&node),
+        Command::Cluster(cluster) => cluster.run(),
+        Command::Node(node) => node.run(),
         Command::Participant(participant) => participant.run(),
         Command::Payment(payment) => payment.run(),
         Command::Day(day) => day.run(),

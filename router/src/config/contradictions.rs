@@ -41,6 +41,7 @@ pub(super) fn contradictions(config: &Config) -> Vec<(&'static str, String)> {
         );
         found.push(("listen.sign_on_timeout", what));
     }
+    found.extend(cluster(config));
     let socket = config.socket();
     let socket_bytes = socket.as_os_str().len();
     if socket_bytes > 107 {
@@ -51,4 +52,27 @@ pub(super) fn contradictions(config: &Config) -> Vec<(&'static str, String)> {
         found.push(("admin.socket", what));
     }
     found
+}
+
+fn cluster(config: &Config) -> Option<(&'static str, String)> {
+    let Config { cluster, members, .. } = config;
+    let joins = cluster.join == "yes";
+    let is_listed = members.iter().any(|member| member.id == cluster.node);
+    let what = match cluster.node {
+        0 if !members.is_empty() || joins => {
+            "there are other nodes, but cluster.node is 0, a node alone: give this node its number".into()
+        }
+        0 => return None,
+        node if !joins && !is_listed => {
+            format!("node {node} is not among [[members]]: list all nodes the cluster begins with, or join one: cluster.join = \"yes\"")
+        }
+        node if joins && !members.is_empty() => {
+            format!("node {node} joins a cluster, which tells it its members: remove [[members]]")
+        }
+        _ if [&cluster.ca, &cluster.certificate, &cluster.key].iter().any(|path| path.as_os_str().is_empty()) => {
+            "a node among others needs cluster.ca, cluster.certificate and cluster.key: crosstie pki init, then crosstie pki issue".into()
+        }
+        _ => return None,
+    };
+    Some(("cluster.node", what))
 }

@@ -13,6 +13,18 @@ const HEAD: &str = "\
 # All settings are read at start: a change needs a restart.
 ";
 
+const MEMBERS: &str = "
+# The nodes that a cluster begins with, the same in the configuration of each of them: three or five, or two in each of two
+# regions and a witness in a third place. Later the log knows them, and `crosstie cluster` changes them.
+#
+# [[members]]
+# id = 1                      # the number of the node, never given to another one
+# name = \"n1\"               # for people
+# region = \"west\"
+# address = \"10.0.0.1:7900\" # where the other nodes reach it
+# kind = \"voter\"            # or witness: votes and keeps the log, serves no participant
+";
+
 const PARTICIPANTS: &str = "
 # Participants of a sandbox, taken in at start unless they are registered. In production participants come by
 # `crosstie participant register`. `count` goes on from the digits at the end of the id. Amounts are decimal text in the
@@ -42,6 +54,7 @@ pub fn example() -> String {
             out.push_str(&format!("{} = {}\n", setting.key, setting.literal(setting.default)));
         }
     }
+    out.push_str(MEMBERS);
     out.push_str(PARTICIPANTS);
     out
 }
@@ -67,6 +80,13 @@ pub fn show(loaded: &Loaded, with_origin: bool) -> String {
                 false => out.push_str(&format!("{line}\n")),
             }
         }
+    }
+    for member in &loaded.config.members {
+        let persistence::Member { id, name, region, address, kind } = member;
+        let kind = super::members::word(*kind);
+        out.push_str(&format!(
+            "\n[[members]]\nid = {id}\nname = {name:?}\nregion = {region:?}\naddress = {address:?}\nkind = {kind:?}\n"
+        ));
     }
     for seed in &loaded.config.participants {
         let amount = |minor: i64| wire::Money::new(minor, seed.currency).decimal();

@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::settings::{SECTIONS, SETTINGS, find};
-use super::{Loading, Origin, Setting, did_you_mean, seeds};
+use super::{Loading, Origin, Setting, did_you_mean, members, seeds};
 
 /// A file being read.
 pub(super) struct File<'a> {
@@ -40,6 +40,10 @@ pub(super) fn read(loading: &mut Loading, path: &Path, text: &str) {
             seeds::read(loading, &file, value);
             continue;
         }
+        if name.get_ref() == "members" {
+            members::read(loading, &file, value);
+            continue;
+        }
         if !SECTIONS.iter().any(|(section, _)| section == name.get_ref()) {
             loading.refuse(file.at(name), unknown(name.get_ref(), value.get_ref()));
             continue;
@@ -57,8 +61,11 @@ fn unknown(name: &str, value: &DeValue<'_>) -> String {
     {
         return format!("{name} belongs under [{}]", setting.section);
     }
-    let known: Vec<String> =
-        SECTIONS.iter().map(|(section, _)| section.to_string()).chain(["participants".into()]).collect();
+    let known: Vec<String> = SECTIONS
+        .iter()
+        .map(|(section, _)| section.to_string())
+        .chain(["participants".into(), "members".into()])
+        .collect();
     format!("there is no section {name:?}{}", did_you_mean(name, &known))
 }
 

@@ -3,13 +3,14 @@
 //! and the fix.
 //!
 //! In reading order: `settings` (the table of all settings), `kinds` (what a setting can hold), `units` (10s, 64MiB),
-//! `file` (TOML and its line numbers), `seeds` (`[[participants]]`), `contradictions`, `parts` (what the node's parts are
+//! `file` (TOML and its line numbers), `seeds` (`[[participants]]`), `members` (`[[members]]`), `contradictions`, `parts` (what the node's parts are
 //! given), `example` (the file that explains everything).
 
 mod contradictions;
 mod example;
 mod file;
 mod kinds;
+mod members;
 mod parts;
 mod seeds;
 mod settings;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 pub use example::{example, show};
 pub use kinds::DayRoll;
+pub(crate) use members::word;
 pub use seeds::Seed;
 pub use settings::{Config, SECTIONS, SETTINGS, Setting};
 pub use units::parse_length;

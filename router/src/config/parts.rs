@@ -2,7 +2,14 @@
 
 use std::path::PathBuf;
 
+use peers::Tls;
+
 use super::Config;
+use crate::cluster;
+use crate::exit::{Exit, Failure};
+
+/// The number of a node alone.
+const ALONE: u64 = 1;
 
 impl Config {
     /// The admin socket's path.
@@ -13,10 +20,11 @@ impl Config {
         }
     }
 
-    /// What [`crate::node::start`] is given.
-    pub fn node(&self) -> crate::node::Config {
+    /// What [`crate::node::start`] is given. Reads the certificates.
+    pub fn node(&self) -> Result<crate::node::Config, Failure> {
         let Config { node, listen, scheme, actors, .. } = self;
-        crate::node::Config {
+        let among = self.among()?;
+        Ok(crate::node::Config {
             listen: listen.address,
             connections_max: listen.connections_max as usize,
             session: crate::session::Limits {
@@ -27,9 +35,8 @@ impl Config {
                 read_bytes: listen.read_bytes as usize,
             },
             switch: actors::Config {
-                // A node alone.
-                node: 1,
-                log: self.persistence(),
+                node: among.as_ref().map_or(ALONE, |among| among.node),
+                log: self.persistence(among.as_ref()),
                 rules: settlement::Rules {
                     payment_timeout: scheme.payment_timeout,
                     creditor_share: scheme.creditor_share,
@@ -48,10 +55,33 @@ impl Config {
                     ..Default::default()
                 },
             },
-        }
+            cluster: among,
+        })
     }
 
-    fn persistence(&self) -> persistence::Config {
+    fn among(&self) -> Result<Option<cluster::Config>, Failure> {
+        let own = &self.cluster;
+        if own.node == 0 {
+            return Ok(None);
+        }
+        let next = "crosstie pki issue makes a node's certificate, crosstie pki show tells what one says";
+        let wrong = |what: String| Failure::new(Exit::Usage, what).next(next);
+        let tls = Tls::read(&own.ca, &own.certificate, &own.key).map_err(|error| wrong(error.to_string()))?;
+        let identity = tls.identity().map_err(|error| wrong(error.to_string()))?;
+        if identity.node != own.node {
+            let what = format!(
+                "{} speaks for node {}, and cluster.node is {}",
+                own.certificate.display(),
+                identity.node,
+                own.node
+            );
+            return Err(wrong(what));
+        }
+        let (node, listen, members) = (own.node, own.listen, self.members.clone());
+        Ok(Some(cluster::Config { cluster: identity.cluster, node, listen, tls, members }))
+    }
+
+    fn persistence(&self, among: Option<&cluster::Config>) -> persistence::Config {
         let log = &self.log;
         let mut config = persistence::Config::new(&log.directory);
         config.segment_bytes = log.segment_bytes;
@@ -60,6 +90,9 @@ impl Config {
         config.snapshot_every_bytes = log.snapshot_every_bytes;
         config.free_bytes_min = log.free_bytes_min;
         config.spin_us = log.spin.as_micros() as u32;
+        if let Some(among) = among {
+            (config.cluster, config.node, config.members) = (among.cluster, among.node, among.members.clone());
+        }
         config.sync = if log.sync == "none" { persistence::Sync::None } else { persistence::Sync::Real };
         config
     }

@@ -41,6 +41,8 @@ macro_rules! settings {
             $( #[doc = $about] pub $section: $Section, )+
             /// Taken in at start unless they are registered.
             pub participants: Vec<Seed>,
+            /// The nodes that the cluster begins with.
+            pub members: Vec<persistence::Member>,
         }
 
         /// Sections and what each is about, in order.
@@ -66,6 +68,7 @@ macro_rules! settings {
                 Config {
                     $($section: $Section { $($key: $kind.parse($default).expect("a default within its bounds")),+ },)+
                     participants: Vec::new(),
+                    members: Vec::new(),
                 }
             }
         }
@@ -91,6 +94,21 @@ settings! {
     node: Node {
         /// Its name: told to participants at sign-on, written in the ready line.
         name: String = Name => "n1";
+    }
+    /// The other nodes, listed under [[members]]. Between nodes everything is encrypted, and each proves who it is.
+    cluster: Cluster {
+        /// The number of this node among the members, never given to another one; 0 is a node alone.
+        node: u64 = Count(0, u32::MAX as u64) => "0";
+        /// Where other nodes connect.
+        listen: SocketAddr = Address => "127.0.0.1:7900";
+        /// Certificate of the cluster's authority (`crosstie pki init`).
+        ca: PathBuf = Place { may_be_empty: true } => "";
+        /// Certificate of this node (`crosstie pki issue`).
+        certificate: PathBuf = Place { may_be_empty: true } => "";
+        /// Its private key.
+        key: PathBuf = Place { may_be_empty: true } => "";
+        /// True on a node that joins a cluster that exists: it waits until `crosstie cluster add` names it, and no [[members]] are listed.
+        join: String = Choice(&["no", "yes"]) => "no";
     }
     /// Where participants connect. The sessions are not encrypted: keep them on loopback or inside a protected network.
     listen: Listen {

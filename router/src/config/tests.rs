@@ -130,7 +130,7 @@ fn the_example_is_current_and_means_the_defaults() {
 
 #[test]
 fn defaults_are_those_of_the_parts() {
-    let config = Config::default().node();
+    let config = Config::default().node().unwrap();
     let log = persistence::Config::new("crosstie-data");
     assert_eq!(config.switch.rules, settlement::Rules::default());
     assert_eq!(format!("{:?}", config.switch.log), format!("{log:?}"));
