@@ -224,8 +224,11 @@ impl<D: Disk> Log<D> {
         self.head.get().vote
     }
 
-    /// Durable when it returns.
+    /// Durable when it returns. One vote in a term, and terms never go back.
     pub fn set_vote(&mut self, vote: Vote) -> Result<(), Error> {
+        let before = self.vote();
+        let stands = before.voted_for.is_none() || before.voted_for == vote.voted_for;
+        assert!(vote.term > before.term || vote.term == before.term && stands, "{vote:?} after {before:?}");
         self.steadily(|log| log.head.change(|head| head.vote = vote))
     }
 
@@ -255,6 +258,12 @@ impl<D: Disk> Log<D> {
     /// these.
     pub fn append(&mut self, records: &[Record<'_>], committed: Index) -> Result<(), Error> {
         assert_eq!(self.state, State::Synced, "entries are appended to a synced log");
+        let room = self.config.segment_bytes - segment::HEADER_BYTES as u64;
+        if let Some(large) = records.iter().find(|record| entry::extent_bytes(record.payload.len()) as u64 > room) {
+            let (index, bytes, segment) = (large.index, large.payload.len(), self.config.segment_bytes);
+            let what = format!("entry {index} has {bytes} bytes, segment_bytes = {segment}: the same on every node");
+            return Err(Error::Configuration(what));
+        }
         self.state = State::Failed; // until the end of this function
         self.committed = self.committed.max(committed);
         let mut framed = 0;
@@ -395,7 +404,10 @@ impl<D: Disk> Log<D> {
 
     /// A snapshot was written, and what it makes unnecessary has been let go of.
     pub(crate) fn snapshot_written(&mut self, snapshot: SnapshotMark) -> Result<(), Error> {
-        self.newest_snapshot = snapshot;
+        // One that was installed meanwhile may be newer.
+        if snapshot.mark.index > self.newest_snapshot.mark.index {
+            self.newest_snapshot = snapshot;
+        }
         let oldest = crate::reader::oldest(&self.disk)?;
         if oldest > self.first() {
             let before = match oldest == self.newest_segment() {

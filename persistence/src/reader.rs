@@ -31,6 +31,8 @@ pub struct Reader<D: Disk = RealDisk> {
     /// Bytes of the file from `window_offset` on.
     window: Vec<u8>,
     window_offset: u64,
+    /// What was committed when the window was read; what it holds beyond may have been cut off since.
+    window_up_to: Index,
 }
 
 impl Reader<RealDisk> {
@@ -86,6 +88,7 @@ impl<D: Disk> Reader<D> {
             previous: header.previous,
             window: Vec::new(),
             window_offset: 0,
+            window_up_to: 0,
         };
         reader.skip_to(from)?;
         Ok(reader)
@@ -95,10 +98,10 @@ impl<D: Disk> Reader<D> {
     pub(crate) fn resume(disk: D, identity: u128, milestone: Milestone, from: Index) -> Result<Reader<D>, Error> {
         let Milestone { index, segment, offset, previous } = milestone;
         let (file, _) = open_segment(&disk, segment, identity, index)?;
-        let (window, window_offset) = (Vec::new(), 0);
+        let (window, window_offset, window_up_to) = (Vec::new(), 0, 0);
         let (first_index, next_index) = (segment, index);
         let mut reader =
-            Reader { disk, identity, file, first_index, offset, next_index, previous, window, window_offset };
+            Reader { disk, identity, file, first_index, offset, next_index, previous, window, window_offset, window_up_to };
         reader.skip_to(from)?;
         Ok(reader)
     }
@@ -136,6 +139,9 @@ impl<D: Disk> Reader<D> {
     pub(crate) fn next_record(&mut self, up_to: Index) -> Result<Option<Record<'_>>, Error> {
         if self.next_index > up_to {
             return Ok(None);
+        }
+        if self.next_index > self.window_up_to {
+            self.renew(up_to)?;
         }
         let header = match self.header()? {
             Some(header) => header,
@@ -194,6 +200,16 @@ impl<D: Disk> Reader<D> {
             Err(entry::Unreadable::Damaged(what)) => Err(self.damaged(what.into())),
             Err(entry::Unreadable::Kind(kind)) => Err(self.damaged(format!("an entry of unknown kind {kind}"))),
         }
+    }
+
+    /// Forgets what was read when less was committed. The segment may be gone since, with a snapshot in its place.
+    fn renew(&mut self, up_to: Index) -> Result<(), Error> {
+        if self.window_up_to > 0 {
+            self.file = open_segment(&self.disk, self.first_index, self.identity, self.next_index)?.0;
+        }
+        self.window.clear();
+        self.window_up_to = up_to;
+        Ok(())
     }
 
     /// Makes the window hold `bytes` from the offset on, unless the file ends before.

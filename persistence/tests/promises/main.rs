@@ -12,3 +12,4 @@ mod power_loss;
 mod reading;
 mod replicated;
 mod snapshots;
+mod stale;
