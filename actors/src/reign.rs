@@ -51,6 +51,9 @@ impl Regent {
             tokio::select! {
                 biased;
                 change = changes.recv() => {
+                    if reign.as_ref().is_some_and(|reign| reign.goes_on(change.as_ref())) {
+                        continue;
+                    }
                     if let Some(ended) = reign.take() {
                         ended.end().await;
                     }
@@ -112,6 +115,12 @@ async fn ended(reign: &mut Option<Reign>) {
 }
 
 impl Reign {
+    /// The node leads in the same term as before: something else has changed.
+    fn goes_on(&self, change: Option<&Change>) -> bool {
+        let leads = change.is_some_and(|change| change.estate.is_some() && change.standing.term == self.post.term());
+        leads && !self.post.is_over()
+    }
+
     async fn end(mut self) {
         self.post.close();
         if let Some(supervisor) = self.post.supervisor.get() {

@@ -599,6 +599,31 @@ async fn an_actor_that_dies_ends_connections_of_other_nodes() {
     assert_eq!(again.ending(), None);
 }
 
+/// The letter about a payment is with the creditor agent's actor before any answer that comes from another node.
+#[tokio::test]
+async fn letters_go_before_what_other_nodes_ask() {
+    let mut cluster = Cluster::new().await;
+    let line = cluster.connected(2, 0).await;
+    cluster.net.0.lock().held.push((2, 1));
+    cluster.pay(2, &line, 1, 1);
+    cluster.net.0.lock().held.clear();
+    let post = cluster.switch(1).reign().unwrap();
+    let fact = Fact::SignedOn(settlement::Standing {
+        at: cluster.switch(1).clock().now(),
+        participant: Key(1),
+        direction: settlement::Direction::Both,
+        note: "",
+    });
+    let mut outbox = crate::post::Outbox { letters: vec![(Key(1), fact)], ..Default::default() };
+    fact.encode(&mut outbox.facts);
+    post.deposit(&mut outbox).await.unwrap();
+    let delivered = || cluster.switch(1).traffic().letters.load(Ordering::Relaxed);
+    // Nobody else has run since.
+    let before = delivered();
+    cluster.pump();
+    assert_eq!(delivered(), before + 1);
+}
+
 /// What is left of a reign can do nothing: its actors end with their timers, the process goes on.
 #[tokio::test]
 async fn the_post_office_of_an_ended_reign_proposes_nothing() {
@@ -740,6 +765,8 @@ async fn what_is_not_meant_for_this_reign_is_dropped() {
         (1..).find(|sequence| outbound.is_next(Mark { route: outbound.route, sequence: *sequence })).unwrap();
     let mut bytes = message::begin_replies(Mark { route: outbound.route, sequence: sequence + 1 }, 0);
     message::add_part(&mut bytes, debtor.number(), u32::MAX, &[]);
+    origin.receive(3, &bytes).unwrap();
+    assert_eq!(debtor.outstanding(), 2, "they came from a node that does not lead");
     origin.receive(1, &bytes).unwrap();
     assert_eq!(debtor.outstanding(), 0);
 }
