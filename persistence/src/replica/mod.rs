@@ -30,7 +30,7 @@ use std::time::Duration;
 use ::bytes::Bytes;
 use raft::eraftpb::{ConfChangeV2, Message, MessageType};
 use raft::prelude::Entry as RaftEntry;
-use raft::{Changer, RawNode, SnapshotStatus, StateRole};
+use raft::{Changer, ProgressState, RawNode, SnapshotStatus, StateRole};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -327,10 +327,11 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         if self.change.is_some() || raft.has_pending_conf() || is_joint || raft.lead_transferee.is_some() {
             return Err(ChangeRefused::Busy);
         }
-        if let MemberChange::Promote { node, .. } = change {
-            let matched = raft.prs().get(*node).map_or(0, |progress| progress.matched);
-            let lag = raft.raft_log.committed.saturating_sub(matched);
-            if lag > PROMOTION_LAG_MAX {
+        if let MemberChange::Promote { node, .. } = change
+            && let Some(progress) = raft.prs().get(*node)
+        {
+            let lag = raft.raft_log.committed.saturating_sub(progress.matched);
+            if lag > PROMOTION_LAG_MAX || progress.state != ProgressState::Replicate {
                 return Err(ChangeRefused::Behind(*node, lag));
             }
         }
@@ -406,7 +407,8 @@ impl<D: Disk, F: Fold> Replica<D, F> {
     fn best_successor(&self) -> Option<NodeId> {
         let others = self.raw.raft.prs().iter().filter(|(id, progress)| {
             let id = **id;
-            id != self.node && self.members.votes(id) && !self.members.is_witness(id) && progress.recent_active
+            let is_other = id != self.node && self.members.votes(id) && !self.members.is_witness(id);
+            is_other && progress.matched > 0 && self.health.is_heard(id)
         });
         others.max_by_key(|(id, progress)| (progress.matched, **id)).map(|(id, _)| *id)
     }
