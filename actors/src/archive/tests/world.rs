@@ -136,7 +136,7 @@ impl World {
     pub(super) fn forget_the_log(&mut self) {
         for _ in 0..2 {
             self.append(&[], None);
-            self.log.snapshot(Nothing.freeze()).unwrap();
+            self.log.snapshot(self.log.last().index, &[], Nothing.freeze()).unwrap();
         }
     }
 
