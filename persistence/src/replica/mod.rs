@@ -38,15 +38,17 @@ use crate::config::Config;
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::fold::{Fold, Freeze, Index, NodeId, Standing, Term};
+use crate::journal::IncomingError;
 use crate::journal::keeper::Reserve;
 use crate::journal::statistics::Counters;
 use crate::log::{Log, SnapshotMark};
 use crate::recovery::Recovery;
+use crate::snapshot;
 use agreement::Agreement;
 use flights::Flights;
 use health::Health;
 use membership::{ChangeRefused, MemberChange, Members, Statement};
-use message::{Malformed, Received, Report};
+use message::{Arrived, Malformed, Received, Report};
 pub use duties::PeerStatistics;
 use peers::Peers;
 use store::Store;
@@ -282,17 +284,23 @@ impl<D: Disk, F: Fold> Replica<D, F> {
     }
 
     /// A snapshot has come over a connection of `from`: its header, and `file` in the directory of the log.
-    pub fn snapshot_arrived(&mut self, from: NodeId, header: &Bytes, file: &str) -> Result<(), Malformed> {
-        match message::decode(self.node, from, header)? {
-            Received::Raft(message) if message.get_msg_type() == MessageType::MsgSnapshot => {
-                let index = message.get_snapshot().get_metadata().index;
-                if let Some((_, old)) = self.arrived.replace((index, file.into())) {
-                    self.discard(&old);
-                }
-                self.step_raft(message);
-                Ok(())
-            }
-            _ => Err(Malformed("it is no snapshot")),
+    pub fn snapshot_arrived(&mut self, from: NodeId, header: &[u8], file: &str) -> Result<(), IncomingError> {
+        let mut arrived = Arrived::from_header(self.node, from, header)?;
+        arrived.is_in(file, &snapshot::check(self.log().disk(), file)?)?;
+        self.take_snapshot(arrived);
+        Ok(())
+    }
+
+    /// It was checked that the file is what was announced. Raft says whether it is needed.
+    pub(crate) fn take_snapshot(&mut self, arrived: Arrived) {
+        let index = arrived.message.get_snapshot().get_metadata().index;
+        if let Some((_, old)) = self.arrived.replace((index, arrived.file)) {
+            self.discard(&old);
+        }
+        self.step_raft(arrived.message);
+        let is_needed = self.raw.raft.snap().is_some_and(|snapshot| snapshot.get_metadata().index == index);
+        if !is_needed && let Some((_, file)) = self.arrived.take() {
+            self.discard(&file);
         }
     }
 

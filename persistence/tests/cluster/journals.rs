@@ -119,7 +119,7 @@ impl Wire {
 impl Peers for Wire {
     fn send(&self, to: NodeId, message: Vec<u8>) {
         if let Some(journal) = self.journal(to) {
-            journal.receive(self.from, message).unwrap();
+            journal.receive(self.from, &message).unwrap();
         }
     }
 
@@ -130,7 +130,7 @@ impl Peers for Wire {
         std::thread::spawn(move || {
             let send = || {
                 let content = disk?.content(&file.file_name()?.to_string_lossy())?;
-                let mut incoming = receiver?.snapshot_begin(from, header, content.len() as u64).ok()?;
+                let mut incoming = receiver?.snapshot_begin(from, &header, content.len() as u64).ok()?;
                 content.chunks(1000).try_for_each(|chunk| incoming.chunk(chunk)).ok()?;
                 incoming.end().ok()
             };
@@ -228,6 +228,15 @@ impl Nodes {
         }
     }
 
+    /// It is counted a moment after the fold has it.
+    fn wait_for_snapshot(&self, node: NodeId) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while self.journal(node).statistics().snapshots_installed == 0 {
+            assert!(Instant::now() < deadline, "node {node} got no snapshot");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     fn wait_until_even(&self) {
         let (leader, _) = self.leader();
         let proposed = self.ledgers[&leader].proposed();
@@ -298,16 +307,18 @@ fn a_node_far_behind_gets_a_snapshot_and_one_that_joins_too() {
         for number in 0..40 {
             nodes.write(&[b'a' + round; 6000], 100 + 100 * u64::from(round) + number);
         }
-        let journal = nodes.journal(nodes.leader().0);
-        let before = journal.statistics().snapshots;
-        journal.request_snapshot();
-        while journal.statistics().snapshots == before {
-            std::thread::sleep(Duration::from_millis(1));
+        for node in nodes.ledgers.keys() {
+            let journal = nodes.journal(*node);
+            let before = journal.statistics().snapshots;
+            journal.request_snapshot();
+            while journal.statistics().snapshots == before {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
     }
     nodes.start(behind);
     nodes.wait_until_even();
-    assert_eq!(nodes.journal(behind).statistics().snapshots_installed, 1);
+    nodes.wait_for_snapshot(behind);
 
     nodes.configs.insert(4, config(4, Vec::new()));
     nodes.start(4);
@@ -324,7 +335,7 @@ fn a_node_far_behind_gets_a_snapshot_and_one_that_joins_too() {
     }
     nodes.write(b"last", 9999);
     nodes.wait_until_even();
-    assert!(nodes.journal(4).statistics().snapshots_installed == 1);
+    nodes.wait_for_snapshot(4);
     let cluster = nodes.journal(leader).cluster();
     assert_eq!((cluster.members.iter().count(), cluster.peers.len()), (4, 3));
     for node in 1..=4 {

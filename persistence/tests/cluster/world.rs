@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use persistence::simulated::SimulatedDisk;
-use persistence::{ChangeRefused, Config, Error, Member, MemberChange, MemberKind, NodeId, Replica, Surroundings, Sync};
+use persistence::{
+    ChangeRefused, Config, Error, IncomingError, Member, MemberChange, MemberKind, NodeId, Replica, Surroundings, Sync,
+};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -439,7 +441,9 @@ impl World {
                     let file = format!("incoming-{}.tmp", self.planned);
                     receiver.disk.set_content(&file, content);
                     self.snapshots_arrived += 1;
-                    replica.snapshot_arrived(from, &header, &file).unwrap();
+                    let result = replica.snapshot_arrived(from, &header, &file);
+                    let stopped = |error: &IncomingError| matches!(error, IncomingError::Unusable(Error::Disk { .. }));
+                    assert!(result.as_ref().map_or_else(stopped, |()| true), "{result:?}");
                     self.turn(node);
                 }
                 let at = self.now() + self.random.random_range(1000..50_000);
