@@ -153,17 +153,27 @@ fn restore<F: File>(file: &F, header: &Header, fold: &mut impl Fold) -> Result<(
     fold.restore(&mut io::BufReader::with_capacity(BUFFER_BYTES, &mut content))
 }
 
+/// Reads a file that came from another node once, from beginning to end.
+pub(crate) fn check<D: Disk>(disk: &D, name: &str) -> Result<SnapshotMark, Error> {
+    let (_, header, membership) = open_whole(disk, name)?;
+    Ok(SnapshotMark { mark: header.mark, membership })
+}
+
 /// Makes a file that came from another node one of this log: whole, checked, synced. It still has to get its name.
 pub(crate) fn adopt<D: Disk>(disk: &D, name: &str, identity: u128) -> Result<SnapshotMark, Error> {
+    let (file, header, membership) = open_whole(disk, name)?;
+    let header = Header { identity, ..header };
+    let written = file.write_all_at(&header.encode(), 0).and_then(|()| file.sync_data());
+    written.map_err(|error| Error::disk("adopting", disk.path(name), error))?;
+    Ok(SnapshotMark { mark: header.mark, membership })
+}
+
+fn open_whole<D: Disk>(disk: &D, name: &str) -> Result<(D::File, Header, Vec<u8>), Error> {
     let path = disk.path(name);
-    let failed = |error| Error::disk("adopting", &path, error);
+    let failed = |error| Error::disk("reading", &path, error);
     let file = disk.open(name).map_err(failed)?;
     match verify(&file, None).map_err(failed)? {
-        Verdict::Whole(header, membership) => {
-            let header = Header { identity, ..header };
-            file.write_all_at(&header.encode(), 0).and_then(|()| file.sync_data()).map_err(failed)?;
-            Ok(SnapshotMark { mark: header.mark, membership })
-        }
+        Verdict::Whole(header, membership) => Ok((file, header, membership)),
         Verdict::Unsupported(version) => Err(Error::Unsupported { file: path, version }),
         Verdict::Damaged(what) => Err(Error::damaged(path, 0, what)),
     }

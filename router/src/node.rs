@@ -41,6 +41,9 @@ pub enum Error {
     Listen { address: SocketAddr, source: std::io::Error },
 }
 
+/// How long a node that is being stopped waits for another one to lead.
+const HAND_OVER_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// A running node.
 pub struct Node {
     pub switch: Arc<Switch>,
@@ -132,8 +135,18 @@ fn prepare(stream: &TcpStream) {
 }
 
 impl Node {
+    /// Leadership first, if there is anybody to have it: a leader that drains refuses new payments for all nodes.
+    async fn hand_over(&self) {
+        let others = self.switch.journal().cluster().members.iter().count() > 1;
+        if others && self.switch.reign().is_some() && self.switch.journal().transfer(None).is_ok() {
+            let handed_over = tokio::time::timeout(HAND_OVER_PATIENCE, self.switch.until_reign_ends()).await;
+            tracing::info!(event = "leadership_handed_over", done = handed_over.is_ok());
+        }
+    }
+
     /// Ends all connections with a word, lets payments in process end, closes the log.
     pub async fn stop(self, patience: std::time::Duration) -> Result<usize, Error> {
+        self.hand_over().await;
         self.switch.drain();
         let left = self.switch.wait_for_quiet(patience).await?;
         self.accepting.abort();

@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::fold::NodeId;
 use crate::replica::Changed;
 use crate::replica::membership::MemberChange;
-use crate::replica::message::Received;
+use crate::replica::message::{Arrived, Received};
 
 pub(super) enum Event {
     Received(Received),
     Unreachable(NodeId),
     SnapshotSent(NodeId, bool),
-    SnapshotArrived { from: NodeId, header: Bytes, file: String },
+    SnapshotArrived(Arrived),
     Transfer(Option<NodeId>),
     Change(MemberChange, Changed),
 }

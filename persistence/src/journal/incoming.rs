@@ -3,17 +3,20 @@
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::Shared;
 use super::inbox::Event;
 use crate::disk::{Disk, File};
-use crate::error::Refused;
+use crate::error::{Error, Refused};
 use crate::fold::NodeId;
+use crate::log::SnapshotMark;
+use crate::replica::message::{Arrived, Malformed};
+use crate::snapshot;
 
 /// One is taken at a time; where it is written.
 pub(super) trait Landing: Send + Sync {
     fn create(&self, name: &str) -> io::Result<Box<dyn Strip>>;
+    /// Reads all of it.
+    fn check(&self, name: &str) -> Result<SnapshotMark, Error>;
     fn remove(&self, name: &str);
 }
 
@@ -25,6 +28,10 @@ pub(super) trait Strip: Send {
 impl<D: Disk> Landing for D {
     fn create(&self, name: &str) -> io::Result<Box<dyn Strip>> {
         Ok(Box::new(OnDisk(Disk::create(self, name)?)))
+    }
+
+    fn check(&self, name: &str) -> Result<SnapshotMark, Error> {
+        snapshot::check(self, name)
     }
 
     fn remove(&self, name: &str) {
@@ -54,6 +61,10 @@ pub enum IncomingError {
     #[error("it could not be written: {0}")]
     Disk(#[from] io::Error),
     #[error(transparent)]
+    Unusable(#[from] Error),
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error(transparent)]
     Refused(#[from] Refused),
 }
 
@@ -62,8 +73,7 @@ pub struct IncomingSnapshot<P> {
     shared: Arc<Shared<P>>,
     strip: Box<dyn Strip>,
     name: String,
-    from: NodeId,
-    header: Bytes,
+    arrived: Arrived,
     announced: u64,
     got: u64,
     handed_over: bool,
@@ -73,9 +83,10 @@ impl<P> IncomingSnapshot<P> {
     pub(super) fn begin(
         shared: &Arc<Shared<P>>,
         from: NodeId,
-        header: Bytes,
+        header: &[u8],
         announced: u64,
     ) -> Result<IncomingSnapshot<P>, IncomingError> {
+        let arrived = Arrived::from_header(shared.node, from, header)?;
         let name = shared.landing_name().ok_or(IncomingError::Busy)?;
         let strip = match shared.landing.create(&name) {
             Ok(strip) => strip,
@@ -85,7 +96,7 @@ impl<P> IncomingSnapshot<P> {
             }
         };
         let shared = Arc::clone(shared);
-        Ok(IncomingSnapshot { shared, strip, name, from, header, announced, got: 0, handed_over: false })
+        Ok(IncomingSnapshot { shared, strip, name, arrived, announced, got: 0, handed_over: false })
     }
 
     /// The next bytes of the file.
@@ -105,8 +116,13 @@ impl<P> IncomingSnapshot<P> {
             return Err(IncomingError::Length { announced: self.announced, got: self.got });
         }
         self.strip.sync()?;
+<<<<<<< HEAD
         let event = Event::SnapshotArrived { from: self.from, header: self.header.clone(), file: self.name.clone() };
         self.shared.put(event)?;
+=======
+        self.arrived.is_in(&self.name, &self.shared.landing.check(&self.name)?)?;
+        self.shared.put(Event::SnapshotArrived(self.arrived.clone()))?;
+>>>>>>> replica
         self.handed_over = true;
         Ok(())
     }

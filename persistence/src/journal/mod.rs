@@ -172,8 +172,8 @@ impl<P: Send> Journal<P> {
 
     /// A message of another node, over a connection that is known to be its own. When there is no room it is dropped and
     /// counted; raft says it again.
-    pub fn receive(&self, from: NodeId, message: impl Into<Bytes>) -> Result<(), Malformed> {
-        let message = message.into();
+    pub fn receive(&self, from: NodeId, message: &[u8]) -> Result<(), Malformed> {
+        let message = Bytes::copy_from_slice(message);
         let received = message::decode(self.shared.node, from, &message).inspect_err(|_| {
             self.shared.counters.refuse_message();
         })?;
@@ -203,10 +203,10 @@ impl<P: Send> Journal<P> {
     pub fn snapshot_begin(
         &self,
         from: NodeId,
-        header: impl Into<Bytes>,
+        header: &[u8],
         file_bytes: u64,
     ) -> Result<IncomingSnapshot<P>, IncomingError> {
-        IncomingSnapshot::begin(&self.shared, from, header.into(), file_bytes)
+        IncomingSnapshot::begin(&self.shared, from, header, file_bytes)
     }
 
     /// Hands leadership over, if this node has it; to the one that would do best when nobody is named. Proposals wait

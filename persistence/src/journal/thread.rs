@@ -148,11 +148,7 @@ impl<D: Disk, F: Fold> Thread<D, F> {
                 Event::Received(received) => self.replica.step(received),
                 Event::Unreachable(node) => self.replica.unreachable(node),
                 Event::SnapshotSent(to, went_well) => self.replica.snapshot_sent(to, went_well),
-                Event::SnapshotArrived { from, header, file } => {
-                    if let Err(error) = self.replica.snapshot_arrived(from, &header, &file) {
-                        tracing::warn!(%error, from, "a snapshot cannot be taken");
-                    }
-                }
+                Event::SnapshotArrived(arrived) => self.replica.take_snapshot(arrived),
                 Event::Transfer(to) => drop(self.replica.transfer(to)),
                 Event::Change(change, done) => self.replica.change(&change, done),
             }

@@ -21,6 +21,7 @@ pub struct PeerStatistics {
     pub node: NodeId,
     /// The last entry it is known to have.
     pub matched: Index,
+    /// It was heard in the last seconds.
     pub is_active: bool,
     /// It is being sent a snapshot.
     pub needs_snapshot: bool,
@@ -59,7 +60,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             .map(|(id, progress)| PeerStatistics {
                 node: *id,
                 matched: progress.matched,
-                is_active: progress.recent_active,
+                is_active: self.health.is_heard(*id),
                 needs_snapshot: progress.state == ProgressState::Snapshot,
             })
             .collect();
@@ -125,12 +126,17 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         let raft = &self.raw.raft;
         let (members, node, last) = (&self.members, self.node, raft.raft_log.last_index());
         let suits = |id: NodeId| {
+<<<<<<< HEAD
             let progress = raft.prs().get(id).filter(|progress| progress.recent_active);
             let lag = progress.map(|progress| last.saturating_sub(progress.matched));
             id != node
                 && members.votes(id)
                 && !members.is_witness(id)
                 && lag.is_some_and(|lag| lag <= SUCCESSOR_LAG_MAX)
+=======
+            let lag = raft.prs().get(id).map(|progress| last.saturating_sub(progress.matched));
+            id != node && members.votes(id) && !members.is_witness(id) && lag.is_some_and(|lag| lag <= SUCCESSOR_LAG_MAX)
+>>>>>>> replica
         };
         let better = self.health.better(length, suits);
         if let Some(better) = better {

@@ -73,7 +73,12 @@ impl Health {
         self.others.push(Heard { report, age: Duration::ZERO });
     }
 
-    /// The longest tick that another node goes by, as far as is known.
+    /// Whether it was heard lately.
+    pub(super) fn is_heard(&self, node: NodeId) -> bool {
+        self.others.iter().any(|heard| heard.report.from == node)
+    }
+
+    /// The tick that another node goes by, as far as is known.
     pub(super) fn tick_of(&self, node: NodeId) -> Option<Duration> {
         let heard = self.others.iter().find(|heard| heard.report.from == node);
         heard.map(|heard| Duration::from_micros(u64::from(heard.report.tick_us)))

@@ -11,7 +11,7 @@ use raft::prelude::Entry;
 use super::bytes::{Cut, Reader};
 use super::membership::{self, Members};
 use crate::fold::{Index, NodeId};
-use crate::log::Kind;
+use crate::log::{Kind, SnapshotMark};
 
 const VERSION: u8 = 1;
 pub(crate) const HEADER_BYTES: usize = 80;
@@ -46,6 +46,36 @@ impl From<Cut> for Malformed {
 pub(crate) enum Received {
     Raft(Message),
     Report(Report),
+}
+
+/// A snapshot that has come: the message that announces it, and the file it lies in.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Arrived {
+    pub(crate) message: Message,
+    pub(crate) file: String,
+}
+
+impl Arrived {
+    /// Before the file has come.
+    pub(crate) fn from_header(me: NodeId, from: NodeId, header: &[u8]) -> Result<Arrived, Malformed> {
+        match decode(me, from, &Bytes::copy_from_slice(header))? {
+            Received::Raft(message) if message.get_msg_type() == MessageType::MsgSnapshot => {
+                Ok(Arrived { message, file: String::new() })
+            }
+            _ => Err(Malformed("it announces no snapshot")),
+        }
+    }
+
+    /// The file has come, and is whole: is it what was announced?
+    pub(crate) fn is_in(&mut self, file: &str, found: &SnapshotMark) -> Result<(), Malformed> {
+        let snapshot = self.message.get_snapshot();
+        let (index, term) = (snapshot.get_metadata().index, snapshot.get_metadata().term);
+        if (found.mark.index, found.mark.term) != (index, term) || found.membership != snapshot.data {
+            return Err(Malformed("another snapshot than was announced"));
+        }
+        self.file = file.into();
+        Ok(())
+    }
 }
 
 /// How a node fares, told to every other a few times per second.

@@ -30,7 +30,7 @@ use std::time::Duration;
 use ::bytes::Bytes;
 use raft::eraftpb::{ConfChangeV2, Message, MessageType};
 use raft::prelude::Entry as RaftEntry;
-use raft::{Changer, RawNode, SnapshotStatus, StateRole};
+use raft::{Changer, ProgressState, RawNode, SnapshotStatus, StateRole};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -38,16 +38,23 @@ use crate::config::Config;
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::fold::{Fold, Freeze, Index, NodeId, Standing, Term};
+use crate::journal::IncomingError;
 use crate::journal::keeper::Reserve;
 use crate::journal::statistics::Counters;
 use crate::log::{Log, SnapshotMark};
 use crate::recovery::Recovery;
+use crate::snapshot;
 use agreement::Agreement;
 pub use duties::PeerStatistics;
 use flights::Flights;
 use health::Health;
 use membership::{ChangeRefused, MemberChange, Members, Statement};
+<<<<<<< HEAD
 use message::{Malformed, Received, Report};
+=======
+use message::{Arrived, Malformed, Received, Report};
+pub use duties::PeerStatistics;
+>>>>>>> replica
 use peers::Peers;
 use store::Store;
 
@@ -282,17 +289,23 @@ impl<D: Disk, F: Fold> Replica<D, F> {
     }
 
     /// A snapshot has come over a connection of `from`: its header, and `file` in the directory of the log.
-    pub fn snapshot_arrived(&mut self, from: NodeId, header: &Bytes, file: &str) -> Result<(), Malformed> {
-        match message::decode(self.node, from, header)? {
-            Received::Raft(message) if message.get_msg_type() == MessageType::MsgSnapshot => {
-                let index = message.get_snapshot().get_metadata().index;
-                if let Some((_, old)) = self.arrived.replace((index, file.into())) {
-                    self.discard(&old);
-                }
-                self.step_raft(message);
-                Ok(())
-            }
-            _ => Err(Malformed("it is no snapshot")),
+    pub fn snapshot_arrived(&mut self, from: NodeId, header: &[u8], file: &str) -> Result<(), IncomingError> {
+        let mut arrived = Arrived::from_header(self.node, from, header)?;
+        arrived.is_in(file, &snapshot::check(self.log().disk(), file)?)?;
+        self.take_snapshot(arrived);
+        Ok(())
+    }
+
+    /// It was checked that the file is what was announced. Raft says whether it is needed.
+    pub(crate) fn take_snapshot(&mut self, arrived: Arrived) {
+        let index = arrived.message.get_snapshot().get_metadata().index;
+        if let Some((_, old)) = self.arrived.replace((index, arrived.file)) {
+            self.discard(&old);
+        }
+        self.step_raft(arrived.message);
+        let is_needed = self.raw.raft.snap().is_some_and(|snapshot| snapshot.get_metadata().index == index);
+        if !is_needed && let Some((_, file)) = self.arrived.take() {
+            self.discard(&file);
         }
     }
 
@@ -327,10 +340,11 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         if self.change.is_some() || raft.has_pending_conf() || is_joint || raft.lead_transferee.is_some() {
             return Err(ChangeRefused::Busy);
         }
-        if let MemberChange::Promote { node, .. } = change {
-            let matched = raft.prs().get(*node).map_or(0, |progress| progress.matched);
-            let lag = raft.raft_log.committed.saturating_sub(matched);
-            if lag > PROMOTION_LAG_MAX {
+        if let MemberChange::Promote { node, .. } = change
+            && let Some(progress) = raft.prs().get(*node)
+        {
+            let lag = raft.raft_log.committed.saturating_sub(progress.matched);
+            if lag > PROMOTION_LAG_MAX || progress.state != ProgressState::Replicate {
                 return Err(ChangeRefused::Behind(*node, lag));
             }
         }
@@ -406,7 +420,8 @@ impl<D: Disk, F: Fold> Replica<D, F> {
     fn best_successor(&self) -> Option<NodeId> {
         let others = self.raw.raft.prs().iter().filter(|(id, progress)| {
             let id = **id;
-            id != self.node && self.members.votes(id) && !self.members.is_witness(id) && progress.recent_active
+            let is_other = id != self.node && self.members.votes(id) && !self.members.is_witness(id);
+            is_other && progress.matched > 0 && self.health.is_heard(id)
         });
         others.max_by_key(|(id, progress)| (progress.matched, **id)).map(|(id, _)| *id)
     }

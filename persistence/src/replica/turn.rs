@@ -167,6 +167,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             return Err(Error::Configuration(what.into()));
         }
         self.set_members(after, entry.index);
+        self.step_down_if_removed();
         if let Some(under_way) = self.change.take_if(|change| change.index <= entry.index) {
             let is_it = (under_way.index, under_way.term) == (entry.index, entry.term);
             (under_way.done)(if is_it { Ok(()) } else { Err(ChangeRefused::Unknown) });
@@ -188,6 +189,16 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             let stated = self.state_members(&Default::default(), self.members.clone());
             assert!(stated.is_ok(), "nothing changes, yet {stated:?}");
             self.members_since = self.raw.raft.raft_log.last_index();
+        }
+    }
+
+    /// It can be that a node commits its own removal: whoever proposed that led before it. Raft is told at once, before it
+    /// looks for its own progress among the members.
+    fn step_down_if_removed(&mut self) {
+        if self.leads_now() && !self.members.votes(self.node) {
+            let term = self.raw.raft.term;
+            self.raw.raft.become_follower(term, raft::INVALID_ID);
+            self.after_step();
         }
     }
 

@@ -10,16 +10,41 @@ const SEEDS: u64 = 300;
 
 /// What a run had in it, to see that it was worth running.
 #[derive(Debug, Default)]
-struct Seen {
-    acknowledged: usize,
-    reigns: usize,
-    crashes: u64,
-    snapshots_arrived: u64,
-    readings: u64,
+pub(crate) struct Seen {
+    pub(crate) acknowledged: usize,
+    pub(crate) reigns: usize,
+    pub(crate) crashes: u64,
+    pub(crate) snapshots_arrived: u64,
+    pub(crate) readings: u64,
+    /// Nodes that came later.
+    pub(crate) joined: usize,
+}
+
+impl Seen {
+    pub(crate) fn of(world: &World) -> Seen {
+        let oracle = world.oracle.lock();
+        Seen {
+            acknowledged: oracle.acknowledged(),
+            reigns: oracle.reigns(),
+            crashes: world.crashes,
+            snapshots_arrived: world.snapshots_arrived,
+            readings: oracle.readings_answered,
+            joined: world.nodes.len(),
+        }
+    }
+
+    fn add(&mut self, other: &Seen) {
+        self.acknowledged += other.acknowledged;
+        self.reigns += other.reigns;
+        self.crashes += other.crashes;
+        self.snapshots_arrived += other.snapshots_arrived;
+        self.readings += other.readings;
+        self.joined += other.joined - 3;
+    }
 }
 
 /// Between two events of the world somebody writes or reads, or something breaks.
-fn disturb(world: &mut World, harshness: f64) {
+pub(crate) fn disturb(world: &mut World, harshness: f64) {
     let node = world.random.random_range(0..world.nodes.len());
     match world.random.random_range(0..100) {
         // A node that does not hear the others still believes what it believed: it is only asked to read.
@@ -78,14 +103,7 @@ fn run(seed: u64, count: u64) -> Result<Seen, String> {
         disturb(&mut world, harshness);
     }
     world.heal_and_check()?;
-    let oracle = world.oracle.lock();
-    Ok(Seen {
-        acknowledged: oracle.acknowledged(),
-        reigns: oracle.reigns(),
-        crashes: world.crashes,
-        snapshots_arrived: world.snapshots_arrived,
-        readings: oracle.readings_answered,
-    })
+    Ok(Seen::of(&world))
 }
 
 pub(crate) fn seeds(default: u64) -> std::ops::Range<u64> {
@@ -96,40 +114,44 @@ pub(crate) fn seeds(default: u64) -> std::ops::Range<u64> {
     }
 }
 
-fn run_all(count: u64) {
+/// Runs seed after seed; with as many as usual enough must have happened.
+pub(crate) fn run_all(
+    name: &str,
+    usual: u64,
+    run: impl Fn(u64) -> Result<Seen, String> + std::panic::RefUnwindSafe,
+    enough: impl Fn(&Seen),
+) {
     let mut all = Seen::default();
-    let seeds = seeds(SEEDS);
+    let seeds = seeds(usual);
     for seed in seeds.clone() {
-        match std::panic::catch_unwind(|| run(seed, count)) {
-            Ok(Ok(seen)) => {
-                all.acknowledged += seen.acknowledged;
-                all.reigns += seen.reigns;
-                all.crashes += seen.crashes;
-                all.snapshots_arrived += seen.snapshots_arrived;
-                all.readings += seen.readings;
-            }
-            Ok(Err(what)) => panic!("seed {seed} with {count} nodes: {what}"),
+        match std::panic::catch_unwind(|| run(seed)) {
+            Ok(Ok(seen)) => all.add(&seen),
+            Ok(Err(what)) => panic!("{name}, seed {seed}: {what}"),
             Err(panic) => {
-                eprintln!("seed {seed} with {count} nodes:");
+                eprintln!("{name}, seed {seed}:");
                 std::panic::resume_unwind(panic);
             }
         }
     }
-    println!("{count} nodes, {seeds:?}: {all:?}");
-    if seeds.end - seeds.start >= SEEDS {
-        assert!(all.acknowledged > 10_000 && all.reigns > 1000 && all.crashes > 1000, "too little happened: {all:?}");
-        assert!(all.snapshots_arrived > 20 && all.readings > 1000, "too little happened: {all:?}");
+    println!("{name}, seeds {seeds:?}: {all:?}");
+    if seeds.end - seeds.start >= usual {
+        enough(&all);
     }
+}
+
+fn enough(all: &Seen) {
+    assert!(all.acknowledged > 10_000 && all.reigns > 1000 && all.crashes > 1000, "too little happened: {all:?}");
+    assert!(all.snapshots_arrived > 20 && all.readings > 1000, "too little happened: {all:?}");
 }
 
 #[test]
 fn three_nodes() {
-    run_all(3);
+    run_all("three nodes", SEEDS, |seed| run(seed, 3), enough);
 }
 
 #[test]
 fn five_nodes() {
-    run_all(5);
+    run_all("five nodes", SEEDS, |seed| run(seed, 5), enough);
 }
 
 /// The same seed, the same world: otherwise a failure could not be looked at again.

@@ -8,6 +8,7 @@
 
 mod book;
 mod chaos;
+mod journals;
 mod members;
 mod network;
 mod oracle;

@@ -1,1 +1,194 @@
 //! Single events, as they are planned.
+
+use std::sync::atomic::Ordering;
+
+use persistence::simulated::SimulatedDisk;
+use persistence::{Error, MemberKind, Remedy};
+
+use crate::world::{SECOND_US, World, member, voters};
+
+fn isolate(world: &mut World, node: usize) {
+    let id = world.nodes[node].id;
+    for other in 1..=world.nodes.len() as u64 {
+        world.network.cut(id, other);
+        world.network.cut(other, id);
+    }
+}
+
+/// A world of three that has done some work, and its leader.
+fn three(seed: u64) -> (World, usize) {
+    let mut world = World::new(seed, &voters(3));
+    world.write_some(10).unwrap();
+    let leader = world.leader().unwrap();
+    (world, leader)
+}
+
+fn leads(world: &World, node: usize) -> bool {
+    world.nodes[node].replica.as_ref().is_some_and(|replica| replica.standing().leads)
+}
+
+#[test]
+fn a_leader_that_is_cut_off_answers_nobody_and_gives_up() {
+    let (mut world, old) = three(1);
+    isolate(&mut world, old);
+    let answered = world.oracle.lock().readings_answered;
+    world.read(old);
+    world.write(old);
+    world.turn(old);
+    world.run_while(5 * SECOND_US, |world| leads(world, old)).unwrap();
+    assert_eq!(world.oracle.lock().readings_answered, answered);
+    let committed = world.oracle.lock().committed();
+    world.run_while(5 * SECOND_US, |world| world.leader().is_none()).unwrap();
+    world.write_some(5).unwrap();
+    assert!(world.oracle.lock().committed() > committed);
+    assert_ne!(world.leader(), Some(old));
+    world.heal_and_check().unwrap();
+}
+
+#[test]
+fn leadership_is_handed_over() {
+    let (mut world, old) = three(2);
+    let to = (old + 1) % 3;
+    let id = world.nodes[to].id;
+    let replica = world.nodes[old].replica.as_mut().unwrap();
+    assert!(replica.has_place(100));
+    assert!(replica.transfer(Some(id)));
+    assert!(!replica.has_place(100), "proposals wait meanwhile");
+    world.turn(old);
+    let began = world.now();
+    world.run_while(SECOND_US, |world| !leads(world, to)).unwrap();
+    assert!(world.now() - began < 200_000, "it took {} ms", (world.now() - began) / 1000);
+    world.write_some(3).unwrap();
+    world.heal_and_check().unwrap();
+}
+
+#[test]
+fn a_transfer_to_nobody_ends_and_proposals_go_on() {
+    let (mut world, old) = three(3);
+    let dead = (old + 1) % 3;
+    world.take_away(dead);
+    let id = world.nodes[dead].id;
+    assert!(world.nodes[old].replica.as_mut().unwrap().transfer(Some(id)));
+    world.turn(old);
+    world.run_while(5 * SECOND_US, |world| !world.nodes[old].replica.as_ref().unwrap().has_place(1)).unwrap();
+    world.write_some(3).unwrap();
+}
+
+#[test]
+fn a_witness_does_not_keep_leadership() {
+    let members = [member(1, MemberKind::Voter), member(2, MemberKind::Voter), member(3, MemberKind::Witness)];
+    let mut world = World::new(4, &members);
+    world.write_some(10).unwrap();
+    let leader = world.leader().unwrap();
+    assert_ne!(leader, 2, "it is the last to stand for election");
+    assert!(world.nodes[leader].replica.as_mut().unwrap().transfer(Some(3)));
+    world.turn(leader);
+    world.run_while(SECOND_US, |world| !leads(world, 2)).unwrap();
+    let began = world.now();
+    world.run_while(SECOND_US, |world| leads(world, 2)).unwrap();
+    assert!(world.now() - began < 300_000, "it took {} ms", (world.now() - began) / 1000);
+    world.write_some(3).unwrap();
+    world.heal_and_check().unwrap();
+}
+
+/// Only the witness has the newest entry: it must lead for a moment, or nobody can.
+#[test]
+fn a_witness_leads_when_nobody_else_can() {
+    let members = [member(1, MemberKind::Voter), member(2, MemberKind::Voter), member(3, MemberKind::Witness)];
+    for seed in 0..20 {
+        let mut world = World::new(seed, &members);
+        world.write_some(10).unwrap();
+        let leader = world.leader().unwrap();
+        let behind = 1 - leader;
+        world.network.cut(world.nodes[leader].id, world.nodes[behind].id);
+        world.write_some(3).unwrap();
+        world.take_away(leader);
+        world.network.heal();
+        world.run_while(5 * SECOND_US, |world| !leads(world, behind)).unwrap();
+        world.write_some(3).unwrap();
+    }
+}
+
+#[test]
+fn a_node_of_another_state_stops_itself() {
+    let mut world = World::new(5, &voters(3));
+    world.write_some(5).unwrap();
+    let wrong = (world.leader().unwrap() + 1) % 3;
+    world.tolerates_end = true;
+    world.nodes[wrong].replica.as_mut().unwrap().fold().is_wrong = true;
+    world.write_some(40).unwrap();
+    let Some(error @ Error::Diverged { index, .. }) = &world.nodes[wrong].failure else {
+        panic!("it did not stop: {:?}", world.nodes[wrong].failure)
+    };
+    assert_eq!((index % 16, error.remedy()), (0, Remedy::Repair));
+    let well = world.nodes[world.leader().unwrap()].replica.as_ref().unwrap();
+    assert!(well.agreed() >= *index, "the others agree");
+}
+
+#[test]
+fn a_leader_with_a_slow_disk_hands_over() {
+    let (mut world, sick) = three(6);
+    world.write_some(50).unwrap();
+    assert_eq!(world.leader(), Some(sick));
+    for node in 0..3 {
+        world.nodes[node].write_takes_us.store(300, Ordering::Relaxed);
+    }
+    world.nodes[sick].write_takes_us.store(30_000, Ordering::Relaxed);
+    let began = world.now();
+    while leads(&world, sick) {
+        world.write_some(1).unwrap();
+        assert!(world.now() - began < 3 * SECOND_US, "it still leads");
+    }
+    world.write_some(50).unwrap();
+    assert!(!leads(&world, sick));
+}
+
+#[test]
+fn a_follower_with_a_slow_disk_changes_nothing() {
+    let (mut world, leader) = three(7);
+    world.nodes[(leader + 1) % 3].write_takes_us.store(30_000, Ordering::Relaxed);
+    world.write_some(300).unwrap();
+    assert_eq!(world.leader(), Some(leader));
+}
+
+#[test]
+fn a_node_that_lost_its_disk_does_not_vote() {
+    let (mut world, leader) = three(8);
+    let node = (leader + 1) % 3;
+    world.crash(node);
+    world.nodes[node].disk = SimulatedDisk::new();
+    world.tolerates_end = true;
+    world.run_while(5 * SECOND_US, |world| world.nodes[node].failure.is_none()).unwrap();
+    assert!(matches!(world.nodes[node].failure, Some(Error::Lost { .. })), "{:?}", world.nodes[node].failure);
+    world.write_some(5).unwrap();
+}
+
+#[test]
+fn first_members_that_differ_are_found() {
+    let mut world = World::new(9, &voters(3));
+    world.tolerates_end = true;
+    let mut others = voters(3);
+    others.push(member(4, MemberKind::Voter));
+    world.join(5, others);
+    world.write_some(5).unwrap();
+    let leader = world.leader().unwrap();
+    let told = world.change(leader, &persistence::MemberChange::Add(member(5, MemberKind::Voter)));
+    world.run_while(5 * SECOND_US, |_| told.lock().is_none()).unwrap();
+    world.run_while(5 * SECOND_US, |world| world.nodes[3].failure.is_none()).unwrap();
+    assert!(matches!(world.nodes[3].failure, Some(Error::Configuration(_))), "{:?}", world.nodes[3].failure);
+}
+
+/// A node alone needs no other to be elected, and nobody to agree.
+#[test]
+fn a_node_alone_leads_at_once() {
+    let mut world = World::new(10, &voters(1));
+    assert!(leads(&world, 0));
+    for life in 1..5 {
+        world.write_some(10).unwrap();
+        world.crash(0);
+        world.start(0);
+        assert!(leads(&world, 0), "life {life}");
+        assert_eq!(world.nodes[0].replica.as_ref().unwrap().folded_index(), world.oracle.lock().committed());
+    }
+    assert!(world.oracle.lock().acknowledged() >= 40);
+}

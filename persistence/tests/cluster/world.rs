@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use persistence::simulated::SimulatedDisk;
-use persistence::{Config, Error, Member, MemberKind, NodeId, Replica, Surroundings, Sync};
+use persistence::{
+    ChangeRefused, Config, Error, IncomingError, Member, MemberChange, MemberKind, NodeId, Replica, Surroundings, Sync,
+};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -57,8 +59,23 @@ pub(crate) struct Node {
     life: u64,
     paused_until: Time,
     pub(crate) is_wrong: bool,
+    /// What its disk seems to take for a write.
+    pub(crate) write_takes_us: Arc<AtomicU64>,
     /// Why its last life ended, if by itself.
     pub(crate) failure: Option<Error>,
+    /// Taken away for good.
+    pub(crate) is_gone: bool,
+}
+
+pub(crate) type Answer = Arc<Mutex<Option<Result<(), ChangeRefused>>>>;
+
+/// Virtual time; whoever looks twice finds that a write came between.
+fn clock(now: Arc<AtomicU64>, write_takes_us: Arc<AtomicU64>) -> Box<dyn Fn() -> Duration + Send> {
+    let looks = AtomicU64::new(0);
+    Box::new(move || {
+        let looked = looks.fetch_add(1, Ordering::Relaxed);
+        Duration::from_micros(now.load(Ordering::Relaxed) + looked % 2 * write_takes_us.load(Ordering::Relaxed))
+    })
 }
 
 pub(crate) enum Event {
@@ -147,7 +164,9 @@ impl World {
             life: 0,
             paused_until: 0,
             is_wrong: false,
+            write_takes_us: Arc::default(),
             failure: None,
+            is_gone: false,
         });
         self.start(self.nodes.len() - 1);
     }
@@ -175,15 +194,16 @@ impl World {
         let seed = self.random.random();
         let now = Arc::clone(&self.now);
         let oracle = Arc::clone(&self.oracle);
-        let Node { id, disk, outbox, config, life, replica, is_wrong, failure, .. } = &mut self.nodes[node];
-        if replica.is_some() {
+        let Node { id, disk, outbox, config, life, replica, is_wrong, write_takes_us, failure, is_gone, .. } =
+            &mut self.nodes[node];
+        if replica.is_some() || *is_gone {
             return;
         }
         *life += 1;
         outbox.lock().clear();
         let surroundings = Surroundings {
             peers: Box::new(Way(Arc::clone(outbox))),
-            clock: Box::new(move || Duration::from_micros(now.load(Ordering::Relaxed))),
+            clock: clock(now, Arc::clone(write_takes_us)),
             seed,
         };
         let book = Book { node: *id, requests: Vec::new(), oracle, is_wrong: *is_wrong };
@@ -198,6 +218,23 @@ impl World {
         } else {
             self.crashed(node);
         }
+    }
+
+    /// A node that does not come back.
+    pub(crate) fn take_away(&mut self, node: usize) {
+        self.nodes[node].replica = None;
+        self.nodes[node].is_gone = true;
+    }
+
+    /// Asks a node for a change of members; the answer comes some time.
+    pub(crate) fn change(&mut self, node: usize, change: &MemberChange) -> Answer {
+        let answer = Answer::default();
+        let told = Arc::clone(&answer);
+        if let Some(replica) = &mut self.nodes[node].replica {
+            replica.change(change, Box::new(move |result| *told.lock() = Some(result)));
+            self.turn(node);
+        }
+        answer
     }
 
     /// The machine of a node goes; it comes back after a while with what was synced, or with all that was written.
@@ -317,6 +354,30 @@ impl World {
         leads.max_by_key(|(_, replica)| replica.standing().term).map(|(node, _)| node)
     }
 
+    /// Who belongs to the cluster, as a node that runs sees it.
+    pub(crate) fn members_by(&self, node: usize) -> Vec<NodeId> {
+        let members = self.nodes[node].replica.as_ref().map(Replica::members);
+        members.map_or(Vec::new(), |members| members.iter().map(|member| member.id).collect())
+    }
+
+    /// Waits until somebody leads, and writes so many times.
+    pub(crate) fn write_some(&mut self, count: usize) -> Result<(), String> {
+        let target = self.oracle.lock().acknowledged() + count;
+        let until = self.now() + 60 * SECOND_US;
+        while self.oracle.lock().acknowledged() < target {
+            if self.now() > until {
+                return Err(format!("{count} writes took longer than a minute"));
+            }
+            if let Some(leader) = self.leader() {
+                self.write(leader);
+                self.turn(leader);
+            }
+            let next = self.now() + 5_000;
+            self.run_until(next)?;
+        }
+        Ok(())
+    }
+
     /// The next event; says how the world stands after it.
     pub(crate) fn step(&mut self) -> Result<(), String> {
         let Some(Reverse(Planned { at, event, .. })) = self.events.pop() else { return Ok(()) };
@@ -381,7 +442,9 @@ impl World {
                     let file = format!("incoming-{}.tmp", self.planned);
                     receiver.disk.set_content(&file, content);
                     self.snapshots_arrived += 1;
-                    replica.snapshot_arrived(from, &header, &file).unwrap();
+                    let result = replica.snapshot_arrived(from, &header, &file);
+                    let stopped = |error: &IncomingError| matches!(error, IncomingError::Unusable(Error::Disk { .. }));
+                    assert!(result.as_ref().map_or_else(stopped, |()| true), "{result:?}");
                     self.turn(node);
                 }
                 let at = self.now() + self.random.random_range(1000..50_000);
@@ -418,7 +481,9 @@ impl World {
         for node in 0..self.nodes.len() {
             self.nodes[node].paused_until = 0;
         }
-        let is_up = |world: &World| world.nodes.iter().all(|node| node.replica.is_some() || node.failure.is_some());
+        let is_up = |world: &World| {
+            world.nodes.iter().all(|node| node.replica.is_some() || node.failure.is_some() || node.is_gone)
+        };
         self.run_while(10 * SECOND_US, |world| !is_up(world)).map_err(|what| format!("restarting: {what}"))?;
         let acknowledged = self.oracle.lock().acknowledged();
         let until = self.now() + 30 * SECOND_US;
@@ -435,7 +500,10 @@ impl World {
         }
         let is_even = |world: &World| {
             let committed = world.oracle.lock().committed();
-            let mut running = world.nodes.iter().filter_map(|node| node.replica.as_ref());
+            let Some(leader) = world.leader() else { return false };
+            let members = world.members_by(leader);
+            let mut running =
+                world.nodes.iter().filter(|node| members.contains(&node.id)).flat_map(|node| &node.replica);
             running.all(|replica| replica.folded_index() == committed)
         };
         self.run_while(30 * SECOND_US, |world| !is_even(world)).map_err(|what| {
