@@ -100,8 +100,18 @@ impl<D: Disk> Reader<D> {
         let (file, _) = open_segment(&disk, segment, identity, index)?;
         let (window, window_offset, window_up_to) = (Vec::new(), 0, 0);
         let (first_index, next_index) = (segment, index);
-        let mut reader =
-            Reader { disk, identity, file, first_index, offset, next_index, previous, window, window_offset, window_up_to };
+        let mut reader = Reader {
+            disk,
+            identity,
+            file,
+            first_index,
+            offset,
+            next_index,
+            previous,
+            window,
+            window_offset,
+            window_up_to,
+        };
         reader.skip_to(from)?;
         Ok(reader)
     }

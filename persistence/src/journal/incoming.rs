@@ -116,13 +116,8 @@ impl<P> IncomingSnapshot<P> {
             return Err(IncomingError::Length { announced: self.announced, got: self.got });
         }
         self.strip.sync()?;
-<<<<<<< HEAD
-        let event = Event::SnapshotArrived { from: self.from, header: self.header.clone(), file: self.name.clone() };
-        self.shared.put(event)?;
-=======
         self.arrived.is_in(&self.name, &self.shared.landing.check(&self.name)?)?;
         self.shared.put(Event::SnapshotArrived(self.arrived.clone()))?;
->>>>>>> replica
         self.handed_over = true;
         Ok(())
     }

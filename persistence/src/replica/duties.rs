@@ -126,17 +126,11 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         let raft = &self.raw.raft;
         let (members, node, last) = (&self.members, self.node, raft.raft_log.last_index());
         let suits = |id: NodeId| {
-<<<<<<< HEAD
-            let progress = raft.prs().get(id).filter(|progress| progress.recent_active);
-            let lag = progress.map(|progress| last.saturating_sub(progress.matched));
+            let lag = raft.prs().get(id).map(|progress| last.saturating_sub(progress.matched));
             id != node
                 && members.votes(id)
                 && !members.is_witness(id)
                 && lag.is_some_and(|lag| lag <= SUCCESSOR_LAG_MAX)
-=======
-            let lag = raft.prs().get(id).map(|progress| last.saturating_sub(progress.matched));
-            id != node && members.votes(id) && !members.is_witness(id) && lag.is_some_and(|lag| lag <= SUCCESSOR_LAG_MAX)
->>>>>>> replica
         };
         let better = self.health.better(length, suits);
         if let Some(better) = better {

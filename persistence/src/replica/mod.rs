@@ -49,12 +49,7 @@ pub use duties::PeerStatistics;
 use flights::Flights;
 use health::Health;
 use membership::{ChangeRefused, MemberChange, Members, Statement};
-<<<<<<< HEAD
-use message::{Malformed, Received, Report};
-=======
 use message::{Arrived, Malformed, Received, Report};
-pub use duties::PeerStatistics;
->>>>>>> replica
 use peers::Peers;
 use store::Store;
 
