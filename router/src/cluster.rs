@@ -131,9 +131,7 @@ impl Upcalls for Incoming {
     fn message(&self, from: NodeId, channel: Channel, message: &[u8]) {
         self.tell(|switch| {
             let heard = match channel {
-                Channel::Consensus => {
-                    switch.journal().receive(from, message.to_vec()).map_err(|error| error.to_string())
-                }
+                Channel::Consensus => switch.journal().receive(from, message).map_err(|error| error.to_string()),
                 Channel::Relay => switch.relay.receive(from, message).map_err(|error| error.to_string()),
             };
             if let Err(what) = heard {
@@ -161,8 +159,7 @@ impl Upcalls for Incoming {
 
     fn file(&self, from: NodeId, header: &[u8], bytes: u64) -> Result<Box<dyn FileSink>, String> {
         let switch = self.switch.upgrade().ok_or("the node is stopping")?;
-        let snapshot =
-            switch.journal().snapshot_begin(from, header.to_vec(), bytes).map_err(|error| error.to_string())?;
+        let snapshot = switch.journal().snapshot_begin(from, header, bytes).map_err(|error| error.to_string())?;
         tracing::info!(
             event = "snapshot_coming",
             from,

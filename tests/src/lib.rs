@@ -1,5 +1,6 @@
 //! What the switch promises, and the machinery that holds it to it.
 
+pub mod cluster;
 pub mod crash;
 pub mod peer;
 pub mod process;

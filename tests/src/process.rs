@@ -15,6 +15,8 @@ use tokio::sync::oneshot;
 pub struct Setup {
     pub settings: Vec<(&'static str, String)>,
     pub participants: Vec<Member>,
+    /// What else stands in the configuration.
+    pub more: String,
 }
 
 /// A participant with money in EUR.
@@ -50,6 +52,7 @@ impl Setup {
             let funded = if funded.is_empty() { String::new() } else { format!("funded = \"{funded}\"\n") };
             text.push_str(&format!("\n[[participants]]\nid = \"{id}\"\ncurrency = \"EUR\"\n{funded}"));
         }
+        text.push_str(&self.more);
         text
     }
 }
