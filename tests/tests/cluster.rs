@@ -44,7 +44,7 @@ async fn seconds(count: u64) {
     tokio::time::sleep(Duration::from_secs(count)).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn leaders_come_and_go_and_nothing_is_lost() -> Result<(), String> {
     let directory =
         tempfile::Builder::new().prefix("crosstie-cluster-").tempdir().map_err(|error| error.to_string())?;
