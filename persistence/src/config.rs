@@ -96,6 +96,9 @@ impl Config {
         if self.node == 0 || self.checkpoint_every == 0 {
             return refuse(format!("node = {}, checkpoint_every = {}: both above 0", self.node, self.checkpoint_every));
         }
+        if self.members.len() > 1 && self.cluster == 0 {
+            return refuse("cluster = 0: several nodes need a number for their cluster".into());
+        }
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Shared;
 use crate::fold::{Entry, Fold, Freeze, Index, Standing};
@@ -16,33 +17,41 @@ impl<F: Fold> Gate<F> {
     pub(super) fn new(fold: F, shared: Arc<Shared<F::Passenger>>) -> Gate<F> {
         Gate { fold, shared }
     }
+
+    /// A panic in there is the owner's, not ours.
+    fn enter<T>(&mut self, act: impl FnOnce(&mut F) -> T) -> T {
+        self.shared.is_folding.store(true, Ordering::Relaxed);
+        let result = act(&mut self.fold);
+        self.shared.is_folding.store(false, Ordering::Relaxed);
+        result
+    }
 }
 
 impl<F: Fold> Fold for Gate<F> {
     type Passenger = F::Passenger;
 
     fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), String> {
-        self.fold.restore(snapshot)
+        self.enter(|fold| fold.restore(snapshot))
     }
 
     fn committed(&mut self, entry: Entry<'_>, passengers: &mut Vec<F::Passenger>) {
-        self.fold.committed(entry, passengers);
+        self.enter(|fold| fold.committed(entry, passengers));
     }
 
     fn delivered(&mut self, passengers: &mut Vec<F::Passenger>) {
-        self.fold.delivered(passengers);
+        self.enter(|fold| fold.delivered(passengers));
     }
 
     fn standing(&mut self, standing: Standing) {
         self.shared.batches.admit(standing.leads.then_some(standing.term));
-        self.fold.standing(standing);
+        self.enter(|fold| fold.standing(standing));
     }
 
     fn checkpoint(&mut self, index: Index) -> Option<u64> {
-        self.fold.checkpoint(index)
+        self.enter(|fold| fold.checkpoint(index))
     }
 
     fn freeze(&mut self) -> Freeze {
-        self.fold.freeze()
+        self.enter(|fold| fold.freeze())
     }
 }

@@ -54,6 +54,8 @@ struct Shared<P> {
     node: NodeId,
     counters: Arc<Counters>,
     outcome: Outcome,
+    /// The journal thread is in the owner's code.
+    is_folding: AtomicBool,
     room: Arc<Room>,
     cluster: Mutex<Cluster>,
     /// Where a snapshot of another node is put, and whether one is coming.
@@ -129,6 +131,7 @@ pub fn open_on<D: Disk, F: Fold>(
         node: config.node,
         counters: Arc::clone(&counters),
         outcome: Outcome::default(),
+        is_folding: AtomicBool::new(false),
         room: Arc::clone(&room),
         cluster: Mutex::default(),
         landing: Box::new(disk.clone()),

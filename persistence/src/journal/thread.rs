@@ -84,7 +84,7 @@ impl<D: Disk, F: Fold> Thread<D, F> {
     fn live(mut self) {
         self.shared.batches.attach();
         let result = catch_unwind(AssertUnwindSafe(|| self.work_until_stopped()))
-            .unwrap_or_else(|panic| Err(Error::FoldPanicked { what: message(panic.as_ref()) }));
+            .unwrap_or_else(|panic| Err(self.panicked(message(panic.as_ref()))));
         self.shared.batches.end();
         let shared = Arc::clone(&self.shared);
         match result {
@@ -96,6 +96,13 @@ impl<D: Disk, F: Fold> Thread<D, F> {
                 Ok(()) => shared.outcome.publish(Ok(())),
                 Err(error) => report(&shared.outcome, error),
             },
+        }
+    }
+
+    fn panicked(&self, what: String) -> Error {
+        match self.shared.is_folding.load(Ordering::Relaxed) {
+            true => Error::FoldPanicked { what },
+            false => Error::Consensus(what),
         }
     }
 
@@ -115,11 +122,22 @@ impl<D: Disk, F: Fold> Thread<D, F> {
             if state == State::Stopping {
                 // Nothing was proposed after this batch.
                 let until = *farewell.get_or_insert_with(|| Instant::now() + FAREWELL);
-                if self.replica.is_settled() || !has_company || Instant::now() >= until {
+                if !has_company || Instant::now() >= until || self.has_said_farewell() {
                     return Ok(());
                 }
             }
         }
+    }
+
+    /// Everything proposed is committed, and somebody else leads.
+    fn has_said_farewell(&mut self) -> bool {
+        if !self.replica.standing().leads {
+            return true;
+        }
+        if self.replica.is_settled() {
+            self.replica.transfer(None);
+        }
+        false
     }
 
     fn take_batch(&mut self) -> State {
@@ -129,7 +147,7 @@ impl<D: Disk, F: Fold> Thread<D, F> {
         let state = self.shared.batches.take(&mut self.batch, &mut self.visitors, has_place);
         if !self.batch.bytes.is_empty() {
             self.bytes_expected = self.batch.bytes.len();
-            let payload = Bytes::from(std::mem::take(&mut self.batch.bytes));
+            let payload = Bytes::from(fitted(std::mem::take(&mut self.batch.bytes)));
             self.replica.propose(payload, std::mem::take(&mut self.batch.passengers));
         } else if !self.batch.passengers.is_empty() {
             self.replica.accompany(std::mem::take(&mut self.batch.passengers));
@@ -208,6 +226,14 @@ impl<D: Disk, F: Fold> Thread<D, F> {
         drop(keeper);
         replica
     }
+}
+
+/// A small batch in the memory of a large one would hold that for as long as it is cached.
+fn fitted(mut bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.capacity() > 4 * bytes.len().max(1024) {
+        bytes.shrink_to_fit();
+    }
+    bytes
 }
 
 fn report(outcome: &Outcome, error: Error) {

@@ -26,6 +26,11 @@ impl Cache {
         Cache { entries: VecDeque::new(), bytes: 0, bytes_max }
     }
 
+    /// From the next [`Cache::shrink`] on.
+    pub(super) fn bound(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+    }
+
     /// The oldest that is here.
     pub(super) fn first(&self) -> Option<Index> {
         self.entries.front().map(|entry| entry.index)

@@ -103,13 +103,10 @@ impl Members {
             learners: ids(all.iter().filter(|member| member.kind == MemberKind::Learner)),
             ..Members::default()
         };
-        if !members.is_sound() {
-            return Err("members need different numbers above 0, and texts of at most 255 bytes".into());
+        match members.is_sound() {
+            true => Ok(members),
+            false => Err("members need different numbers above 0, texts of at most 255 bytes, and somebody to vote".into()),
         }
-        if members.voters.is_empty() && !all.is_empty() {
-            return Err("no member has a vote".into());
-        }
-        Ok(members)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Member> {
@@ -251,10 +248,23 @@ impl Members {
     }
 
     fn is_sound(&self) -> bool {
-        let mut ids = ids(self.all.iter());
-        ids.sort_unstable();
-        let distinct = ids.windows(2).all(|pair| pair[0] != pair[1]);
-        distinct && self.all.len() <= MEMBERS_MAX && self.all.iter().all(Member::is_sound)
+        let distinct = |ids: &[NodeId]| ids.is_sorted_by(|one, next| one < next);
+        self.all.len() <= MEMBERS_MAX
+            && self.all.iter().all(Member::is_sound)
+            && distinct(&ids(self.all.iter()))
+            && [&self.voters, &self.learners, &self.outgoing, &self.learners_next].iter().all(|ids| distinct(ids))
+            && self.votes_are_sound()
+    }
+
+    /// What raft asks of a configuration.
+    fn votes_are_sound(&self) -> bool {
+        let Members { all, voters, learners, outgoing, learners_next, auto_leave, .. } = self;
+        let is_joint = !outgoing.is_empty();
+        let any = voters.iter().chain(learners).chain(outgoing).all(|id| *id != 0);
+        any && (all.is_empty() || !voters.is_empty())
+            && learners.iter().all(|id| !self.votes(*id))
+            && learners_next.iter().all(|id| outgoing.contains(id) && !voters.contains(id))
+            && (is_joint || !auto_leave)
     }
 
     pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
@@ -429,7 +439,7 @@ mod tests {
 
     #[test]
     fn members_read_back() {
-        let members = Members { retired: vec![9, 7], outgoing: vec![1], auto_leave: true, ..three() };
+        let members = Members { retired: vec![9, 7], outgoing: vec![1, 2], auto_leave: true, ..three() };
         let bytes = members.to_bytes();
         assert_eq!(Members::from_bytes(&bytes), Ok(members));
         for length in 0..bytes.len() {

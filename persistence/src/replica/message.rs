@@ -299,6 +299,9 @@ fn snapshot(index: Index, term: u64, membership: Bytes) -> Result<Snapshot, Malf
         return Err(Malformed("a snapshot that cannot be"));
     }
     let members = Members::from_bytes(&membership)?;
+    if members.is_empty() {
+        return Err(Malformed("a snapshot of nobody"));
+    }
     let mut snapshot = Snapshot::default();
     snapshot.mut_metadata().index = index;
     snapshot.mut_metadata().term = term;

@@ -98,6 +98,8 @@ pub struct Replica<D: Disk, F: Fold> {
     tick: Duration,
     counters: Arc<Counters>,
     uncommitted_bytes_max: usize,
+    cache_bytes_max: usize,
+    entry_bytes_max: usize,
     checkpoint_every: u64,
     /// A snapshot that a peer sent, by its index, and the file it lies in.
     arrived: Option<(Index, String)>,
@@ -144,11 +146,11 @@ impl<D: Disk, F: Fold> Replica<D, F> {
     ) -> Result<(Replica<D, F>, Recovery), Error> {
         let first = Members::first(&config.members).map_err(Error::Configuration)?;
         let (mut log, recovery) = Log::open(disk, config, &mut fold)?;
-        start::claim(&mut log, config)?;
         let (members, members_since) = start::members(&log, first)?;
+        start::claim(&mut log, config, members_since > 0)?;
         let folded = Folded { index: log.folded(), term: log.term(log.folded()).unwrap_or_default() };
         counters.opened(folded.index, recovery.snapshot_index);
-        let store = Store::new(log, config.cache_bytes_max, &members);
+        let store = Store::new(log, &members);
         let raw = RawNode::new(&raft_config(config, folded.index), store, &logger()).map_err(cannot_start)?;
         let mut replica = Replica {
             node: config.node,
@@ -170,12 +172,14 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             tick: Duration::ZERO,
             counters,
             uncommitted_bytes_max: config.uncommitted_bytes_max,
+            cache_bytes_max: config.cache_bytes_max,
+            entry_bytes_max: config.entry_bytes_max() as usize,
             checkpoint_every: config.checkpoint_every,
             arrived: None,
             failure: None,
         };
         replica.after_step();
-        replica.surroundings.peers.members(&replica.members);
+        replica.greet_members();
         if replica.is_alone() {
             let _ = replica.raw.campaign();
             replica.after_step();
@@ -452,8 +456,20 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             }
             MessageType::MsgAppendResponse if message.term == term && self.leads_now() => message.index <= last,
             MessageType::MsgSnapshot => self.arrived.is_some(),
+            MessageType::MsgAppend => self.fits(message),
             _ => true,
         }
+    }
+
+    /// Nodes with segments of different sizes do not go together.
+    fn fits(&mut self, message: &Message) -> bool {
+        let largest = message.entries.iter().map(|entry| message::payload(entry).1.len()).max().unwrap_or(0);
+        if largest > self.entry_bytes_max {
+            let what = format!("segment_bytes is too small for the {largest} bytes of an entry of node {}", message.from);
+            self.failure.get_or_insert(Error::Configuration(what));
+            return false;
+        }
+        true
     }
 
     /// After everything that raft was told: its draws are replaced, and elections counted.

@@ -10,11 +10,17 @@ use crate::log::{Kind, Log};
 /// Entries read at once while looking for statements of the members.
 const STEP_BYTES: usize = 8 << 20;
 
-/// A log belongs to one node for good: two nodes with one number could both vote.
-pub(super) fn claim<D: Disk>(log: &mut Log<D>, config: &Config) -> Result<(), Error> {
+/// A log belongs to one node of one cluster for good: two nodes with one number could both vote. A node alone needs no
+/// number until it becomes the first of a cluster; `stated` says whether its log knows who the members are.
+pub(super) fn claim<D: Disk>(log: &mut Log<D>, config: &Config, stated: bool) -> Result<(), Error> {
     match log.node() {
-        (_, 0) => log.set_node(config.cluster, config.node),
         own if own == (config.cluster, config.node) => Ok(()),
+        (0, 0) if config.cluster == 0 => Ok(()),
+        (0, 0) if log.last().index == 0 || stated => log.set_node(config.cluster, config.node),
+        (0, 0) => Err(Error::Configuration(
+            "the log in this directory is older than its cluster: start the node once without one, then add the others"
+                .into(),
+        )),
         (cluster, node) => Err(Error::Configuration(format!(
             "this is to be node {} of cluster {:032x}, but the log in this directory is that of node {node} of {cluster:032x}",
             config.node, config.cluster

@@ -27,14 +27,18 @@ pub(super) struct Store<D: Disk> {
 }
 
 impl<D: Disk> Store<D> {
-    pub(super) fn new(log: Log<D>, cache_bytes_max: usize, members: &Members) -> Store<D> {
+    pub(super) fn new(log: Log<D>, members: &Members) -> Store<D> {
         Store {
             log,
-            cache: Cache::new(cache_bytes_max),
+            cache: Cache::new(0),
             start: members.conf_state(),
             failure: RefCell::new(None),
             snapshot_wanted: Cell::new(false),
         }
+    }
+
+    pub(super) fn bound_cache(&mut self, bytes_max: usize) {
+        self.cache.bound(bytes_max);
     }
 
     /// What went wrong since the last look.

@@ -10,7 +10,7 @@ use raft::eraftpb::{EntryType, Message, MessageType, Snapshot};
 use raft::prelude::Entry as RaftEntry;
 use raft::{ReadState, Ready};
 
-use super::membership::{MemberKind, Statement};
+use super::membership::Statement;
 use super::message::{self, payload};
 use super::{ChangeRefused, Folded, Replica};
 use crate::disk::Disk;
@@ -29,8 +29,8 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             self.work(ready)?;
             self.check()?;
             self.take_stand();
+            self.state_first_members();
         }
-        self.state_first_members();
         Ok(())
     }
 
@@ -179,13 +179,20 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         self.members_since = since;
         if self.members != members {
             self.members = members;
-            self.surroundings.peers.members(&self.members);
+            self.greet_members();
         }
+    }
+
+    /// A node alone serves nobody from memory.
+    pub(super) fn greet_members(&mut self) {
+        let cache_bytes_max = if self.is_alone() { 0 } else { self.cache_bytes_max };
+        self.raw.mut_store().bound_cache(cache_bytes_max);
+        self.surroundings.peers.members(&self.members);
     }
 
     /// The members a cluster began with stand in the log from its first reign on, so that who joins finds them there.
     fn state_first_members(&mut self) {
-        if self.standing.leads && self.members_since == 0 && self.has_place(0) && !self.is_alone() {
+        if self.members_since == 0 && self.has_place(0) {
             let stated = self.state_members(&Default::default(), self.members.clone());
             assert!(stated.is_ok(), "nothing changes, yet {stated:?}");
             self.members_since = self.raw.raft.raft_log.last_index();
@@ -229,8 +236,8 @@ impl<D: Disk, F: Fold> Replica<D, F> {
                 (under_way.done)(Err(ChangeRefused::Unknown));
             }
         }
-        let is_witness = self.members.get(self.node).is_some_and(|member| member.kind == MemberKind::Witness);
-        tracing::info!(node = self.node, term = standing.term, leader = ?standing.leader, is_witness, "standing");
+        let Standing { term, leader, leads } = standing;
+        tracing::info!(node = self.node, term, leader, leads, "where this node stands");
         self.standing = standing;
         self.counters.stand(standing, raft_role(self.raw.raft.state));
         self.fold.standing(standing);

@@ -153,6 +153,7 @@ fn config(node: NodeId, members: Vec<Member>) -> Config {
         free_bytes_min: 0,
         spin_us: 0,
         sync: Sync::Real,
+        cluster: 7,
         node,
         members,
         ..Config::new("unused")

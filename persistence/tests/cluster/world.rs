@@ -31,6 +31,7 @@ pub(crate) fn config(node: NodeId, members: Vec<Member>) -> Config {
         free_bytes_min: 0,
         spin_us: 0,
         sync: Sync::Real,
+        cluster: 7,
         node,
         members,
         uncommitted_bytes_max: 16 << 10,

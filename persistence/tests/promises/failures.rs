@@ -46,7 +46,7 @@ fn the_first_failure_is_final() {
         assert!(journal.wait().is_err());
         assert!(Arc::ptr_eq(&error, &journal.failure().unwrap()));
         assert_eq!(propose(&journal, |_, _| ()), Err(Refused::Stopped));
-        assert_eq!(journal.committed_index(), 3);
+        assert_eq!(journal.committed_index(), 4);
         journal.stop();
         assert_eq!(ledger.book().passengers, [0, 1], "nothing after the failure is acknowledged");
         let (late, told_late) = channel();
@@ -79,7 +79,7 @@ fn a_fold_that_panics_stops_the_journal() {
     let (journal, _) = persistence::open_on(disk.clone(), config(), Panics(Ledger::default()), Nobody).unwrap();
     propose(&journal, |batch, _| batch.push(1)).unwrap();
     let error = journal.wait().unwrap_err();
-    assert!(matches!(&*error, Error::FoldPanicked { what } if what == "entry 2 is too much"), "{error}");
+    assert!(matches!(&*error, Error::FoldPanicked { what } if what == "entry 3 is too much"), "{error}");
     journal.stop();
     assert_eq!(open_log(&disk, &config()).unwrap().ledger.proposed(), [vec![1]], "the log is intact");
 }
@@ -95,7 +95,7 @@ fn a_full_disk_refuses_new_work_and_finishes_what_is_in_flight() {
     // Two spares of 8 KiB and the rest of the current segment: five entries of 2.5 KiB (six sectors each) fit for sure.
     for number in 1..=5 {
         propose(&journal, |batch, _| batch.resize(batch.len() + 2500, number)).unwrap();
-        ledger.wait_for(|book| book.entries.len() == usize::from(number) + 1);
+        ledger.wait_for(|book| book.filled() == usize::from(number));
     }
     assert!(journal.failure().is_none());
 
@@ -103,7 +103,7 @@ fn a_full_disk_refuses_new_work_and_finishes_what_is_in_flight() {
     eventually(|| journal.has_room());
     for number in 6..=20 {
         propose(&journal, |batch, _| batch.resize(batch.len() + 2500, number)).unwrap();
-        ledger.wait_for(|book| book.entries.len() == usize::from(number) + 1);
+        ledger.wait_for(|book| book.filled() == usize::from(number));
     }
 
     disk.set_capacity_bytes(Some(disk.used_bytes()));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use persistence::simulated::SimulatedDisk;
 
-use crate::ledger::{config, open_log};
+use crate::ledger::{config, open_journal, open_log, propose};
 
 const VERSION: u32 = 2;
 
@@ -59,4 +59,25 @@ fn every_version_reads_back() {
         assert_eq!(opened.ledger.payloads(), payloads(), "version {version}");
         assert_eq!((opened.recovery.snapshot_index, opened.recovery.last_index), (4, 12));
     }
+}
+
+/// Version 1 knew no clusters: nothing says which of its entries were committed. A node alone commits them all.
+#[test]
+fn a_log_of_version_1_goes_on() {
+    let disk = SimulatedDisk::new();
+    for file in fs::read_dir(folder(1)).unwrap() {
+        let path = file.unwrap().path();
+        disk.set_content(&path.file_name().unwrap().to_string_lossy(), fs::read(&path).unwrap());
+    }
+    let (journal, _, ledger) = open_journal(&disk, config());
+    propose(&journal, |batch, _| batch.push(7)).unwrap();
+    ledger.wait_for(|book| book.entries.last().is_some_and(|(_, payload)| *payload == [7]));
+    journal.stop();
+    let mut expected: Vec<_> = payloads().into_iter().filter(|payload| !payload.is_empty()).collect();
+    expected.push(vec![7]);
+    assert_eq!(ledger.proposed(), expected);
+    assert!(journal.statistics().term > 1);
+    let (journal, _, ledger) = open_journal(&disk, config());
+    assert_eq!(ledger.proposed(), expected);
+    journal.stop();
 }

@@ -36,6 +36,13 @@ pub(crate) struct Book {
     pub(crate) batches: u64,
 }
 
+impl Book {
+    /// Entries with something in them: a node also writes empty ones, when it begins to lead and to state the members.
+    pub(crate) fn filled(&self) -> usize {
+        self.entries.iter().filter(|(_, payload)| !payload.is_empty()).count()
+    }
+}
+
 impl Ledger {
     pub(crate) fn book(&self) -> Book {
         self.book.0.lock().clone()
@@ -45,7 +52,7 @@ impl Ledger {
         self.book.0.lock().entries.iter().map(|(_, payload)| payload.clone()).collect()
     }
 
-    /// What was proposed: without the empty entries with which a node begins to lead.
+    /// What was proposed, entry by entry.
     pub(crate) fn proposed(&self) -> Vec<Vec<u8>> {
         self.payloads().into_iter().filter(|payload| !payload.is_empty()).collect()
     }
