@@ -38,15 +38,17 @@ impl Inbox {
         Inbox { inner: Mutex::default(), round_trips: Mutex::default(), bytes_max }
     }
 
-    pub(super) fn put(&self, event: Event, bytes: usize) -> Result<(), Event> {
+    /// False when there is no room: the event is dropped.
+    #[must_use]
+    pub(super) fn put(&self, event: Event, bytes: usize) -> bool {
         let mut inner = self.inner.lock();
         let is_full = inner.events.len() >= EVENTS_MAX || (inner.bytes > 0 && inner.bytes + bytes > self.bytes_max);
         if is_full {
-            return Err(event);
+            return false;
         }
         inner.events.push(event);
         inner.bytes += bytes;
-        Ok(())
+        true
     }
 
     /// Exchanges what came for an empty list.
@@ -79,7 +81,7 @@ mod tests {
     #[test]
     fn is_bounded() {
         let inbox = Inbox::new(100);
-        let put = |bytes| inbox.put(Event::Unreachable(1), bytes).is_ok();
+        let put = |bytes| inbox.put(Event::Unreachable(1), bytes);
         assert!(put(500), "one always finds room");
         assert!(!put(1));
         inbox.take(&mut Vec::new());

@@ -82,7 +82,9 @@ impl<P> Shared<P> {
         if self.outcome.has_ended() {
             return Err(Refused::Stopped);
         }
-        self.inbox.put(event, 0).map_err(|_| Refused::Full)?;
+        if !self.inbox.put(event, 0) {
+            return Err(Refused::Full);
+        }
         self.batches.wake();
         Ok(())
     }
@@ -180,9 +182,10 @@ impl<P: Send> Journal<P> {
         let received = message::decode(self.shared.node, from, &message).inspect_err(|_| {
             self.shared.counters.refuse_message();
         })?;
-        match self.shared.inbox.put(Event::Received(received), message.len()) {
-            Ok(()) => self.shared.batches.wake(),
-            Err(_) => self.shared.counters.drop_message(),
+        if self.shared.inbox.put(Event::Received(received), message.len()) {
+            self.shared.batches.wake();
+        } else {
+            self.shared.counters.drop_message();
         }
         Ok(())
     }

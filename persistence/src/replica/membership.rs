@@ -105,7 +105,9 @@ impl Members {
         };
         match members.is_sound() {
             true => Ok(members),
-            false => Err("members need different numbers above 0, texts of at most 255 bytes, and somebody to vote".into()),
+            false => {
+                Err("members need different numbers above 0, texts of at most 255 bytes, and somebody to vote".into())
+            }
         }
     }
 
@@ -336,8 +338,7 @@ fn ids_from(reader: &mut Reader<'_>, max: usize) -> Result<Vec<NodeId>, Cut> {
 }
 
 fn raft_single(id: NodeId, kind: ConfChangeType) -> ConfChangeSingle {
-    let mut single = ConfChangeSingle::default();
-    single.node_id = id;
+    let mut single = ConfChangeSingle { node_id: id, ..ConfChangeSingle::default() };
     single.set_change_type(kind);
     single
 }

@@ -465,7 +465,8 @@ impl<D: Disk, F: Fold> Replica<D, F> {
     fn fits(&mut self, message: &Message) -> bool {
         let largest = message.entries.iter().map(|entry| message::payload(entry).1.len()).max().unwrap_or(0);
         if largest > self.entry_bytes_max {
-            let what = format!("segment_bytes is too small for the {largest} bytes of an entry of node {}", message.from);
+            let what =
+                format!("segment_bytes is too small for the {largest} bytes of an entry of node {}", message.from);
             self.failure.get_or_insert(Error::Configuration(what));
             return false;
         }

@@ -97,7 +97,7 @@ impl<D: Disk> Store<D> {
         self.log.install(file, fold).map(drop)
     }
 
-    fn from_disk(&self, low: Index, high: Index, bytes_max: u64) -> Result<Vec<Entry>, Error> {
+    fn read_disk(&self, low: Index, high: Index, bytes_max: u64) -> Result<Vec<Entry>, Error> {
         let records = self.log.entries(low, high, usize::try_from(bytes_max).unwrap_or(usize::MAX))?;
         let entries = records
             .into_iter()
@@ -127,7 +127,7 @@ impl<D: Disk> Storage for Store<D> {
             return Ok(entries);
         }
         let high = high.min(self.first_cached().max(low + 1));
-        match self.from_disk(low, high, bytes_max) {
+        match self.read_disk(low, high, bytes_max) {
             Ok(entries) => Ok(entries),
             Err(Error::Gone { .. }) => Err(StorageError::Compacted.into()),
             Err(error) => {

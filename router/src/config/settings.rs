@@ -98,7 +98,7 @@ settings! {
     /// The other nodes, listed under [[members]]. Between nodes everything is encrypted, and each proves who it is.
     cluster: Cluster {
         /// The number of this node among the members, never given to another one; 0 is a node alone.
-        node: u64 = Count(0, u32::MAX as u64) => "0";
+        node: u64 = Count(0, 4_294_967_295) => "0";
         /// Where other nodes connect.
         listen: SocketAddr = Address => "127.0.0.1:7900";
         /// Certificate of the cluster's authority (`crosstie pki init`).
