@@ -99,7 +99,7 @@ impl Cluster {
                 feed_tail_bytes_max: 16 << 20,
                 archive: crate::archive::Config::default(),
             };
-            let (switch, _, throne) = build(config, Arc::new(End(node, net.clone()))).unwrap();
+            let (switch, _, throne) = build(config, Arc::new(End(node, net.clone())), persistence::Nobody).unwrap();
             switch.until_reign().await.unwrap();
             for id in &ids {
                 switch.register(*id, Currency::EUR).await.unwrap();

@@ -88,7 +88,8 @@ mod tests {
     #[test]
     fn the_minority_stops() {
         // Who says what, in order; node 1 is this one.
-        let cases: [(u64, &[(NodeId, u64)], bool); 6] = [
+        type Said = &'static [(NodeId, u64)];
+        let cases: [(u64, Said, bool); 6] = [
             (3, &[(1, 7), (2, 7), (3, 8)], true),
             (3, &[(2, 8), (3, 8), (1, 7)], false),
             (3, &[(1, 7), (2, 8)], true),
@@ -98,8 +99,8 @@ mod tests {
         ];
         for (count, said, well) in cases {
             let mut agreement = Agreement::default();
-            let mut say = |(node, hash): &(u64, u64)| agreement.take(1, &members(count), *node, 1024, *hash);
-            assert_eq!(said.iter().try_for_each(|pair| say(pair)).is_ok(), well, "{said:?} of {count}");
+            let say = |(node, hash): &(u64, u64)| agreement.take(1, &members(count), *node, 1024, *hash);
+            assert_eq!(said.iter().try_for_each(say).is_ok(), well, "{said:?} of {count}");
         }
     }
 

@@ -27,7 +27,7 @@ fn the_archive_answers_for_the_book() {
     let leading = Arc::<AtomicU64>::default();
     let throne = Throne { known: Arc::default(), leading: leading.clone(), dispatch: std::sync::Weak::new(), changes };
     let ledger = Ledger::new(Arc::new(Feeds::new(1 << 20)), Arc::<Bell>::default(), gatherer, throne);
-    let (journal, recovery) = persistence::open(log, ledger).unwrap();
+    let (journal, recovery) = persistence::open(log, ledger, persistence::Nobody).unwrap();
     until("the node leads", || leading.load(Ordering::Acquire) > 0);
     let term = leading.load(Ordering::Acquire);
     let config = Config { free_bytes_min: 0, ..Config::default() };
