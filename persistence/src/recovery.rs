@@ -26,6 +26,7 @@ pub struct Recovery {
     pub snapshot_index: Index,
     /// Newer snapshots that were damaged; they are kept, renamed to `*.damaged`, and an older state plus more log was used.
     pub snapshots_damaged: Vec<PathBuf>,
+    /// The last entry that the fold had when the log was open. Of what follows, the other nodes decide.
     pub last_index: Index,
     pub entries_replayed: u64,
     pub bytes_replayed: u64,

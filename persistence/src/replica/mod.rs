@@ -90,6 +90,9 @@ pub struct Replica<D: Disk, F: Fold> {
     flights: Flights<F::Passenger>,
     standing: Standing,
     folded: Folded,
+    /// Entries up to here are read back while it opens.
+    replay_to: Index,
+    bytes_replayed: u64,
     change: Option<ChangeUnderWay>,
     agreement: Agreement,
     health: Health,
@@ -145,7 +148,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         counters: Arc<Counters>,
     ) -> Result<(Replica<D, F>, Recovery), Error> {
         let first = Members::first(&config.members).map_err(Error::Configuration)?;
-        let (mut log, recovery) = Log::open(disk, config, &mut fold)?;
+        let (mut log, mut recovery) = Log::open(disk, config, &mut fold)?;
         let (members, members_since) = start::members(&log, first)?;
         start::claim(&mut log, config, members_since > 0)?;
         let folded = Folded { index: log.folded(), term: log.term(log.folded()).unwrap_or_default() };
@@ -164,6 +167,8 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             flights: Flights::default(),
             standing: Standing::default(),
             folded,
+            replay_to: 0,
+            bytes_replayed: 0,
             change: None,
             agreement: Agreement::default(),
             health: Health::default(),
@@ -181,11 +186,22 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         replica.after_step();
         replica.greet_members();
         if replica.is_alone() {
-            let _ = replica.raw.campaign();
-            replica.after_step();
-            replica.turn()?;
+            replica.elect_itself(&mut recovery)?;
         }
+        recovery.last_index = replica.folded.index;
         Ok((replica, recovery))
+    }
+
+    /// All that its log holds is committed by that: the rest of the recovery.
+    fn elect_itself(&mut self, recovery: &mut Recovery) -> Result<(), Error> {
+        self.replay_to = self.log().last().index;
+        recovery.entries_replayed += self.replay_to - self.folded.index;
+        let _ = self.raw.campaign();
+        self.after_step();
+        self.turn()?;
+        recovery.bytes_replayed += std::mem::take(&mut self.bytes_replayed);
+        self.replay_to = 0;
+        Ok(())
     }
 
     /// Whether nobody else votes.

@@ -132,8 +132,12 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         let mut passengers = self.flights.arrive(entry.index, entry.term);
         let payload: &[u8] = if kind == Kind::Batch { bytes } else { &[] };
         self.folded = Folded { index: entry.index, term: entry.term };
-        self.counters.committed(entry.index, payload.len() as u64);
-        self.fold.committed(Entry { index: entry.index, term: entry.term, payload, replay: false }, &mut passengers);
+        let replay = entry.index <= self.replay_to;
+        match replay {
+            true => self.bytes_replayed += payload.len() as u64,
+            false => self.counters.committed(entry.index, payload.len() as u64),
+        }
+        self.fold.committed(Entry { index: entry.index, term: entry.term, payload, replay }, &mut passengers);
         if kind == Kind::Membership {
             self.members_changed(entry)?;
         }
