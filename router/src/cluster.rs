@@ -7,6 +7,7 @@
 //!   journal ── snapshot file ──> peers ──> the other node's journal
 //! ```
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
@@ -29,6 +30,8 @@ pub struct Config {
     pub tls: Tls,
     /// The members the cluster begins with; none on a node that joins one.
     pub members: Vec<Member>,
+    /// Nodes that are reached from here at another address than the one that all members know.
+    pub routes: BTreeMap<NodeId, String>,
 }
 
 /// The way out, for the journal and the relay. Until the connections are there nothing leaves: both say again what matters.
@@ -40,6 +43,7 @@ struct Inner {
     peers: OnceLock<Peers>,
     /// Members that the journal told of before there were connections.
     members: Mutex<Vec<(NodeId, String)>>,
+    routes: OnceLock<BTreeMap<NodeId, String>>,
     switch: OnceLock<Weak<Switch>>,
 }
 
@@ -79,9 +83,11 @@ impl Inner {
     }
 
     fn tell_members(&self, members: &[(NodeId, String)]) {
-        if let Some(peers) = self.peers.get()
-            && let Err(error) = peers.set_members(members)
-        {
+        let Some(peers) = self.peers.get() else { return };
+        let route = |node| self.routes.get().and_then(|routes| routes.get(node)).cloned();
+        let members: Vec<_> =
+            members.iter().map(|(node, address)| (*node, route(node).unwrap_or_else(|| address.clone()))).collect();
+        if let Err(error) = peers.set_members(&members) {
             tracing::error!(event = "members_not_reached", error = %error);
         }
     }
@@ -97,7 +103,8 @@ impl Lines {
     ) -> Result<(), peers::Error> {
         let address = config.members.iter().find(|member| member.id == config.node);
         let address = address.map_or_else(|| config.listen.to_string(), |member| member.address.clone());
-        let Config { cluster, node, tls, .. } = config;
+        let Config { cluster, node, tls, routes, .. } = config;
+        drop(self.0.routes.set(routes));
         drop(self.0.switch.set(Arc::downgrade(switch)));
         let upcalls = Arc::new(Incoming { switch: Arc::downgrade(switch) });
         let own = peers::Config { cluster, node, address, tls, limits: peers::Limits::default() };

@@ -1,5 +1,6 @@
 //! What a setting can hold: how its text is read, written and bounded.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -100,6 +101,37 @@ impl Kind for Name {
     }
     fn describe(&self) -> String {
         "1 to 32 letters, digits, hyphens and dots".into()
+    }
+}
+
+/// Nodes and where they are reached from here: `2=10.1.0.2:7900,3=tunnel:7903`.
+pub(super) struct Routes;
+
+impl Kind for Routes {
+    type Value = BTreeMap<u64, String>;
+    fn parse(&self, text: &str) -> Result<BTreeMap<u64, String>, String> {
+        let mut routes = BTreeMap::new();
+        for route in text.split(',').map(str::trim).filter(|route| !route.is_empty()) {
+            let wrong = || format!("{route:?} is no route: write for example \"2=10.1.0.2:7900\"");
+            let (node, address) = route.split_once('=').ok_or_else(wrong)?;
+            let node = node.trim().parse().ok().filter(|node| *node > 0).ok_or_else(wrong)?;
+            let has_port = address.rsplit_once(':').is_some_and(|(host, port)| {
+                !host.is_empty() && address.len() <= 255 && port.parse::<u16>().is_ok_and(|port| port > 0)
+            });
+            if !has_port {
+                return Err(wrong());
+            }
+            if routes.insert(node, address.to_string()).is_some() {
+                return Err(format!("node {node} has two routes"));
+            }
+        }
+        Ok(routes)
+    }
+    fn show(&self, value: &BTreeMap<u64, String>) -> String {
+        value.iter().map(|(node, address)| format!("{node}={address}")).collect::<Vec<_>>().join(",")
+    }
+    fn describe(&self) -> String {
+        "empty, or NODE=HOST:PORT with commas between".into()
     }
 }
 

@@ -77,8 +77,8 @@ impl Config {
             );
             return Err(wrong(what));
         }
-        let (node, listen, members) = (own.node, own.listen, self.members.clone());
-        Ok(Some(cluster::Config { cluster: identity.cluster, node, listen, tls, members }))
+        let (node, listen, members, routes) = (own.node, own.listen, self.members.clone(), own.routes.clone());
+        Ok(Some(cluster::Config { cluster: identity.cluster, node, listen, tls, members, routes }))
     }
 
     fn persistence(&self, among: Option<&cluster::Config>) -> persistence::Config {

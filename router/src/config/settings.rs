@@ -1,12 +1,13 @@
 //! The table of all settings. From it come the structs that the program reads, what a file may say, the names of
 //! environment variables, and the example file: one place to add a setting.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Seed;
-use super::kinds::{Address, Bytes, Choice, Count, DayRoll, Kind, Length, Name, Place, TimeOfDay};
+use super::kinds::{Address, Bytes, Choice, Count, DayRoll, Kind, Length, Name, Place, Routes, TimeOfDay};
 
 /// One setting, as text.
 pub struct Setting {
@@ -107,6 +108,8 @@ settings! {
         certificate: PathBuf = Place { may_be_empty: true } => "";
         /// Its private key.
         key: PathBuf = Place { may_be_empty: true } => "";
+        /// Nodes that are reached from here elsewhere than at the address that all members know: tunnels, translated networks.
+        routes: BTreeMap<u64, String> = Routes => "";
         /// True on a node that joins a cluster that exists: it waits until `crosstie cluster add` names it, and no [[members]] are listed.
         join: String = Choice(&["no", "yes"]) => "no";
     }

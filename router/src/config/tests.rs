@@ -51,6 +51,8 @@ fn wrong_units_types_and_bounds_are_refused() {
     refused("[[participants]]\nid = \"BANK\"\ncurrency = \"EUR\"\nfunded = \"1.234\"\n", 1, "3 decimals");
     refused("[[participants]]\nid = \"BANK\"\ncurrency = \"EUR\"\nfunded = 5\n", 1, "in quotes");
     refused("[[participants]]\nid = \"BANK\"\ncurrency = \"EUR\"\ncount = 2\n", 1, "end in digits");
+    refused("[cluster]\nroutes = \"2:7900\"\n", 2, "2=10.1.0.2:7900");
+    refused("[cluster]\nroutes = \"2=a:1,2=b:1\"\n", 2, "two routes");
     refused("[participants]\nid = \"BANK\"\n", 1, "two brackets");
     let twice =
         "[[participants]]\nid = \"B1\"\ncurrency = \"EUR\"\n[[participants]]\nid = \"B1\"\ncurrency = \"EUR\"\n";
