@@ -1,0 +1,43 @@
+//! The whole switch but its sockets and threads, on several nodes, in a world of its own: the real replicated log
+//! ([`persistence::Replica`]) on simulated disks and a virtual network, the real book as its fold, the real participants
+//! as actors of whoever leads. Virtual time, one thread, one seed; the promises of [`crate::promises`] after every step.
+//!
+//! ```text
+//!   bank ── says ──> its node ── relay ──> leader: actors decide ──> batch ── propose ──> Replica ══ network ══ Replicas
+//!    ^                  │  ^                  ^ built at the reign's begin                    │                    │
+//!    │                  │  └── done, reply ───┼──────────────────────────── folded <──────────┤                    │
+//!    └── notices from its node's own book     └────────────── the book <──────────────────────┘      book <────────┘
+//! ```
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `court.rs` | sees everything that any node folds and tells; holds it to the promises |
+//! | `ledger.rs` | the fold of a node: its book, its feeds, what is replied |
+//! | `reign.rs` | the actors of one reign and the batch that is not proposed yet |
+//! | `machine.rs` | one node: disk, replica, clock, what was asked there |
+//! | `network.rs` of `persistence/tests/cluster` | what happens to messages |
+//! | `world.rs` | nodes, time, and what happens when |
+//! | `rest.rs` | how a world begins, and how it ends |
+//! | `races.rs` | answer against timeout while leadership changes |
+//!
+//! A seed that fails is replayed alone: `CROSSTIE_SEED=1234 cargo test -p tests --test replicated`. More seeds:
+//! `CROSSTIE_SEEDS=10000`.
+
+mod court;
+mod ledger;
+mod machine;
+#[path = "../../../persistence/tests/cluster/network.rs"]
+mod network;
+mod races;
+mod reign;
+mod rest;
+mod world;
+
+pub use races::Races;
+
+use crate::seeds::{self, Failure, Test};
+
+/// So many worlds full of races.
+pub fn races(count: u64) -> Result<Races, Box<Failure>> {
+    seeds::run_all(Test { file: "replicated", name: "answer_and_timeout" }, count, races::run)
+}
