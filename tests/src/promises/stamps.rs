@@ -15,6 +15,10 @@ pub struct Stamps {
 }
 
 impl Stamps {
+    pub fn latest(&self) -> Timestamp {
+        self.latest
+    }
+
     /// The next committed fact, which the leader of `term` decided.
     pub fn check(&mut self, term: u64, fact: &Fact<'_>) -> Kept {
         if term != self.term {

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use persistence::{Index, NodeId, Standing, Term};
-use settlement::{Book, Fact, Facts, Key, Payment, Recipient, Reply, Stage};
+use settlement::{Book, Fact, Facts, Key, Payment, Recipient, Stage};
 use wire::{Message, Uetr};
 
+use super::ledger::Passenger;
 use crate::promises::outcome::Outcomes;
 use crate::promises::stamps::Stamps;
 use crate::promises::{Feeds, Kept, Witness, money, replies};
@@ -85,6 +86,11 @@ impl Court {
 
     pub(super) fn committed(&self) -> Index {
         self.entries.len() as Index
+    }
+
+    /// The latest stamp in the log.
+    pub(super) fn latest(&self) -> wire::Timestamp {
+        self.stamps.latest()
     }
 
     pub(super) fn reigns(&self) -> usize {
@@ -171,9 +177,10 @@ impl Court {
         }
     }
 
-    pub(super) fn reply(&mut self, book: &Book, uetr: Option<Uetr>, reply: &Reply, message: &Message<'_>) -> Kept {
-        replies::check(book, uetr, reply)?;
-        self.outcomes.report(message)
+    /// An instruction is done at the node that leads.
+    pub(super) fn done(&mut self, book: &Book, done: &Passenger, message: Option<&Message<'_>>) -> Kept {
+        replies::check(book, done.subject, done.reply.as_ref())?;
+        message.map_or(Ok(()), |message| self.outcomes.report(message))
     }
 
     pub(super) fn stands(&mut self, node: NodeId, standing: Standing) -> Kept {

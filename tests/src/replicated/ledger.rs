@@ -46,22 +46,21 @@ impl Ledger {
     }
 
     fn attend(&mut self, passengers: &mut Vec<Passenger>) {
-        for Passenger { asker, subject: (kind, uetr), reply } in passengers.drain(..) {
+        for passenger in passengers.drain(..) {
+            let (asker, (kind, uetr)) = (passenger.asker, passenger.subject);
             let refused = |reason: Reason| {
                 let uetr = uetr.map_or([0; 16], |uetr| *uetr.bytes());
                 Message::Refused(Refused { kind: kind as u16, uetr, reason, text: "no" })
             };
-            let message = reply.map(|reply| match reply {
+            let message = passenger.reply.map(|reply| match reply {
                 Reply::Refused(reason) => refused(reason),
                 Reply::Inquire(inquiry) => {
                     self.book.answer(asker.key, &inquiry).unwrap_or_else(|| refused(Reason::AG09))
                 }
             });
-            if let (Some(reply), Some(message)) = (&reply, &message) {
-                let mut court = self.court.lock();
-                let kept = court.reply(&self.book, uetr, reply, message);
-                court.hold(kept);
-            }
+            let mut court = self.court.lock();
+            let kept = court.done(&self.book, &passenger, message.as_ref());
+            court.hold(kept);
             self.done.push((asker, message));
         }
     }

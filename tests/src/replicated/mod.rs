@@ -18,11 +18,13 @@
 //! | `network.rs` of `persistence/tests/cluster` | what happens to messages |
 //! | `world.rs` | nodes, time, and what happens when |
 //! | `rest.rs` | how a world begins, and how it ends |
+//! | `chaos.rs` | banks, and everything that goes wrong |
 //! | `races.rs` | answer against timeout while leadership changes |
 //!
 //! A seed that fails is replayed alone: `CROSSTIE_SEED=1234 cargo test -p tests --test replicated`. More seeds:
 //! `CROSSTIE_SEEDS=10000`.
 
+mod chaos;
 mod court;
 mod ledger;
 mod machine;
@@ -33,6 +35,7 @@ mod reign;
 mod rest;
 mod world;
 
+pub use chaos::Chaos;
 pub use races::Races;
 
 use crate::seeds::{self, Failure, Test};
@@ -40,4 +43,9 @@ use crate::seeds::{self, Failure, Test};
 /// So many worlds full of races.
 pub fn races(count: u64) -> Result<Races, Box<Failure>> {
     seeds::run_all(Test { file: "replicated", name: "answer_and_timeout" }, count, races::run)
+}
+
+/// So many worlds in which everything goes wrong.
+pub fn chaos(count: u64) -> Result<Chaos, Box<Failure>> {
+    seeds::run_all(Test { file: "replicated", name: "every_promise" }, count, chaos::run)
 }

@@ -61,12 +61,15 @@ impl World {
     pub(super) fn come_to_rest(&mut self) -> Kept {
         self.settle_down()?;
         self.wait("all nodes come to the same place, and nobody waits for anything", 60 * SECOND_US, |world| {
-            let committed = world.court.lock().committed();
+            let (committed, open) = {
+                let court = world.court.lock();
+                (court.committed(), court.open)
+            };
             let has_all = |own: &super::machine::Machine| {
                 own.outstanding.is_empty() && own.replica.as_ref().is_some_and(|own| own.folded_index() == committed)
             };
             let idle = |leader: usize| world.machines[leader].reign.as_ref().is_some_and(|own| own.actors.is_idle());
-            world.machines.iter().all(has_all) && world.leader().is_some_and(idle)
+            open == 0 && world.machines.iter().all(has_all) && world.leader().is_some_and(idle)
         })
     }
 

@@ -253,7 +253,7 @@ impl World {
     }
 
     /// The actors of a node work soon.
-    fn call(&mut self, node: usize) {
+    pub(super) fn call(&mut self, node: usize) {
         if !self.machines[node].is_called {
             self.machines[node].is_called = true;
             let (at, life) = (self.now() + self.random.random_range(5..200), self.machines[node].life);
@@ -268,7 +268,9 @@ impl World {
         let clock = own.clock(now);
         let (Some(reign), Some(replica)) = (&mut own.reign, &mut own.replica) else { return };
         let super::ledger::Ledger { book, facts, .. } = replica.fold();
-        (0..reign.actors.actors.len()).for_each(|actor| _ = reign.actors.rebuild(actor, book, *facts));
+        if reign.actors.rebuild_all(book, *facts) {
+            reign.actors.judge_arrivals(clock, &self.rules);
+        }
         let goes_on = reign.work(replica, clock, &self.rules);
         self.turn(node);
         if goes_on {
@@ -379,6 +381,10 @@ impl World {
         self.turn(node);
         self.relay(node);
         self.arm(node);
+        // Actors that crashed wait for the book.
+        if self.machines[node].reign.as_ref().is_some_and(|reign| !reign.actors.is_idle()) {
+            self.call(node);
+        }
         // Clocks do not run alike.
         let at = self.now() + TICK_US - TICK_US / 10 + self.random.random_range(0..TICK_US / 5);
         self.plan(at, Event::Tick { node, life });
@@ -424,7 +430,9 @@ impl World {
             }
             Arriving::Done(asker, message) => {
                 if self.machines[node].outstanding.remove(&asker).is_some() {
-                    self.trace.say(|| format!("{asker:?} is told {message:?}"));
+                    if let Some(message) = &message {
+                        self.trace.say(|| format!("{asker:?} is told {message:?}"));
+                    }
                     self.told.push((node, asker, message));
                 }
             }

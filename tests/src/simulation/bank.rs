@@ -59,7 +59,7 @@ pub(crate) struct Bank {
     /// Which connection this is; None while there is none.
     pub(crate) session: Option<u32>,
     sessions: u32,
-    last_notice: u64,
+    pub(crate) last_notice: u64,
     sent: Vec<Sent>,
     offers: Vec<Offer>,
     messages: u64,

@@ -248,6 +248,9 @@ impl Node {
     pub(crate) fn judge_arrivals(&mut self, clock: u64, rules: &Rules) {
         for place in 0..self.actors.iter().map(|actor| actor.hosted.len()).sum() {
             let key = Key(place as u32);
+            if !self.actors[self.actor_of(key)].is_alive() {
+                continue;
+            }
             let participant = &self.hosted(key).participant;
             let mut offered: Vec<(Key, Uetr)> =
                 participant.incoming().map(|(payment, _)| (payment.debtor, payment.uetr)).collect();
@@ -366,6 +369,11 @@ impl Node {
         own.built_at = position;
         own.life = Life::Alive;
         true
+    }
+
+    /// Rebuilds those that wait; true when any is alive again.
+    pub(crate) fn rebuild_all(&mut self, book: &Book, position: usize) -> bool {
+        (0..self.actors.len()).fold(false, |any, actor| self.rebuild(actor, book, position) || any)
     }
 
     /// True when nothing is under way any more.

@@ -239,23 +239,11 @@ impl World {
 
     fn operate(&mut self) {
         let key = Key(self.random.random_range(0..self.banks.len()) as u32);
-        let amount_minor = self.random.random_range(-5..5_000);
-        let currency = if self.random.random_bool(0.8) { Currency::EUR } else { Currency::USD };
-        let direction = [Direction::Send, Direction::Receive, Direction::Both][self.random.random_range(0..3)];
-        let draw = |random: &mut SmallRng| if random.random_bool(0.5) { -1 } else { random.random_range(0..8_000) };
-        let limits = Limits { net_debit_cap: draw(&mut self.random), payment_max: draw(&mut self.random) };
-        let ask = match self.random.random_range(0..100) {
-            0..25 => Ask::Fund { currency, amount_minor },
-            25..45 => Ask::Defund { currency, amount_minor },
-            45..60 => Ask::Limit { currency, limits },
-            60..63 => Ask::Suspend(direction),
-            63..80 => Ask::Resume(Direction::Both),
-            80..84 => {
-                self.node.refusing = [Some(Reason::FULL), None, None][self.random.random_range(0..3)];
-                return;
-            }
-            _ => return self.roll(),
-        };
+        if self.random.random_bool(0.05) {
+            self.node.refusing = [Some(Reason::FULL), None, None][self.random.random_range(0..3)];
+            return;
+        }
+        let Some(ask) = operation(&mut self.random) else { return self.roll() };
         self.trace.say(|| format!("an operator asks {key:?} {ask:?}"));
         self.node.ask(key, None, ask);
     }
@@ -301,6 +289,23 @@ impl World {
             bank.hear(&message);
         }
         Ok(())
+    }
+}
+
+/// What an operator may ask about a participant; None rolls the day.
+pub(crate) fn operation(random: &mut SmallRng) -> Option<Ask> {
+    let amount_minor = random.random_range(-5..5_000);
+    let currency = if random.random_bool(0.8) { Currency::EUR } else { Currency::USD };
+    let direction = [Direction::Send, Direction::Receive, Direction::Both][random.random_range(0..3)];
+    let mut draw = || if random.random_bool(0.5) { -1 } else { random.random_range(0..8_000) };
+    let limits = Limits { net_debit_cap: draw(), payment_max: draw() };
+    match random.random_range(0..100) {
+        0..25 => Some(Ask::Fund { currency, amount_minor }),
+        25..45 => Some(Ask::Defund { currency, amount_minor }),
+        45..60 => Some(Ask::Limit { currency, limits }),
+        60..63 => Some(Ask::Suspend(direction)),
+        63..83 => Some(Ask::Resume(Direction::Both)),
+        _ => None,
     }
 }
 
