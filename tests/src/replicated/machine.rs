@@ -63,9 +63,9 @@ pub(super) fn members(count: u64) -> Vec<Member> {
 
 fn config(node: NodeId, members: &[Member]) -> Config {
     Config {
-        segment_bytes: 64 << 10,
-        batch_bytes_max: 16 << 10,
-        retained_bytes_max: 128 << 10,
+        segment_bytes: 16 << 10,
+        batch_bytes_max: 4 << 10,
+        retained_bytes_max: 16 << 10,
         snapshot_every_bytes: u64::MAX,
         free_bytes_min: 0,
         spin_us: 0,

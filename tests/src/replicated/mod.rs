@@ -38,7 +38,7 @@ mod world;
 pub use chaos::Chaos;
 pub use races::Races;
 
-use crate::seeds::{self, Failure, Test};
+use crate::seeds::{self, Failure, Test, Trace};
 
 /// So many worlds full of races.
 pub fn races(count: u64) -> Result<Races, Box<Failure>> {
@@ -48,4 +48,9 @@ pub fn races(count: u64) -> Result<Races, Box<Failure>> {
 /// So many worlds in which everything goes wrong.
 pub fn chaos(count: u64) -> Result<Chaos, Box<Failure>> {
     seeds::run_all(Test { file: "replicated", name: "every_promise" }, count, chaos::run)
+}
+
+/// What became of a seed in both kinds of world, in words.
+pub fn again(seed: u64) -> String {
+    format!("{:?} {:?}", races::run(seed, Trace::default()).0, chaos::run(seed, Trace::default()).0)
 }
