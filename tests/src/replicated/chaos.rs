@@ -264,13 +264,19 @@ impl Town {
         true
     }
 
-    fn with_bank<T>(&mut self, place: usize, act: impl FnOnce(&mut Bank, &mut Street<'_>) -> Result<T, String>) -> Result<T, String> {
+    fn with_bank<T>(
+        &mut self,
+        place: usize,
+        act: impl FnOnce(&mut Bank, &mut Street<'_>) -> Result<T, String>,
+    ) -> Result<T, String> {
         let now = self.latest();
         let at = self.world.now() + 1;
         let Client { bank, home } = &mut self.clients[place];
         let World { machines, random, trace, court, .. } = &mut self.world;
         let court = court.lock();
-        let Some(book) = machines[*home].book() else { return Err("a bank is connected to a node that is down".into()) };
+        let Some(book) = machines[*home].book() else {
+            return Err("a bank is connected to a node that is down".into());
+        };
         let (feeds, names, options, gossip) = (&court.feeds, &self.names, &self.options, None);
         let mut street = Street { feeds, book, random, options, now, names, gossip, trace, said: Vec::new() };
         let result = act(bank, &mut street);

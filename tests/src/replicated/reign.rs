@@ -12,7 +12,7 @@ use wire::Uetr;
 use super::court::{End, end_of};
 use super::ledger::{Ledger, Passenger};
 use crate::simulation::log::Append;
-use crate::simulation::node::{Ask, Asker, Node};
+use crate::simulation::node::{Actor, Ask, Asker, Node, Pending};
 
 /// Bytes of facts after which no more are added to an entry.
 const BATCH_BYTES: usize = 2 << 10;
@@ -66,20 +66,29 @@ impl Reign {
         }
     }
 
-    /// The actors work off their mailboxes and timers; all they decide is proposed, as far as there is a place for it.
-    /// True when something is left.
-    pub(super) fn work(&mut self, replica: &mut Replica<SimulatedDisk, Ledger>, clock: u64, rules: &Rules) -> bool {
+    /// The actors work off up to `few` messages each, and what is due; all they decide is proposed, as far as there is a
+    /// place for it. True when something is left.
+    pub(super) fn work(
+        &mut self,
+        replica: &mut Replica<SimulatedDisk, Ledger>,
+        clock: u64,
+        rules: &Rules,
+        (few, timers_first): (usize, bool),
+    ) -> bool {
         for actor in 0..self.actors.actors.len() {
-            if self.actors.actors[actor].is_alive() {
-                while !self.actors.actors[actor].mailbox.is_empty() {
-                    self.actors.turn(actor, clock, rules);
-                }
+            if timers_first {
+                self.actors.fire(actor, clock, rules);
+            }
+            for _ in 0..few.min(self.actors.actors[actor].mailbox.len()) {
+                self.actors.turn(actor, clock, rules);
+            }
+            if !timers_first {
                 self.actors.fire(actor, clock, rules);
             }
         }
         self.propose(replica);
         self.deliver();
-        let waits = |actor: &crate::simulation::node::Actor| actor.is_alive() && !actor.mailbox.is_empty();
+        let waits = |actor: &Actor| actor.is_alive() && !actor.mailbox.is_empty();
         self.actors.actors.iter().any(waits) || !self.batch.bytes.is_empty()
     }
 
@@ -94,11 +103,8 @@ impl Reign {
             if !standing.leads || standing.term != self.term || !replica.has_place(self.batch.bytes.len()) {
                 return false;
             }
-            let company = |pending: crate::simulation::node::Pending| Passenger {
-                asker: pending.asker,
-                subject: pending.subject,
-                reply: pending.reply,
-            };
+            let company =
+                |pending: Pending| Passenger { asker: pending.asker, subject: pending.subject, reply: pending.reply };
             let passengers: Vec<Passenger> = self.actors.pending.drain(..).map(company).collect();
             if self.batch.bytes.is_empty() {
                 if !passengers.is_empty() {

@@ -263,6 +263,9 @@ impl World {
 
     fn work(&mut self, node: usize) {
         let now = self.now();
+        // Mailboxes are worked off at once or a little at a time, before or after the timers.
+        let few = if self.random.random_bool(0.5) { usize::MAX } else { self.random.random_range(1..6) };
+        let how = (few, self.random.random_bool(0.5));
         let own = &mut self.machines[node];
         own.is_called = false;
         let clock = own.clock(now);
@@ -271,7 +274,7 @@ impl World {
         if reign.actors.rebuild_all(book, *facts) {
             reign.actors.judge_arrivals(clock, &self.rules);
         }
-        let goes_on = reign.work(replica, clock, &self.rules);
+        let goes_on = reign.work(replica, clock, &self.rules, how);
         self.turn(node);
         if goes_on {
             self.call(node);
