@@ -60,6 +60,11 @@ impl Reign {
         self.actors.ask(to, asker, ask);
     }
 
+    /// Nothing is under way here any more.
+    pub(super) fn is_idle(&self) -> bool {
+        self.actors.is_idle() && self.batch.bytes.is_empty()
+    }
+
     fn deliver(&mut self) {
         for actor in 0..self.actors.actors.len() {
             while self.actors.deliver(actor) {}

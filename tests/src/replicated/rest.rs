@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use wire::{ParticipantId, Timestamp};
 
-use super::machine::START_NS;
+use super::machine::{Machine, START_NS};
 use super::network::Time;
 use super::reign::Reign;
 use super::world::{SECOND_US, World};
@@ -65,10 +65,14 @@ impl World {
                 let court = world.court.lock();
                 (court.committed(), court.open)
             };
-            let has_all = |own: &super::machine::Machine| {
+            let has_all = |own: &Machine| {
                 own.outstanding.is_empty() && own.replica.as_ref().is_some_and(|own| own.folded_index() == committed)
             };
-            let idle = |leader: usize| world.machines[leader].reign.as_ref().is_some_and(|own| own.actors.is_idle());
+            let idle = |leader: usize| {
+                let Machine { reign, replica, .. } = &world.machines[leader];
+                let is_settled = replica.as_ref().is_some_and(|own| own.is_settled());
+                is_settled && reign.as_ref().is_some_and(Reign::is_idle)
+            };
             open == 0 && world.machines.iter().all(has_all) && world.leader().is_some_and(idle)
         })
     }
