@@ -14,9 +14,10 @@ use wire::message::{CreditTransfer, Party};
 use wire::{BusinessDate, Currency, Kind, MessageId, ParticipantId, Reason, Status, Timestamp, Uetr};
 
 use super::court::End;
+use super::events::Event;
 use super::machine::{Instruction, START_NS};
 use super::network::Time;
-use super::world::{Event, SECOND_US, World};
+use super::world::{SECOND_US, World};
 use crate::promises::Kept;
 use crate::seeds::Trace;
 use crate::simulation::bank::name;

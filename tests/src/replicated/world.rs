@@ -1,7 +1,7 @@
 //! The world: nodes, the network between them, virtual time, and what happens when. Who is a bank and what goes wrong is
 //! up to whoever drives it.
 
-use std::cmp::{Ordering as Order, Reverse};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +16,7 @@ use settlement::{Key, Rules};
 use wire::{Message, Uetr};
 
 use super::court::{Court, End};
+use super::events::{Arriving, Event, Planned};
 use super::machine::{Instruction, Machine, members};
 use super::network::{Network, Sent, Time};
 use super::reign::Reign;
@@ -27,70 +28,6 @@ pub(super) const TICK_US: Time = 25_000;
 pub(super) const SECOND_US: Time = 1_000_000;
 /// What was asked and is not done goes to the same leader again after so long.
 const PATIENCE_US: Time = 300_000;
-
-pub(super) enum Event {
-    Tick {
-        node: usize,
-        life: u64,
-    },
-    /// The actors of a node work.
-    Work {
-        node: usize,
-        life: u64,
-    },
-    Arrive {
-        from: NodeId,
-        to: NodeId,
-        sent: Arriving,
-    },
-    SnapshotSent {
-        from: NodeId,
-        to: NodeId,
-        went_well: bool,
-    },
-    /// A bank says something to the node it is connected to.
-    Say {
-        node: usize,
-        instruction: Instruction,
-    },
-    Restart {
-        node: usize,
-    },
-}
-
-pub(super) enum Arriving {
-    Message(Bytes),
-    Snapshot { header: Bytes, content: Option<Vec<u8>> },
-    Instruction(Instruction),
-    Done(Asker, Option<Message<'static>>),
-}
-
-/// An event in the order of time; those of one moment as they were planned.
-struct Planned {
-    at: Time,
-    number: u64,
-    event: Event,
-}
-
-impl PartialEq for Planned {
-    fn eq(&self, other: &Planned) -> bool {
-        (self.at, self.number) == (other.at, other.number)
-    }
-}
-
-impl Eq for Planned {}
-
-impl PartialOrd for Planned {
-    fn partial_cmp(&self, other: &Planned) -> Option<Order> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Planned {
-    fn cmp(&self, other: &Planned) -> Order {
-        (self.at, self.number).cmp(&(other.at, other.number))
-    }
-}
 
 /// See the file's head.
 pub(super) struct World {
