@@ -21,6 +21,8 @@ pub struct PeerStatistics {
     pub node: NodeId,
     /// The last entry it is known to have.
     pub matched: Index,
+    /// How long it has lacked what it lacks, within a tick.
+    pub behind: Duration,
     /// It was heard in the last seconds.
     pub is_active: bool,
     /// It is being sent a snapshot.
@@ -33,6 +35,8 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         self.ticks += 1;
         self.tick = length;
         self.health.tick(length, late);
+        self.now += length + late;
+        self.pace.note(self.raw.store().log.last().index, self.now);
         self.raw.tick();
         self.after_step();
         if self.ticks.is_multiple_of(REPORT_TICKS) {
@@ -60,6 +64,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             .map(|(id, progress)| PeerStatistics {
                 node: *id,
                 matched: progress.matched,
+                behind: self.pace.age_after(progress.matched, self.now),
                 is_active: self.health.is_heard(*id),
                 needs_snapshot: progress.state == ProgressState::Snapshot,
             })

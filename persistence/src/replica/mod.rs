@@ -9,7 +9,7 @@
 //!
 //! In reading order: this file, `turn` (what one round of work does, and in which order), `store` and `cache` (the log as
 //! raft sees it), `flights` (what a leader waits for), `membership`, `message` (bytes between nodes), `health`,
-//! `agreement`.
+//! `agreement`, `pace`.
 
 mod agreement;
 mod bytes;
@@ -19,6 +19,7 @@ mod flights;
 mod health;
 pub(crate) mod membership;
 pub(crate) mod message;
+mod pace;
 pub(crate) mod peers;
 mod start;
 mod store;
@@ -50,6 +51,7 @@ use flights::Flights;
 use health::Health;
 use membership::{ChangeRefused, MemberChange, Members, Statement};
 use message::{Arrived, Malformed, Received, Report};
+use pace::Pace;
 use peers::Peers;
 use store::Store;
 
@@ -95,10 +97,13 @@ pub struct Replica<D: Disk, F: Fold> {
     bytes_replayed: u64,
     change: Option<ChangeUnderWay>,
     agreement: Agreement,
+    pace: Pace,
     health: Health,
     report: Report,
     ticks: u64,
     tick: Duration,
+    /// Time by its ticks.
+    now: Duration,
     counters: Arc<Counters>,
     uncommitted_bytes_max: usize,
     cache_bytes_max: usize,
@@ -171,10 +176,12 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             bytes_replayed: 0,
             change: None,
             agreement: Agreement::default(),
+            pace: Pace::default(),
             health: Health::default(),
             report: Report { from: config.node, ..Report::default() },
             ticks: 0,
             tick: Duration::ZERO,
+            now: Duration::ZERO,
             counters,
             uncommitted_bytes_max: config.uncommitted_bytes_max,
             cache_bytes_max: config.cache_bytes_max,

@@ -1,6 +1,7 @@
 //! Single events, as they are planned.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use persistence::simulated::SimulatedDisk;
 use persistence::{Error, MemberKind, Remedy};
@@ -149,6 +150,26 @@ fn a_follower_with_a_slow_disk_changes_nothing() {
     world.nodes[(leader + 1) % 3].write_takes_us.store(30_000, Ordering::Relaxed);
     world.write_some(300).unwrap();
     assert_eq!(world.leader(), Some(leader));
+}
+
+#[test]
+fn the_leader_knows_how_far_behind_another_node_is() {
+    let (mut world, leader) = three(11);
+    let behind = world.nodes[(leader + 1) % 3].id;
+    let lag = |world: &World| {
+        let replica = world.nodes[leader].replica.as_ref().unwrap();
+        let peers = replica.peers();
+        let peer = peers.iter().find(|peer| peer.node == behind).unwrap();
+        (replica.log().last().index - peer.matched, peer.behind)
+    };
+    world.run_while(SECOND_US, |world| lag(world).0 > 0).unwrap();
+    assert_eq!(lag(&world).1, Duration::ZERO);
+    world.network.cut(world.nodes[leader].id, behind);
+    world.write_some(1).unwrap();
+    let until = world.now() + 2 * SECOND_US;
+    world.run_until(until).unwrap();
+    let (entries, age) = lag(&world);
+    assert!(entries > 0 && age > Duration::from_millis(1_700) && age < Duration::from_millis(2_300), "{age:?}");
 }
 
 #[test]
