@@ -16,6 +16,7 @@ pub(super) enum Often {
     NoFunds,
     GivenBack,
     Line,
+    Moved,
     Clock,
     Refused,
 }
@@ -24,7 +25,7 @@ pub(super) enum Often {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tone {
     Plain,
-    /// The switch was killed or came back.
+    /// Something was done to a node, or followed from it.
     Drama,
     /// Something that should not be.
     Alarm,
