@@ -136,7 +136,7 @@ async fn pay(client: &Client) {
         .from("Ada Adler", "DE02100100100006820101")
         .to("Ben Brook", "GB33BUKB20201555555555");
     let outcome = client.pay(&transfer).await.unwrap();
-    assert!(outcome.to_string().contains("settled"), "{outcome}");
+    assert!(outcome.to_string().contains("ACSC"), "{outcome}");
 }
 
 #[tokio::test]

@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn long_news_are_wrapped_at_words() {
-        let lines = wrap(&format!("  1.0s  * {}", "wörter ".repeat(20)), INDENT, COLUMNS);
+        let lines = wrap(&format!("  1.0s  * {}", "wörter ".repeat(25)), INDENT, COLUMNS);
         assert_eq!(lines.len(), 3, "{lines:#?}");
         assert!(lines.iter().all(|line| line.chars().count() <= COLUMNS && !line.ends_with(' ')), "{lines:#?}");
         assert!(lines[1..].iter().all(|line| line.starts_with(INDENT) && line.contains("wörter")), "{lines:#?}");

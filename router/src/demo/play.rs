@@ -113,6 +113,7 @@ async fn perform(options: &Options, seed: u64, directory: &Path, interrupted: &A
 async fn from_start_to_proof(stage: &Arc<Stage>, place: Place) -> Result<(Proof, u64), Failure> {
     let mut cluster = begin(stage, place).await?;
     let (banks, listening) = gather(stage, cluster.place()).await?;
+    signed_on(&cluster).await?;
     stage.tell(Tone::Plain, "eight banks signed on at three nodes; the load begins and looks for its rate");
     stage.set_phase("load");
     let sampling = tokio::spawn(sample(stage.clone()));
@@ -134,6 +135,22 @@ async fn from_start_to_proof(stage: &Arc<Stage>, place: Place) -> Result<(Proof,
     let concluded = ending::conclude(stage, &mut cluster, &banks, listening).await;
     sampling.abort();
     concluded
+}
+
+/// Waits until the log says that all are signed on: before that nobody can pay them.
+async fn signed_on(cluster: &Cluster) -> Result<(), Failure> {
+    let began = Instant::now();
+    loop {
+        let (leader, _) = cluster.leader_among(&cluster.up(), BEGINNING_PATIENCE).await?;
+        let all: Vec<Participant> = cluster.ask(leader, Command::Participants).await?;
+        if all.iter().all(|one| one.signed_on) {
+            return Ok(());
+        }
+        if began.elapsed() > BEGINNING_PATIENCE {
+            return Err(Failure::new(Exit::No, format!("node {leader} has not signed all banks on")));
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Starts the nodes, and waits until one of them leads and all know the cast.

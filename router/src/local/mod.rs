@@ -13,11 +13,13 @@
 //!
 //! In reading order: `plan` (what it is to be), `ports`, `place` (its files), `roads` (the proxies), `process`, `cluster`
 //! (all of it together), `books` (are they equal?), `status`, `control` (the socket), `orders` (what can be asked by it),
-//! `up` (`crosstie local up`).
+//! `up` and
+//! `introduction` (`crosstie local up`).
 
 mod books;
 mod cluster;
 mod control;
+mod introduction;
 mod orders;
 mod place;
 mod plan;

@@ -1,6 +1,6 @@
 //! `crosstie local up`: the cluster in the foreground, until Ctrl-C, SIGTERM or `crosstie local down`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::cluster::Cluster;
 use super::control::{Answer, Asked, Control, Order};
+use super::introduction::introduce;
 use super::place::Place;
 use super::plan::Plan;
 use super::ports::Ports;
@@ -145,92 +146,6 @@ async fn ready(cluster: &Cluster) -> Result<String, Failure> {
         }
     }
     Ok(format!("node {leader} leads in term {term}; {expected} participants are registered and have money"))
-}
-
-/// Where everything is, and what to try.
-fn introduce(cluster: &Cluster, directory: &Path) -> String {
-    let place = cluster.place();
-    let plan = place.plan();
-    let mut text = String::new();
-    for seat in &plan.seats {
-        let address = place.address(seat.node).filter(|_| !seat.is_witness);
-        let address =
-            address.map_or("serves no participants".to_string(), |address| format!("participants at {address}"));
-        let pid = cluster.ready(seat.node).map_or(0, |(ready, _)| ready.pid);
-        text += &format!(
-            "  node {} · {} · {} · {address} · process {pid} · admin {}\n",
-            seat.node,
-            seat.region,
-            seat.kind(),
-            place.admin(seat.node).display()
-        );
-    }
-    for (one, other) in plan.pairs() {
-        let first = |region| plan.seats.iter().find(|seat| seat.region == region).map_or(0, |seat| seat.node);
-        let round_trip = plan.round_trip(first(one), first(other));
-        text += &format!("  {one} – {other}: {round_trip:?} there and back, by proxies; same host\n");
-    }
-    let own = std::env::args().next().unwrap_or_else(|| "crosstie".into());
-    let dir = match directory == Path::new(super::super::cli::LOCAL_DIRECTORY) {
-        true => String::new(),
-        false => format!(" --dir {}", directory.display()),
-    };
-    let address = |place_in_list: usize| {
-        let seats: Vec<_> = plan.seats.iter().filter(|seat| !seat.is_witness).collect();
-        place.address(seats[place_in_list % seats.len()].node).map(|address| address.to_string()).unwrap_or_default()
-    };
-    let data = std::path::absolute(directory).map_or_else(
-        |_| directory.into(),
-        |absolute| {
-            let here = std::env::current_dir().unwrap_or_default();
-            absolute.strip_prefix(here).map(Path::to_path_buf).unwrap_or(absolute)
-        },
-    );
-    let data = data.join("data-1");
-    let count: u32 = plan.stakes.iter().map(|stake| stake.count).sum();
-    let targets: Vec<String> = plan
-        .seats
-        .iter()
-        .filter(|seat| !seat.is_witness)
-        .filter_map(|seat| place.address(seat.node))
-        .map(|address| address.to_string())
-        .collect();
-    text += "try, in other shells:\n";
-    for (command, what) in [
-        (
-            format!("cargo run -p wire --example bank -- {} BANK-0002", address(1)),
-            "a bank that says yes to whole amounts",
-        ),
-        (
-            format!("cargo run -p wire --example pay -- {} BANK-0001 BANK-0002 12.00", address(0)),
-            "pay it, by another node",
-        ),
-        (
-            format!(
-                "crosstie-loadgen run --target {} --participants {count} --rate 500/s --for 30s --out runs/a --feeds runs/feeds",
-                targets.join(",")
-            ),
-            "load",
-        ),
-        (format!("{own} cluster status --data {}", data.display()), "as node 1 sees it"),
-        (format!("{own} local status{dir}"), "processes and roads"),
-        (format!("{own} local kill 1{dir} && sleep 3 && {own} local start 1{dir}"), "SIGKILL, and back"),
-        (
-            format!("{own} local partition {}{dir} && sleep 5 && {own} local heal{dir}", plan.seats[0].region),
-            "a region cut off",
-        ),
-        (
-            format!(
-                "{own} local delay {} {} 200ms{dir}",
-                plan.seats[0].region,
-                plan.seats[plan.seats.len() - 1].region
-            ),
-            "farther apart",
-        ),
-    ] {
-        text += &format!("  {command}    # {what}\n");
-    }
-    text + "Ctrl-C, or crosstie local down, stops all in good order; the data stays, and --fresh begins anew."
 }
 
 fn tend(cluster: &mut Cluster) {

@@ -90,7 +90,8 @@ pub(super) fn draw_chart(frame: &mut Frame<'_>, area: Rect, seen: &Seen, stage: 
         .map(|window| (window.at.as_secs_f64(), window.ended as f64 / window.length.as_secs_f64().max(1e-3)))
         .collect();
     let wanted: Vec<(f64, f64)> = seen.windows.iter().map(|window| (window.at.as_secs_f64(), window.wanted)).collect();
-    let top = round_up(rates.iter().chain(&wanted).map(|(_, rate)| *rate).fold(100.0, f64::max));
+    // What had waited comes at once when an act is over; such a peak goes out of the picture.
+    let top = round_up(1.4 * wanted.iter().map(|(_, rate)| *rate).fold(100.0, f64::max));
     let marks: Vec<(f64, f64)> = (stage.marks.lock().iter())
         .flat_map(|at| (0..=20).map(|step| (at.as_secs_f64(), top * f64::from(step) / 20.0)))
         .collect();

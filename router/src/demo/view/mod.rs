@@ -104,7 +104,7 @@ fn draw(frame: &mut Frame<'_>, seen: &Seen, stage: &Stage) {
         Constraint::Length(1),
         Constraint::Length(1),
         Constraint::Length(if area.height >= 22 { 10 } else { 0 }),
-        Constraint::Length(if area.height >= 38 { 8 } else { 6 }),
+        Constraint::Length(if area.height >= 38 { 7 } else { 6 }),
         Constraint::Length(if room.banks { 11 } else { 0 }),
         Constraint::Min(3),
         Constraint::Length(1),
@@ -123,7 +123,7 @@ fn draw(frame: &mut Frame<'_>, seen: &Seen, stage: &Stage) {
     if room.banks {
         draw_banks(frame, banks, seen);
     }
-    let items = stage.news.lock().last(usize::from(news.height));
+    let items = stage.news.lock().picked(usize::from(news.height.saturating_sub(2)));
     draw_news(frame, news, &items);
     draw_foot(frame, foot);
 }
@@ -142,11 +142,11 @@ fn draw_small(frame: &mut Frame<'_>, seen: &Seen, stage: &Stage) {
 fn draw_foot(frame: &mut Frame<'_>, area: Rect) {
     let (clock, share) = (PAYMENT_TIMEOUT.as_secs(), CREDITOR_SHARE.as_secs());
     let mut said = String::from(" Simulated regions, same host.");
-    if area.width >= 112 {
-        said += &format!(" Clock shortened: a payment has {clock} s, the creditor agent {share} s. All is measured.");
+    if area.width >= 116 {
+        said += &format!(" Clock shortened: {clock} s a payment, {share} s the creditor agent. All is measured.");
     }
     frame.render_widget(Paragraph::new(said).fg(Color::DarkGray), area);
-    let keys = "q prove now · Ctrl-C quit ";
+    let keys = "q prove now · Ctrl-C ends ";
     frame.render_widget(Paragraph::new(keys).alignment(Alignment::Right).fg(Color::DarkGray), area);
 }
 

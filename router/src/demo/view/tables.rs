@@ -4,10 +4,11 @@ use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Rect};
 use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Row, Table};
+use ratatui::widgets::{Block, Row, Table};
 
 use super::super::figures::{amount, count, milliseconds};
 use super::super::nodes::{NodeSeen, Presence};
+use super::super::scene::ROUND_TRIPS_MS;
 use super::super::seen::Seen;
 use super::{NAME, panel};
 
@@ -40,7 +41,14 @@ pub(super) fn draw_nodes(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
         Constraint::Length(5),
         Constraint::Fill(1),
     ];
-    frame.render_widget(Table::new(rows, widths).header(heading).block(panel("Nodes, by their own word")), area);
+    frame.render_widget(Table::new(rows, widths).header(heading).block(nodes_panel()), area);
+}
+
+/// With what the proxies are set to, beside what the nodes measure.
+fn nodes_panel() -> Block<'static> {
+    let set = ROUND_TRIPS_MS.map(|ms| ms.to_string()).join(", ");
+    let set = format!(" same host; the proxies make {set} ms (1–2, 1–3, 2–3) ");
+    panel("Nodes, by their own word").title_bottom(Span::from(set).fg(Color::DarkGray))
 }
 
 fn node_row(node: &NodeSeen, banks: usize, newest: u64) -> Row<'static> {
