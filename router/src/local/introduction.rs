@@ -56,8 +56,9 @@ fn commands(place: &Place, directory: &Path) -> String {
     let (near, far) = (regions[0], regions[regions.len() - 1]);
     let local = |what: String| format!("{own} local {what}{there}");
     let data = shown(&place.data(1)).display().to_string();
+    let targets: String = serving.iter().map(|address| format!(" --target {address}")).collect();
     let load = format!(
-        "crosstie-loadgen run --target {first} --participants {count} --rate 500/s --for 30s --out runs/a --feeds runs/feeds"
+        "crosstie-loadgen run{targets} --participants {count} --rate 500/s --for 30s --out runs/a --feeds runs/feeds"
     );
     let lines = [
         ("a bank that says yes to whole amounts", format!("cargo run -p wire --example bank -- {last} BANK-0002")),

@@ -143,7 +143,7 @@ fn draw_foot(frame: &mut Frame<'_>, area: Rect) {
     let (clock, share) = (PAYMENT_TIMEOUT.as_secs(), CREDITOR_SHARE.as_secs());
     let mut said = String::from(" Simulated regions, same host.");
     if area.width >= 116 {
-        said += &format!(" Clock shortened: {clock} s a payment, {share} s the creditor agent. All is measured.");
+        said += &format!(" Clock shortened: {clock} s a payment, {share} s the creditor agent.");
     }
     frame.render_widget(Paragraph::new(said).fg(Color::DarkGray), area);
     let keys = "q prove now · Ctrl-C ends ";
