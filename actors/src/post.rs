@@ -27,6 +27,9 @@ use crate::relay::Inbound;
 use crate::supervisor;
 use crate::switch::Error;
 
+/// The clocks of nodes agree better than this.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(1);
+
 /// What one mailbox message led to, not yet handed over.
 #[derive(Default)]
 pub(crate) struct Outbox {
@@ -302,8 +305,9 @@ impl PostOffice {
         seat * each..(seat + 1) * each
     }
 
-    /// Makes `line` the connection of its participant, and the older one ends, wherever either is. One that signs on is the
-    /// newer one; of two that had signed on before this reign, the clocks of their nodes tell.
+    /// Makes `line` the connection of its participant, and the older one ends, wherever either is. Of two that had signed on
+    /// before this reign, the clocks of their nodes tell which is newer. One that signs on is, unless its node has held its
+    /// sign-on back for long, cut off from the others: its client has gone elsewhere meanwhile.
     pub(crate) fn claim(&self, line: &Arc<Line>, signs_on: bool) {
         let mut claims = self.claims.lock();
         let place = line.key().place();
@@ -311,7 +315,8 @@ impl PostOffice {
             claims.resize_with(place + 1, || None);
         }
         let own = &mut claims[place];
-        let is_late = |older: &Arc<Line>| !signs_on && older.since > line.since && !older.is_same_connection(line);
+        let apart_max = if signs_on { CLOCKS_APART_MAX } else { Duration::ZERO };
+        let is_late = |other: &Arc<Line>| other.since > line.since.plus(apart_max) && !other.is_same_connection(line);
         let loser = if own.as_ref().is_some_and(is_late) { Some(line.clone()) } else { own.replace(line.clone()) };
         drop(claims);
         if let Some(loser) = loser.filter(|loser| Arc::ptr_eq(loser, line) || !loser.is_same_connection(line)) {

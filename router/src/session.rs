@@ -127,11 +127,14 @@ async fn sign_on(context: &Context, reader: &mut OwnedReadHalf, buffer: &mut Vec
             let frame: Vec<u8> = buffer.drain(..length).collect();
             let kind = u16::from_le_bytes([frame[4], frame[5]]);
             return match decode(kind, &frame[HEADER_BYTES..]).map_err(broken)? {
-                // A connection that was given up must not supersede the one that replaced it.
-                Message::SignOn(_) if matches!(reader.try_read_buf(buffer), Ok(0)) => {
-                    Err(ending(Reason::SIGN, 0, "the connection was closed behind its SignOn"))
+                Message::SignOn(sign_on) => {
+                    // It waits, on a node that was cut off from the others for as long as that lasts.
+                    let accepted = accept_when_caught_up(context, &sign_on).await?;
+                    match is_closed(reader, buffer) {
+                        true => Err(ending(Reason::SIGN, 0, "the connection was closed behind its SignOn")),
+                        false => Ok(accepted),
+                    }
                 }
-                Message::SignOn(sign_on) => accept_when_caught_up(context, &sign_on).await,
                 _ => Err(ending(Reason::SIGN, 1000, "the first message must be SignOn")),
             };
         }
@@ -139,6 +142,14 @@ async fn sign_on(context: &Context, reader: &mut OwnedReadHalf, buffer: &mut Vec
             Ok(0) | Err(_) => return Err(ending(Reason::SIGN, 1000, "the connection was closed before SignOn")),
             Ok(_) => {}
         }
+    }
+}
+
+/// A connection that was given up must not supersede the one that replaced it.
+fn is_closed(reader: &OwnedReadHalf, buffer: &mut Vec<u8>) -> bool {
+    match reader.try_read_buf(buffer) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
     }
 }
 

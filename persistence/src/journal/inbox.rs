@@ -66,6 +66,10 @@ impl Inbox {
         }
     }
 
+    pub(super) fn round_trips(&self) -> Vec<(NodeId, Duration)> {
+        self.round_trips.lock().clone()
+    }
+
     /// The longest to one of those who count.
     pub(super) fn longest_round_trip(&self, counts: impl Fn(NodeId) -> bool) -> Option<Duration> {
         let mut round_trips = self.round_trips.lock();

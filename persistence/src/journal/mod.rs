@@ -195,6 +195,11 @@ impl<P: Send> Journal<P> {
         self.shared.inbox.round_trip(node, took);
     }
 
+    /// How long messages to other nodes and back took lately, smoothed.
+    pub fn round_trips(&self) -> Vec<(NodeId, Duration)> {
+        self.shared.inbox.round_trips()
+    }
+
     /// The connection to this node broke; what was sent is probably lost.
     pub fn unreachable(&self, node: NodeId) {
         let _ = self.shared.put(Event::Unreachable(node));

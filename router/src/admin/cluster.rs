@@ -22,6 +22,9 @@ pub(super) fn cluster(switch: &Switch, leadership: Leadership) -> Cluster {
         true => leads.then_some(0),
         false => of(node).map(|peer| seen.last_index.saturating_sub(peer.matched)),
     };
+    let round_trips = switch.journal().round_trips();
+    let round_trip =
+        |node| round_trips.iter().find(|(other, _)| *other == node).map(|(_, took)| took.as_micros() as u64);
     let member = |member: &persistence::Member| Member {
         node: member.id,
         name: member.name.clone(),
@@ -30,6 +33,7 @@ pub(super) fn cluster(switch: &Switch, leadership: Leadership) -> Cluster {
         kind: crate::config::word(member.kind).into(),
         state: state(member.id).map(Into::into),
         lag_entries: lag(member.id),
+        round_trip_us: round_trip(member.id),
     };
     let voters = || seen.members.iter().filter(|member| member.kind != MemberKind::Learner);
     let heard = voters().filter(|member| member.id == own || of(member.id).is_some_and(|peer| peer.is_active)).count();

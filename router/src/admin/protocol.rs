@@ -270,6 +270,9 @@ pub struct Member {
     pub state: Option<String>,
     /// Entries that it lacks; known to the leader alone.
     pub lag_entries: Option<u64>,
+    /// From the node that answers and back, smoothed; absent until it was measured.
+    #[serde(default)]
+    pub round_trip_us: Option<u64>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -329,7 +332,7 @@ pub struct Recovery {
     pub took_ms: u64,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Participant {
     pub id: String,
     pub connected: bool,

@@ -77,12 +77,13 @@ fn summary(cluster: &protocol::Cluster) -> String {
 }
 
 fn table(cluster: &protocol::Cluster) -> Table {
-    let mut table = Table::new(&["NODE", "NAME", "REGION", "KIND", "STATE", "LAG", "ADDRESS"]);
+    let mut table = Table::new(&["NODE", "NAME", "REGION", "KIND", "STATE", "LAG", "ROUND TRIP MS", "ADDRESS"]);
     for member in &cluster.members {
         let lag = member.lag_entries.map_or("-".into(), |lag| lag.to_string());
+        let round_trip = member.round_trip_us.map_or("-".into(), |us| format!("{:.1}", us as f64 / 1e3));
         let protocol::Member { node, name, region, kind, address, state, .. } = member;
         let state = state.as_deref().unwrap_or("-");
-        table.row([&node.to_string(), name, region, kind, state, &lag, address]);
+        table.row([&node.to_string(), name, region, kind, state, &lag, &round_trip, address]);
     }
     table
 }

@@ -3,6 +3,7 @@
 mod cluster;
 mod configuration;
 mod errors;
+mod local;
 mod log;
 mod operate;
 mod output;
@@ -23,11 +24,15 @@ const MAIN_HELP: &str = "\
 Examples:
   crosstie config example > crosstie.toml      every setting, explained
   crosstie serve --config crosstie.toml        run a node
+  crosstie local up                            three nodes on this machine, to kill and to cut off
   crosstie status                              how it does
   crosstie participant register BANK-0001 --currency EUR --reason 'contract 17'
   crosstie participant fund BANK-0001 1000000.00 --currency EUR --reason 'opening balance'
 
 ";
+
+/// Where a cluster on this machine keeps its files unless told otherwise.
+pub(crate) const LOCAL_DIRECTORY: &str = "crosstie-local";
 
 #[derive(Parser)]
 #[command(name = "crosstie", version, about = "An instant-payment switch", max_term_width = 120,
@@ -54,6 +59,9 @@ enum Command {
     /// This node among the others
     #[command(subcommand)]
     Node(cluster::One),
+    /// A cluster on this machine for work by hand: kill, cut off, delay, pause
+    #[command(subcommand)]
+    Local(local::Local),
     /// Participants: list, show, register, money, limits, suspension
     #[command(subcommand)]
     Participant(operate::Participant),
@@ -180,6 +188,7 @@ pub fn main() -> ExitCode {
         Command::Status(node) => show::status(&node),
         Command::Cluster(cluster) => cluster.run(),
         Command::Node(node) => node.run(),
+        Command::Local(local) => local.run(),
         Command::Participant(participant) => participant.run(),
         Command::Payment(payment) => payment.run(),
         Command::Day(day) => day.run(),
