@@ -16,6 +16,7 @@ pub(crate) struct Seen {
     pub(crate) crashes: u64,
     pub(crate) snapshots_arrived: u64,
     pub(crate) readings: u64,
+    pub(crate) repairs: u64,
     /// Nodes that came later.
     pub(crate) joined: usize,
 }
@@ -29,6 +30,7 @@ impl Seen {
             crashes: world.crashes,
             snapshots_arrived: world.snapshots_arrived,
             readings: oracle.readings_answered,
+            repairs: world.repairs,
             joined: world.nodes.len(),
         }
     }
@@ -39,6 +41,7 @@ impl Seen {
         self.crashes += other.crashes;
         self.snapshots_arrived += other.snapshots_arrived;
         self.readings += other.readings;
+        self.repairs += other.repairs;
         self.joined += other.joined - 3;
     }
 }

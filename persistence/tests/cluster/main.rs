@@ -12,6 +12,7 @@ mod journals;
 mod members;
 mod network;
 mod oracle;
+mod repair;
 mod world;
 
 mod planned;
