@@ -209,7 +209,7 @@ fn run(seed: u64) -> Result<Seen, String> {
 
 #[test]
 fn members_come_and_go() {
-    chaos::run_all("members", 200, run, |all| {
+    chaos::run_all("members", 400, run, |all| {
         assert!(all.acknowledged > 5000 && all.joined > 200, "too little happened: {all:?}");
     });
 }
