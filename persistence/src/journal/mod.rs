@@ -74,6 +74,8 @@ pub struct Cluster {
     pub peers: Vec<PeerStatistics>,
     /// The newest position at which a majority was found to have the same state.
     pub agreed_index: Index,
+    /// This node is being brought back by the others, and does not vote yet.
+    pub is_repairing: bool,
     pub tick: Duration,
 }
 
@@ -82,9 +84,7 @@ impl<P> Shared<P> {
         if self.outcome.has_ended() {
             return Err(Refused::Stopped);
         }
-        if !self.inbox.put(event, 0) {
-            return Err(Refused::Full);
-        }
+        self.inbox.put_own(event);
         self.batches.wake();
         Ok(())
     }

@@ -197,6 +197,7 @@ impl<D: Disk, F: Fold> Thread<D, F> {
             last_index: self.replica.log().last().index,
             peers: self.replica.peers(),
             agreed_index: self.replica.agreed(),
+            is_repairing: self.replica.is_repairing(),
             tick: self.tick,
         };
     }

@@ -7,7 +7,7 @@
 //!                 └────> what a majority has: Fold::committed
 //! ```
 //!
-//! In reading order: this file, `turn` (what one round of work does, and in which order), `store` and `cache` (the log as
+//! In reading order: this file, `turn` (what one round of work does, and in which order), `repairing`, `store` and `cache` (the log as
 //! raft sees it), `flights` (what a leader waits for), `membership`, `message` (bytes between nodes), `health`,
 //! `agreement`, `pace`.
 
@@ -21,6 +21,7 @@ pub(crate) mod membership;
 pub(crate) mod message;
 mod pace;
 pub(crate) mod peers;
+mod repairing;
 mod start;
 mod store;
 mod turn;
@@ -109,6 +110,10 @@ pub struct Replica<D: Disk, F: Fold> {
     cache_bytes_max: usize,
     entry_bytes_max: usize,
     checkpoint_every: u64,
+    /// What its log once promised is not there again yet: it follows, but has no say in elections.
+    is_repairing: bool,
+    /// The term in which this node handed leadership over because another one knew of a later term.
+    handed_over_in: Term,
     /// A snapshot that a peer sent, by its index, and the file it lies in.
     arrived: Option<(Index, String)>,
     failure: Option<Error>,
@@ -156,6 +161,8 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         let (mut log, mut recovery) = Log::open(disk, config, &mut fold)?;
         let (members, members_since) = start::members(&log, first)?;
         start::claim(&mut log, config, members_since > 0)?;
+        repairing::check_not_lost(&log)?;
+        let is_repairing = log.repairing().is_some();
         let folded = Folded { index: log.folded(), term: log.term(log.folded()).unwrap_or_default() };
         counters.opened(folded.index, recovery.snapshot_index);
         let store = Store::new(log, &members);
@@ -187,6 +194,8 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             cache_bytes_max: config.cache_bytes_max,
             entry_bytes_max: config.entry_bytes_max() as usize,
             checkpoint_every: config.checkpoint_every,
+            is_repairing,
+            handed_over_in: 0,
             arrived: None,
             failure: None,
         };
@@ -211,9 +220,14 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         Ok(())
     }
 
-    /// Whether nobody else votes.
+    /// Whether nobody else votes. Who was given up has others, though it may not know them yet.
     pub fn is_alone(&self) -> bool {
-        self.members.iter().count() == 1 && self.members.votes(self.node)
+        self.members.iter().count() == 1 && self.members.votes(self.node) && !self.is_repairing
+    }
+
+    /// Whether it is being brought back by its peers: until then it does not vote.
+    pub fn is_repairing(&self) -> bool {
+        self.is_repairing
     }
 
     pub fn members(&self) -> &Members {
@@ -333,7 +347,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
 
     /// Hands leadership over, to the best of those who could lead when nobody is named. Proposals wait meanwhile.
     pub fn transfer(&mut self, to: Option<NodeId>) -> bool {
-        let Some(to) = to.filter(|to| self.members.votes(*to)).or_else(|| self.best_successor()) else {
+        let Some(to) = to.filter(|to| self.members.votes(*to)).or_else(|| self.best_successor(self.node)) else {
             return false;
         };
         if !self.leads_now() || to == self.node {
@@ -366,7 +380,9 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             && let Some(progress) = raft.prs().get(*node)
         {
             let lag = raft.raft_log.committed.saturating_sub(progress.matched);
-            if lag > PROMOTION_LAG_MAX || progress.state != ProgressState::Replicate {
+            // Who got all there is by a snapshot is sent nothing more until there is something new.
+            let follows = progress.state == ProgressState::Replicate || lag == 0;
+            if lag > PROMOTION_LAG_MAX || !follows {
                 return Err(ChangeRefused::Behind(*node, lag));
             }
         }
@@ -439,10 +455,10 @@ impl<D: Disk, F: Fold> Replica<D, F> {
     }
 
     /// Whoever stands best to lead after this node: it votes, was heard lately, is no witness, and lacks least.
-    fn best_successor(&self) -> Option<NodeId> {
+    fn best_successor(&self, except: NodeId) -> Option<NodeId> {
         let others = self.raw.raft.prs().iter().filter(|(id, progress)| {
             let id = **id;
-            let is_other = id != self.node && self.members.votes(id) && !self.members.is_witness(id);
+            let is_other = id != self.node && id != except && self.members.votes(id) && !self.members.is_witness(id);
             is_other && progress.matched > 0 && self.health.is_heard(id)
         });
         others.max_by_key(|(id, progress)| (progress.matched, **id)).map(|(id, _)| *id)
@@ -462,6 +478,9 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             self.counters.refuse_message();
             return;
         }
+        if self.has_no_say_in(&message) || self.hands_over_because_of(&message) {
+            return;
+        }
         let _ = self.raw.step(message);
         self.after_step();
     }
@@ -473,8 +492,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         let term = self.raw.raft.term;
         match message.get_msg_type() {
             MessageType::MsgHeartbeat if message.term >= term && message.commit > last => {
-                // The leader knows that this node has had everything up to there.
-                self.failure.get_or_insert(Error::Lost { known: message.commit, last });
+                self.lose(message.commit, last);
                 false
             }
             MessageType::MsgAppendResponse if message.term == term && self.leads_now() => message.index <= last,
@@ -508,6 +526,9 @@ impl<D: Disk, F: Fold> Replica<D, F> {
                 Timeout { drawn_for: Some(now), ticks: self.random.random_range(begin..begin + ELECTION_TICKS) };
         }
         self.raw.raft.set_randomized_election_timeout(self.timeout.ticks);
+        if self.is_repairing {
+            self.raw.raft.election_elapsed = 0; // it never stands for election
+        }
     }
 
     fn discard(&self, file: &str) {

@@ -28,6 +28,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             self.check()?;
             self.work(ready)?;
             self.check()?;
+            self.end_repair()?;
             self.take_stand();
             self.state_first_members();
         }

@@ -13,6 +13,7 @@ pub(super) fn cluster(switch: &Switch, leadership: Leadership) -> Cluster {
     let of = |node| seen.peers.iter().find(|peer| peer.node == node);
     let state = |node| match of(node) {
         _ if leadership.leader == Some(node) => Some("leader"),
+        _ if node == own && seen.is_repairing => Some("repairing"),
         _ if node == own => Some("follower"),
         Some(PeerStatistics { is_active: true, .. }) => Some("follower"),
         Some(_) if leads => Some("silent"),

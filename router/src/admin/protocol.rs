@@ -266,7 +266,8 @@ pub struct Member {
     pub address: String,
     /// voter, witness or learner.
     pub kind: String,
-    /// leader, follower, or silent when the leader has not heard it; absent where this node cannot know.
+    /// leader, follower, silent when the leader has not heard it, or repairing, which a node says of itself; absent where
+    /// this node cannot know.
     pub state: Option<String>,
     /// Entries that it lacks; known to the leader alone.
     pub lag_entries: Option<u64>,

@@ -20,6 +20,9 @@ pub(super) enum One {
     /// Hand leadership over, if this node has it
     #[command(after_help = examples("crosstie node step-down\n  crosstie node step-down --to 2"))]
     StepDown(StepDown),
+    /// Give up the damaged log of a node that is not running, so that the others bring it back
+    #[command(after_help = examples("crosstie node repair --config node-2.toml --dry-run\n  crosstie node repair --config node-2.toml"))]
+    Repair(super::repair::Repair),
 }
 
 #[derive(Args)]
@@ -47,7 +50,10 @@ impl Cluster {
 
 impl One {
     pub(super) fn run(self) -> Result<Exit, Failure> {
-        let One::StepDown(StepDown { to, node }) = self;
+        let StepDown { to, node } = match self {
+            One::StepDown(step_down) => step_down,
+            One::Repair(repair) => return repair.run(),
+        };
         let answer = node.ask(Command::StepDown { node: to }, "")?;
         node.output.show(&answer, || {
             let leadership: protocol::Leadership = read(&answer)?;

@@ -8,6 +8,7 @@ mod log;
 mod operate;
 mod output;
 mod pki;
+mod repair;
 mod show;
 
 use std::path::PathBuf;
