@@ -11,6 +11,7 @@ pub mod config;
 mod courier;
 mod day;
 pub mod demo;
+mod door;
 pub mod exit;
 pub mod logs;
 pub mod node;

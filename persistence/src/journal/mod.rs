@@ -221,6 +221,11 @@ impl<P: Send> Journal<P> {
         self.shared.put(Event::Transfer(to))
     }
 
+    /// Whether this node is willing to lead; at first it is. One that is not leads only when nobody else can.
+    pub fn set_willing(&self, is_willing: bool) -> Result<(), Refused> {
+        self.shared.put(Event::Willing(is_willing))
+    }
+
     /// Changes the members, on the leader; `done` is called on the journal thread once that is committed or refused.
     pub fn change(&self, change: MemberChange, done: Changed) -> Result<(), Refused> {
         self.shared.put(Event::Change(change, done))

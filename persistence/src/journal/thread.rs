@@ -168,6 +168,7 @@ impl<D: Disk, F: Fold> Thread<D, F> {
                 Event::SnapshotSent(to, went_well) => self.replica.snapshot_sent(to, went_well),
                 Event::SnapshotArrived(arrived) => self.replica.take_snapshot(arrived),
                 Event::Transfer(to) => drop(self.replica.transfer(to)),
+                Event::Willing(is_willing) => self.replica.set_willing(is_willing),
                 Event::Change(change, done) => self.replica.change(&change, done),
             }
         }

@@ -52,6 +52,7 @@ pub fn ask(socket: &Path, command: Command, reason: &str, timeout: Duration) -> 
                 ProblemKind::Usage => Exit::Usage,
                 ProblemKind::Refused => Exit::Refused,
                 ProblemKind::NotFound => Exit::NotFound,
+                ProblemKind::NotYet => Exit::No,
                 ProblemKind::Unavailable => Exit::Unreachable,
             };
             Err(Failure { exit, message: problem.message, next: problem.next })
