@@ -64,7 +64,7 @@ struct Shared<P> {
     landings: AtomicU64,
 }
 
-/// The cluster as this node sees it, a few times per second.
+/// The cluster as this node sees it, a few times per second; the members at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cluster {
     pub members: Members,

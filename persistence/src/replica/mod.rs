@@ -216,6 +216,11 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         &self.members
     }
 
+    /// The entry that stated the members; 0 while they are those of the configuration.
+    pub(crate) fn members_since(&self) -> Index {
+        self.members_since
+    }
+
     pub fn standing(&self) -> Standing {
         self.standing
     }

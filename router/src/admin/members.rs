@@ -15,6 +15,8 @@ use super::protocol::{Command, Forwarded, MemberRole, NewMember, Problem, Proble
 
 /// For a change to be committed, and for another node to lead.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The view that this node has of the cluster is no older.
+const VIEW_RENEWED: Duration = Duration::from_secs(1);
 const TEXT_BYTES_MAX: usize = 255;
 
 fn refused(message: impl Into<String>, next: &str) -> Problem {
@@ -196,6 +198,8 @@ impl Desk {
             Err(refusal @ (ChangeRefused::Behind(..) | ChangeRefused::Busy)) => {
                 return Err(not_yet(refusal.to_string()));
             }
+            // Asked again because the first answer was lost, it may have been done meanwhile.
+            Err(ChangeRefused::Unsuitable(_)) if self.until_seen(&is_seen).await => return Ok(()),
             Err(refusal @ ChangeRefused::Unsuitable(_)) => {
                 return Err(refused(refusal.to_string(), "crosstie cluster status"));
             }
@@ -203,11 +207,20 @@ impl Desk {
         }
         // The log's entry has no room for who and why.
         tracing::info!(event = "members_changed", change = described, note);
-        let until = Instant::now() + PATIENCE;
-        while !is_seen(&self.switch.journal().cluster()) && Instant::now() < until {
+        self.until_seen(&is_seen).await;
+        Ok(())
+    }
+
+    /// What this node sees of the cluster is renewed a few times per second.
+    async fn until_seen(&self, is_seen: impl Fn(&Cluster) -> bool) -> bool {
+        let until = Instant::now() + VIEW_RENEWED;
+        while !is_seen(&self.switch.journal().cluster()) {
+            if Instant::now() >= until {
+                return false;
+            }
             sleep(Duration::from_millis(5)).await;
         }
-        Ok(())
+        true
     }
 }
 
