@@ -68,6 +68,7 @@ impl Route {
 
     /// A session ended that stood so long.
     pub(super) fn had_session(&mut self, address: &str, lasted: Duration) {
+        self.named.clear();
         if lasted > self.backoff.most {
             self.failures = 0;
             self.tried.clear();
@@ -81,8 +82,10 @@ impl Route {
             self.away.retain(|(away, _)| away != address);
             self.away.push((address.to_string(), now + wait_at_least));
         }
-        self.named = nodes.iter().filter(|node| *node != address).cloned().collect();
-        self.named.shuffle(&mut rand::rng());
+        if !nodes.is_empty() {
+            self.named = nodes.iter().filter(|node| *node != address).cloned().collect();
+            self.named.shuffle(&mut rand::rng());
+        }
     }
 }
 
@@ -131,8 +134,13 @@ mod tests {
         let second = Duration::from_secs(1);
         let mut own = route(&["a:1", "b:1"]);
         assert_eq!(goes(&mut own, 1, now), ["a:1"]);
-        own.sent_away("a:1", 5 * second, &["c:1".into(), "a:1".into()], now);
-        assert_eq!(goes(&mut own, 2, now), ["c:1", "b:1"]);
+        own.sent_away("a:1", 5 * second, &["c:1".into(), "d:1".into(), "a:1".into()], now);
+        let mut named = goes(&mut own, 1, now);
+        own.sent_away(&named[0].clone(), Duration::ZERO, &[], now);
+        named.extend(goes(&mut own, 1, now));
+        named.sort_unstable();
+        assert_eq!(named, ["c:1", "d:1"], "one that does not answer does not hide the other");
+        assert_eq!(goes(&mut own, 1, now), ["b:1"]);
         let (address, pause) = own.next(now);
         assert!(address == "b:1" && pause < 5 * second, "{address} {pause:?}: b may be asked sooner than a");
         own.sent_away("b:1", 9 * second, &[], now);
