@@ -93,6 +93,11 @@ impl Reason {
         std::str::from_utf8(&self.0).unwrap_or("????")
     }
 
+    /// The same four bytes as a number.
+    pub fn number(&self) -> u32 {
+        u32::from_be_bytes(self.0)
+    }
+
     pub fn explanation(&self) -> Option<&'static Explanation> {
         EXPLANATIONS.iter().find(|explanation| explanation.code == *self)
     }
