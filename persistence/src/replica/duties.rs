@@ -101,8 +101,8 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         }
     }
 
-    fn tell_others(&mut self) {
-        let figures = self.health.report(self.tick);
+    pub(super) fn tell_others(&mut self) {
+        let figures = self.health.report(self.tick, self.is_unwilling);
         let report = Report { checkpoint: self.report.checkpoint, hash: self.report.hash, from: self.node, ..figures };
         for member in self.members.iter().filter(|member| member.id != self.node) {
             self.surroundings.peers.send(member.id, report.encode(member.id));
@@ -123,7 +123,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         }
     }
 
-    /// A witness does not keep leadership, nor does a node that is much slower than another.
+    /// A witness does not keep leadership, nor does a drained node or one that is much slower than another.
     fn hand_over_if_unfit(&mut self, length: Duration) {
         if self.raw.raft.lead_transferee.is_some() {
             return;
@@ -141,6 +141,11 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         if let Some(better) = better {
             tracing::warn!(node = self.node, to = better, "this leader is slow; another one takes over");
             self.transfer(Some(better));
+        } else if self.standing.leads
+            && self.leads_reluctantly()
+            && let Some(willing) = self.willing_successor()
+        {
+            self.transfer(Some(willing));
         } else if self.standing.leads && self.members.is_witness(self.node) {
             self.transfer(None);
         }

@@ -59,11 +59,12 @@ impl Health {
         self.sync.get() + self.late.get()
     }
 
-    pub(super) fn report(&self, tick: Duration) -> Report {
+    pub(super) fn report(&self, tick: Duration, unwilling: bool) -> Report {
         Report {
             sync_us: microseconds(self.sync.get()),
             late_us: microseconds(self.late.get()),
             tick_us: microseconds(tick),
+            unwilling,
             ..Report::default()
         }
     }
@@ -76,6 +77,11 @@ impl Health {
     /// Whether it was heard lately.
     pub(super) fn is_heard(&self, node: NodeId) -> bool {
         self.others.iter().any(|heard| heard.report.from == node)
+    }
+
+    /// Whether it would rather not lead, as far as is known.
+    pub(super) fn is_unwilling(&self, node: NodeId) -> bool {
+        self.others.iter().any(|heard| heard.report.from == node && heard.report.unwilling)
     }
 
     /// The tick that another node goes by, as far as is known.
@@ -95,7 +101,8 @@ impl Health {
     /// that could lead at once.
     pub(super) fn better(&mut self, length: Duration, suits: impl Fn(NodeId) -> bool) -> Option<NodeId> {
         let figure = |report: &Report| Duration::from_micros(u64::from(report.sync_us) + u64::from(report.late_us));
-        let suited = self.others.iter().map(|heard| heard.report).filter(|report| suits(report.from));
+        let others = self.others.iter().map(|heard| heard.report);
+        let suited = others.filter(|report| !report.unwilling && suits(report.from));
         let best = suited.min_by_key(|report| (figure(report), report.from));
         let own = self.figure();
         match best {

@@ -89,6 +89,8 @@ pub(crate) struct Report {
     pub(crate) sync_us: u32,
     pub(crate) late_us: u32,
     pub(crate) tick_us: u32,
+    /// It would rather not lead: its operator has drained it.
+    pub(crate) unwilling: bool,
 }
 
 /// The kinds of raft messages that travel, and the fields that each of them has.
@@ -317,7 +319,7 @@ impl Report {
         for number in [self.from, to, self.checkpoint, self.hash] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
-        for number in [self.sync_us, self.late_us, self.tick_us, 0] {
+        for number in [self.sync_us, self.late_us, self.tick_us, u32::from(self.unwilling)] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes
@@ -340,8 +342,13 @@ fn report(me: NodeId, from: NodeId, bytes: &Bytes) -> Result<Report, Malformed> 
         sync_us: reader.u32()?,
         late_us: reader.u32()?,
         tick_us: reader.u32()?,
+        unwilling: match reader.u32()? {
+            0 => false,
+            1 => true,
+            _ => return Err(Malformed("it has unknown flags")),
+        },
     };
-    if reader.u32()? != 0 || report.checkpoint >= NUMBER_MAX {
+    if report.checkpoint >= NUMBER_MAX {
         return Err(Malformed("a number that cannot be"));
     }
     reader.end()?;
@@ -410,7 +417,15 @@ mod tests {
             let bytes = Bytes::from(encode(&message));
             assert_eq!(decode(ME, PEER, &bytes), Ok(Received::Raft(message)));
         }
-        let report = Report { from: PEER, checkpoint: 2048, hash: u64::MAX, sync_us: 1, late_us: 2, tick_us: 3 };
+        let report = Report {
+            from: PEER,
+            checkpoint: 2048,
+            hash: u64::MAX,
+            sync_us: 1,
+            late_us: 2,
+            tick_us: 3,
+            unwilling: true,
+        };
         assert_eq!(decode(ME, PEER, &Bytes::from(report.encode(ME))), Ok(Received::Report(report)));
     }
 

@@ -117,6 +117,8 @@ pub struct Replica<D: Disk, F: Fold> {
     /// A snapshot that a peer sent, by its index, and the file it lies in.
     arrived: Option<(Index, String)>,
     failure: Option<Error>,
+    /// It would rather not lead.
+    is_unwilling: bool,
 }
 
 /// Raft's own draw of an election timeout is replaced by ours whenever it has drawn.
@@ -198,6 +200,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             handed_over_in: 0,
             arrived: None,
             failure: None,
+            is_unwilling: false,
         };
         replica.after_step();
         replica.greet_members();
@@ -232,6 +235,11 @@ impl<D: Disk, F: Fold> Replica<D, F> {
 
     pub fn members(&self) -> &Members {
         &self.members
+    }
+
+    /// The entry that stated the members; 0 while they are those of the configuration.
+    pub(crate) fn members_since(&self) -> Index {
+        self.members_since
     }
 
     pub fn standing(&self) -> Standing {
@@ -359,6 +367,12 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         true
     }
 
+    /// A node that is not willing to lead stands for election late, and hands leadership over when it has it.
+    pub fn set_willing(&mut self, is_willing: bool) {
+        self.is_unwilling = !is_willing;
+        self.tell_others();
+    }
+
     /// Changes the members; `done` is called when that is committed, or with the reason why it is not.
     pub fn change(&mut self, change: &MemberChange, done: Changed) {
         match self.begin_change(change) {
@@ -454,14 +468,24 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         self.raw.raft.state == StateRole::Leader
     }
 
-    /// Whoever stands best to lead after this node: it votes, was heard lately, is no witness, and lacks least.
+    fn leads_reluctantly(&self) -> bool {
+        self.is_unwilling || self.members.is_witness(self.node)
+    }
+
+    /// Whoever stands best to lead after this node: it votes, was heard lately, is no witness, is willing if anybody is, and
+    /// lacks least.
     fn best_successor(&self, except: NodeId) -> Option<NodeId> {
         let others = self.raw.raft.prs().iter().filter(|(id, progress)| {
             let id = **id;
             let is_other = id != self.node && id != except && self.members.votes(id) && !self.members.is_witness(id);
             is_other && progress.matched > 0 && self.health.is_heard(id)
         });
-        others.max_by_key(|(id, progress)| (progress.matched, **id)).map(|(id, _)| *id)
+        let rank = |id: NodeId, matched: Index| (!self.health.is_unwilling(id), matched, id);
+        others.max_by_key(|(id, progress)| rank(**id, progress.matched)).map(|(id, _)| *id)
+    }
+
+    fn willing_successor(&self) -> Option<NodeId> {
+        self.best_successor(self.node).filter(|id| !self.health.is_unwilling(*id))
     }
 
     pub(crate) fn step(&mut self, received: Received) {
@@ -521,7 +545,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             if now.1 == StateRole::Candidate {
                 self.counters.elect();
             }
-            let begin = if self.members.is_witness(self.node) { 2 * ELECTION_TICKS } else { ELECTION_TICKS };
+            let begin = if self.leads_reluctantly() { 2 * ELECTION_TICKS } else { ELECTION_TICKS };
             self.timeout =
                 Timeout { drawn_for: Some(now), ticks: self.random.random_range(begin..begin + ELECTION_TICKS) };
         }
