@@ -27,6 +27,9 @@ use crate::relay::Inbound;
 use crate::supervisor;
 use crate::switch::Error;
 
+/// The clocks of nodes agree better than this.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(1);
+
 /// What one mailbox message led to, not yet handed over.
 #[derive(Default)]
 pub(crate) struct Outbox {
@@ -288,9 +291,8 @@ impl PostOffice {
             let line = self.claims.lock().get(key).cloned().flatten();
             if let Some(line) = line {
                 let text =
-                    "the switch restarts this participant's actor; connect again and send again what has no outcome"
-                        .into();
-                self.end(&line, Ending { reason: Reason::DRAN, retry_after_ms: 50, text });
+                    "the switch restarts this participant's actor; connect again and send again what has no outcome";
+                self.end(&line, Ending::new(Reason::DRAN, 50, text));
             }
         }
         Ok(())
@@ -302,8 +304,9 @@ impl PostOffice {
         seat * each..(seat + 1) * each
     }
 
-    /// Makes `line` the connection of its participant, and the older one ends, wherever either is. One that signs on is the
-    /// newer one; of two that had signed on before this reign, the clocks of their nodes tell.
+    /// Makes `line` the connection of its participant, and the older one ends, wherever either is. Of two that had signed on
+    /// before this reign, the clocks of their nodes tell which is newer. One that signs on is, unless its node has held its
+    /// sign-on back for long, cut off from the others: its client has gone elsewhere meanwhile.
     pub(crate) fn claim(&self, line: &Arc<Line>, signs_on: bool) {
         let mut claims = self.claims.lock();
         let place = line.key().place();
@@ -311,7 +314,8 @@ impl PostOffice {
             claims.resize_with(place + 1, || None);
         }
         let own = &mut claims[place];
-        let is_late = |older: &Arc<Line>| !signs_on && older.since > line.since && !older.is_same_connection(line);
+        let apart_max = if signs_on { CLOCKS_APART_MAX } else { Duration::ZERO };
+        let is_late = |other: &Arc<Line>| other.since > line.since.plus(apart_max) && !other.is_same_connection(line);
         let loser = if own.as_ref().is_some_and(is_late) { Some(line.clone()) } else { own.replace(line.clone()) };
         drop(claims);
         if let Some(loser) = loser.filter(|loser| Arc::ptr_eq(loser, line) || !loser.is_same_connection(line)) {

@@ -42,7 +42,7 @@ pub struct Config {
     pub message_bytes_max: usize,
     /// Messages of other nodes that wait to be looked at; beyond that they are dropped, and come again.
     pub inbox_bytes_max: usize,
-    /// Nodes compare their states after every so many entries.
+    /// Nodes compare their states after every so many entries, and when a leader begins.
     pub checkpoint_every: u64,
 }
 

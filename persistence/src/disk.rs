@@ -32,6 +32,9 @@ pub trait Disk: Clone + Send + std::marker::Sync + 'static {
     fn create(&self, name: &str) -> io::Result<Self::File>;
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     fn remove(&self, name: &str) -> io::Result<()>;
+    /// Moves files into a directory beneath this one, which is made if need be. Durable when it returns; a crash leaves
+    /// some of them there.
+    fn set_aside(&self, names: &[String], directory: &str) -> io::Result<()>;
     /// Makes creations, renames and removals durable.
     fn sync_directory(&self) -> io::Result<()>;
     fn free_bytes(&self) -> io::Result<u64>;
@@ -216,6 +219,14 @@ impl Disk for RealDisk {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         fs::remove_file(self.path(name))
+    }
+
+    fn set_aside(&self, names: &[String], directory: &str) -> io::Result<()> {
+        let beneath = self.path(directory);
+        fs::create_dir_all(&beneath)?;
+        names.iter().try_for_each(|name| fs::rename(self.path(name), beneath.join(name)))?;
+        fs::File::open(beneath)?.sync_all()?;
+        self.sync_directory()
     }
 
     fn sync_directory(&self) -> io::Result<()> {

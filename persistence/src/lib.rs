@@ -30,6 +30,7 @@ mod log;
 mod map;
 mod reader;
 mod recovery;
+pub mod repair;
 pub mod replica;
 mod segment;
 pub mod simulated;

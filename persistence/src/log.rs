@@ -244,6 +244,28 @@ impl<D: Disk> Log<D> {
         self.steadily(|log| log.head.change(|head| (head.cluster, head.node) = (cluster, node)))
     }
 
+    /// The latest term in which the node may have promised something that this log does not hold any more, while it is so.
+    pub fn repairing(&self) -> Option<Term> {
+        Some(self.head.get().repairing).filter(|term| *term != 0)
+    }
+
+    /// Everything that was promised is here again. Durable when it returns.
+    pub(crate) fn finish_repair(&mut self) -> Result<(), Error> {
+        let repairing = self.head.get().repairing;
+        assert!(self.last.term > repairing, "{:?} is no entry of a term after {repairing}", self.last);
+        self.steadily(|log| log.head.change(|head| head.repairing = 0))
+    }
+
+    /// What [`Log::lose`] noted.
+    pub(crate) fn lost(&self) -> Option<Index> {
+        Some(self.head.get().lost).filter(|known| *known != 0)
+    }
+
+    /// A leader knew that this node had entries up to there, but they are gone. Durable when it returns.
+    pub(crate) fn lose(&mut self, known: Index) -> Result<(), Error> {
+        self.steadily(|log| log.head.change(|head| head.lost = known))
+    }
+
     /// Does something that leaves the log useless when it fails.
     fn steadily<T>(&mut self, act: impl FnOnce(&mut Log<D>) -> Result<T, Error>) -> Result<T, Error> {
         assert_eq!(self.state, State::Synced, "one thing after the other");

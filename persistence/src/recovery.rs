@@ -62,6 +62,10 @@ pub(crate) fn recover<D: Disk, F: Fold>(disk: &D, config: &Config, fold: &mut F)
         Some(head) => head,
         None => create(disk, &names)?,
     };
+    if head.is_setting_aside {
+        let what = "a repair was begun here and has not ended: crosstie node repair has to be run once more";
+        return Err(Error::damaged(disk.path(head_format::FILE_NAME), head_format::SETTING_ASIDE_AT, what));
+    }
     let head = complete(disk, head, &names)?;
     let names = disk.list().map_err(|error| Error::disk("listing", disk.path(""), error))?;
     for name in names.iter().filter(|name| name.ends_with(".tmp")) {

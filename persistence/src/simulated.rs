@@ -323,7 +323,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        Ok(self.alive()?.names.keys().cloned().collect())
+        Ok(self.alive()?.names.keys().filter(|name| !name.contains('/')).cloned().collect())
     }
 
     fn open(&self, name: &str) -> io::Result<SimulatedFile> {
@@ -349,6 +349,13 @@ impl Disk for SimulatedDisk {
         let mut state = self.alive()?;
         state.find(name)?;
         state.change(Change::Remove(name.into()))
+    }
+
+    fn set_aside(&self, names: &[String], directory: &str) -> io::Result<()> {
+        for name in names {
+            self.rename(name, &format!("{directory}/{name}"))?;
+        }
+        self.sync_directory()
     }
 
     fn sync_directory(&self) -> io::Result<()> {

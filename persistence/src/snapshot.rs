@@ -148,6 +148,17 @@ pub(crate) fn restore_newest<D: Disk, F: Fold>(
     Ok(SnapshotMark::default())
 }
 
+/// Which snapshot is the newest that is whole, without looking at its state; the default when there is none.
+pub(crate) fn newest_whole<D: Disk>(disk: &D, identity: u128, names: &[String]) -> io::Result<SnapshotMark> {
+    for index in newest_first(names) {
+        let file = disk.open(&file_name(index))?;
+        if let Verdict::Whole(header, membership) = verify(&file, Some((identity, index)))? {
+            return Ok(SnapshotMark { mark: header.mark, membership });
+        }
+    }
+    Ok(SnapshotMark::default())
+}
+
 fn restore<F: File>(file: &F, header: &Header, fold: &mut impl Fold) -> Result<(), String> {
     let mut content = Content { file, offset: header.body_at(), rest: header.body_bytes };
     fold.restore(&mut io::BufReader::with_capacity(BUFFER_BYTES, &mut content))

@@ -68,7 +68,9 @@ impl From<&persistence::Error> for Failure {
             (_, Remedy::MakeRoom) => (Exit::No, "make room on that file system, then start again"),
             (_, Remedy::Restart | Remedy::AskLater) => (Exit::No, "look at the disk, then start again"),
             (_, Remedy::Repair) => {
-                (Exit::Integrity, "keep the directory as it is; copy it, then crosstie log verify --data COPY")
+                let next = "keep the directory as it is; copy it, then crosstie log verify --data COPY. In a cluster: crosstie \
+                    node repair --dry-run";
+                (Exit::Integrity, next)
             }
         };
         Failure::new(exit, error.to_string()).next(next)

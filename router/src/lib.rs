@@ -1,7 +1,8 @@
 //! The switch as a program: listener, sessions, configuration, administration, the command line.
 //!
 //! In reading order: `node` (the whole switch, wired on one page), `cluster` (the other nodes),
-//! `session`, `outlet`, `courier` (a participant's connection); `serve` (a node as a process), `config`, `admin`, `day`, `logs`; `cli` (every subcommand), `verify` (a
+//! `session`, `outlet`, `courier` (a participant's connection); `serve` (a node as a process), `config`, `admin`, `day`, `logs`; `local` (a cluster on this
+//! machine), `demo`; `cli` (every subcommand), `verify` (a
 //! log replayed offline), `exit` (how the program ends).
 
 pub mod admin;
@@ -11,7 +12,9 @@ pub mod config;
 mod courier;
 mod day;
 pub mod demo;
+mod door;
 pub mod exit;
+pub mod local;
 pub mod logs;
 pub mod node;
 mod outlet;

@@ -34,36 +34,50 @@ fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 
+/// Certificate and configuration of a node in a directory of its own.
+fn prepare(program: &Path, directory: &Path, node: u64, listen: SocketAddr, setup: Setup) -> Result<Place, String> {
+    let failed = |error: &dyn std::fmt::Display| error.to_string();
+    let authority = directory.join("pki");
+    let request = pki::Request { node, names: vec!["localhost".into()], days: 2, renews: false };
+    let (_, files) = pki::issue(&authority, &request).map_err(|error| failed(&error))?;
+    let own: PathBuf = directory.join(format!("n{node}"));
+    std::fs::create_dir_all(&own).map_err(|error| failed(&error))?;
+    let path = |path: &Path| path.display().to_string();
+    let setup = setup
+        .with("node.name", format!("n{node}"))
+        .with("cluster.node", node.to_string())
+        .with("cluster.listen", listen.to_string())
+        .with("cluster.ca", path(&authority.join("ca.pem")))
+        .with("cluster.certificate", path(&files.certificate))
+        .with("cluster.key", path(&files.key));
+    Place::new(program, own, &setup).map_err(|error| failed(&error))
+}
+
 impl Cluster {
     /// Writes certificates and configurations for `nodes` nodes into `directory` and starts them all.
     pub async fn start(program: &Path, directory: &Path, nodes: u64, setup: &Setup) -> Result<Cluster, String> {
+        Cluster::start_as(program, directory, &vec!["voter"; nodes as usize], setup).await
+    }
+
+    /// [`Cluster::start`] with as many nodes as kinds: `voter` or `witness`.
+    pub async fn start_as(program: &Path, directory: &Path, kinds: &[&str], setup: &Setup) -> Result<Cluster, String> {
+        let nodes = kinds.len() as u64;
         let failed = |error: &dyn std::fmt::Display| error.to_string();
         let authority = directory.join("pki");
         pki::init(&authority, None).map_err(|error| failed(&error))?;
         let listens =
             (0..nodes).map(|_| free_address()).collect::<io::Result<Vec<_>>>().map_err(|error| failed(&error))?;
         let mut members = String::new();
-        for (node, address) in (1..).zip(&listens) {
+        for ((node, address), kind) in (1..).zip(&listens).zip(kinds) {
             let _ = write!(
                 members,
-                "\n[[members]]\nid = {node}\nname = \"n{node}\"\nregion = \"region-{node}\"\naddress = \"{address}\"\n"
+                "\n[[members]]\nid = {node}\nname = \"n{node}\"\nregion = \"region-{node}\"\naddress = \"{address}\"\nkind = \"{kind}\"\n"
             );
         }
         let mut places = Vec::new();
         for (node, listen) in (1..).zip(&listens) {
-            let request = pki::Request { node, names: vec!["localhost".into()], days: 2, renews: false };
-            let (_, files) = pki::issue(&authority, &request).map_err(|error| failed(&error))?;
-            let own: PathBuf = directory.join(format!("n{node}"));
-            std::fs::create_dir_all(&own).map_err(|error| failed(&error))?;
-            let path = |path: &Path| path.display().to_string();
-            let setup = Setup { more: members.clone(), ..setup.clone() }
-                .with("node.name", format!("n{node}"))
-                .with("cluster.node", node.to_string())
-                .with("cluster.listen", listen.to_string())
-                .with("cluster.ca", path(&authority.join("ca.pem")))
-                .with("cluster.certificate", path(&files.certificate))
-                .with("cluster.key", path(&files.key));
-            places.push(Place::new(program, own, &setup).map_err(|error| failed(&error))?);
+            let setup = Setup { more: members.clone(), ..setup.clone() };
+            places.push(prepare(program, directory, node, *listen, setup)?);
         }
         let mut cluster = Cluster { places, processes: (0..nodes).map(|_| None).collect(), addresses: Vec::new() };
         for node in 1..=nodes {
@@ -71,6 +85,24 @@ impl Cluster {
             cluster.addresses.push(address);
         }
         Ok(cluster)
+    }
+
+    /// Prepares and starts one more node, which waits to be named by `crosstie cluster add`; gives back its number and where
+    /// the others will reach it.
+    pub async fn join(&mut self, program: &Path, directory: &Path, setup: &Setup) -> Result<(u64, SocketAddr), String> {
+        let node = self.places.len() as u64 + 1;
+        let listen = free_address().map_err(|error| error.to_string())?;
+        let setup = setup.clone().with("cluster.join", "yes");
+        self.places.push(prepare(program, directory, node, listen, setup)?);
+        self.processes.push(None);
+        let address = self.start_node(node).await?;
+        self.addresses.push(address);
+        Ok((node, listen))
+    }
+
+    /// What a node has logged.
+    pub fn diary(&self, node: u64) -> String {
+        std::fs::read_to_string(self.place(node).diary()).unwrap_or_default()
     }
 
     fn place(&self, node: u64) -> &Place {
@@ -123,16 +155,20 @@ impl Cluster {
 
     /// Waits until all nodes have folded the same; what everybody then holds.
     pub async fn at_rest(&self) -> Result<Value, String> {
-        let nodes = 1..=self.places.len() as u64;
+        self.at_rest_among(&(1..=self.places.len() as u64).collect::<Vec<_>>()).await
+    }
+
+    /// [`Cluster::at_rest`] for some of the nodes.
+    pub async fn at_rest_among(&self, nodes: &[u64]) -> Result<Value, String> {
         self.until(|cluster| {
-            let indexes = nodes.clone().map(|node| cluster.view(node).map(|view| view.committed_index));
+            let indexes = nodes.iter().map(|node| cluster.view(*node).map(|view| view.committed_index));
             let indexes = indexes.collect::<Result<Vec<_>, _>>()?;
             Ok(indexes.windows(2).all(|pair| pair[0] == pair[1]).then_some(()))
         })
         .await?;
         let mut books = Vec::new();
         for node in nodes {
-            let mut book = self.ask(node, &["participant", "list"])?;
+            let mut book = self.ask(*node, &["participant", "list"])?;
             // Where somebody is connected is the node's own affair.
             for one in book.as_array_mut().into_iter().flatten() {
                 one.as_object_mut().map(|one| one.remove("connected"));
@@ -145,7 +181,7 @@ impl Cluster {
         }
     }
 
-    async fn until<T>(&self, look: impl Fn(&Cluster) -> Result<Option<T>, String>) -> Result<T, String> {
+    pub async fn until<T>(&self, look: impl Fn(&Cluster) -> Result<Option<T>, String>) -> Result<T, String> {
         let started = Instant::now();
         loop {
             let seen = look(self);

@@ -7,6 +7,7 @@
 mod answer;
 mod book;
 mod deadlines;
+mod digest;
 mod expire;
 mod fact;
 mod notice;

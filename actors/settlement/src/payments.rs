@@ -19,7 +19,7 @@ use hashbrown::{HashMap, HashTable};
 use wincode::{SchemaRead, SchemaWrite};
 use wire::{BusinessDate, Currency, Reason, Reasons, Timestamp, Uetr};
 
-use crate::Key;
+use crate::{Key, digest};
 
 const CHUNK_RECORDS: usize = 512;
 const RECENT_PLACES: usize = 1024;
@@ -33,6 +33,18 @@ pub enum State {
     SettledWithoutPosting,
     Rejected,
     Expired,
+}
+
+impl State {
+    fn number(self) -> u8 {
+        match self {
+            State::Reserved => 1,
+            State::Settled => 2,
+            State::SettledWithoutPosting => 3,
+            State::Rejected => 4,
+            State::Expired => 5,
+        }
+    }
 }
 
 /// What is remembered of one payment.
@@ -83,6 +95,17 @@ pub(crate) struct Rare {
     returned_minor: i64,
 }
 
+impl Rare {
+    fn summand(&self) -> u64 {
+        let mut reasons = [0; 4];
+        for (place, reason) in reasons.iter_mut().zip(self.reasons.iter()) {
+            *place = u64::from(reason.number());
+        }
+        let [a, b, c, d] = reasons;
+        digest::summand([a << 32 | b, c << 32 | d, self.returned_minor as u64, 0])
+    }
+}
+
 impl Packed {
     fn of(record: &Record) -> (Packed, Option<Rare>) {
         let few = Rare { reasons: record.reasons, returned_minor: record.returned_minor };
@@ -102,6 +125,22 @@ impl Packed {
             has_rare,
         };
         (packed, has_rare.then_some(few))
+    }
+
+    /// What this record adds to the digest.
+    fn summand(&self, rare: Option<&Rare>) -> u64 {
+        let pair = |one: u32, other: u32| u64::from(one) << 32 | u64::from(other);
+        let [a, b, c] = *self.currency.bytes();
+        let kind = u64::from_le_bytes([a, b, c, self.state.number(), u8::from(self.is_return), 0, 0, 0]);
+        let few = rare.map_or_else(|| u64::from(self.reason.number()), Rare::summand);
+        // A UETR is random: half of it is enough, and the content's hash may lie over it.
+        let numbers = [
+            self.uetr.number() as u64 ^ self.content.rotate_left(32),
+            self.at.nanoseconds() ^ (self.amount_minor as u64).rotate_left(40),
+            pair(self.lasted_us, self.settlement_date.number()),
+            kind ^ u64::from(self.creditor.0) << 40 ^ few.rotate_left(24),
+        ];
+        digest::summand(numbers)
     }
 
     fn open(&self, rare: Option<&Rare>) -> Record {
@@ -154,6 +193,8 @@ pub struct Payments {
     recent: Vec<u32>,
     hasher: Hasher,
     in_flight: u32,
+    /// The sum of what the records that have ended add to it.
+    digest: u64,
     /// The latest horizon that was asked for: what ended and is older may leave at any time.
     horizon: Timestamp,
 }
@@ -170,6 +211,11 @@ impl Payments {
     /// Payments in process.
     pub fn in_flight(&self) -> u32 {
         self.in_flight
+    }
+
+    /// A number for all that has ended and is remembered, the same whatever the way it came here.
+    pub(crate) fn digest(&self) -> u64 {
+        self.digest
     }
 
     pub fn get(&self, uetr: Uetr) -> Option<Record> {
@@ -195,6 +241,7 @@ impl Payments {
     pub(crate) fn insert(&mut self, record: Record) {
         let sequence = self.next();
         let (packed, rare) = Packed::of(&record);
+        self.count(&packed, rare.as_ref());
         self.in_flight += u32::from(packed.state == State::Reserved);
         self.append(packed);
         self.rare.extend(rare.map(|rare| (sequence, rare)));
@@ -217,6 +264,8 @@ impl Payments {
             self.in_flight -= 1;
         }
         let (packed, rare) = Packed::of(&record);
+        self.discount(sequence);
+        self.count(&packed, rare.as_ref());
         let offset = (sequence - self.first) as usize;
         let place = &mut Arc::make_mut(&mut self.chunks[offset / CHUNK_RECORDS])[offset % CHUNK_RECORDS];
         if place.has_rare {
@@ -238,6 +287,7 @@ impl Payments {
             if at >= horizon || state == State::Reserved {
                 return;
             }
+            self.discount(self.oldest);
             let entry = self.entry(uetr, self.oldest as u32);
             if let Ok(entry) = self.table.find_entry(entry.spread(), |other| other.place == entry.place) {
                 entry.remove();
@@ -309,6 +359,22 @@ impl Payments {
     fn packed(&self, sequence: u64) -> &Packed {
         let offset = (sequence - self.first) as usize;
         &self.chunks[offset / CHUNK_RECORDS][offset % CHUNK_RECORDS]
+    }
+
+    /// What has ended counts in the digest.
+    fn count(&mut self, packed: &Packed, rare: Option<&Rare>) {
+        if packed.state != State::Reserved {
+            self.digest = self.digest.wrapping_add(packed.summand(rare));
+        }
+    }
+
+    /// The record there is about to be another one, or none.
+    fn discount(&mut self, sequence: u64) {
+        let packed = self.packed(sequence);
+        if packed.state != State::Reserved {
+            let rare = packed.has_rare.then(|| self.rare.get(&sequence)).flatten();
+            self.digest = self.digest.wrapping_sub(packed.summand(rare));
+        }
     }
 
     fn open(&self, sequence: u64) -> Record {

@@ -532,6 +532,25 @@ async fn a_newer_connection_anywhere_supersedes_the_older_one_anywhere() {
     }
 }
 
+/// A node that was cut off sends a sign-on that it has held back, of a client that went elsewhere long ago.
+#[tokio::test]
+async fn a_sign_on_that_was_held_back_supersedes_nobody() {
+    let cluster = Cluster::new().await;
+    for (node, held) in [(3, 2), (1, 2), (2, 1), (2, 3)] {
+        let newer = cluster.connected(node, 0).await;
+        let mut line = Line::new(Key(0), cluster.ids[0], 1024);
+        line.since = Timestamp(line.since.0 - 5_000_000_000);
+        let older = Arc::new(line);
+        cluster.switch(held).connect(&older);
+        cluster.switch(held).instruct(&older, Arc::new(Batch::sign_on()));
+        cluster.until("the older one is told", || older.ending().is_some()).await;
+        assert_eq!(older.ending().unwrap().reason, Reason::SUPR);
+        cluster.settle().await;
+        assert_eq!(newer.ending(), None, "at node {node}, held back at node {held}");
+        cluster.switch(held).disconnect(&older);
+    }
+}
+
 /// Two nodes present connections of one participant to a new leader: the one that signed on later stays.
 #[tokio::test]
 async fn of_two_that_signed_on_before_the_reign_the_later_one_stays() {

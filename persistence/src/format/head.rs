@@ -1,13 +1,14 @@
 //! The `head` file: which log this is, which segment is the newest, whether it was closed in order, for whom the node
-//! voted, and what it was about to do to its segments.
+//! voted, what it was about to do to its segments, and whether it was given up to be filled anew by its peers.
 
 use super::{Sector, Unreadable, put_u32, put_u64, put_u128, seal, u32_at, u64_at, u128_at, unseal};
-use crate::fold::{Index, NodeId};
+use crate::fold::{Index, NodeId, Term};
 use crate::log::{Mark, Vote};
 
 pub(crate) const FILE_NAME: &str = "head";
 const MAGIC: &[u8; 8] = b"CTIE-HEA";
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
+pub(crate) const SETTING_ASIDE_AT: u64 = 128;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Head {
@@ -24,6 +25,13 @@ pub(crate) struct Head {
     pub(crate) truncating_from: Index,
     /// The snapshot after this entry is replacing all segments, if its file has come to stand under its name; 0 when none is.
     pub(crate) installing: Index,
+    /// The latest term in which this node may have promised something that it does not have any more: it was given up, and
+    /// comes back. 0 when nothing is missing.
+    pub(crate) repairing: Term,
+    /// Its files are being set aside for that.
+    pub(crate) is_setting_aside: bool,
+    /// A leader knew that this node had entries up to there, and they are gone. 0 when nothing is.
+    pub(crate) lost: Index,
 }
 
 impl Head {
@@ -43,6 +51,9 @@ impl Head {
         put_u64(&mut sector, 96, self.node);
         put_u64(&mut sector, 104, self.truncating_from);
         put_u64(&mut sector, 112, self.installing);
+        put_u64(&mut sector, 120, self.repairing);
+        put_u32(&mut sector, 128, u32::from(self.is_setting_aside));
+        put_u64(&mut sector, 136, self.lost);
         seal(&mut sector, MAGIC, VERSION);
         sector
     }
@@ -59,6 +70,9 @@ impl Head {
             node: u64_at(sector, 96),
             truncating_from: u64_at(sector, 104),
             installing: u64_at(sector, 112),
+            repairing: u64_at(sector, 120),
+            is_setting_aside: u32_at(sector, 128) == 1,
+            lost: u64_at(sector, 136),
         })
     }
 }

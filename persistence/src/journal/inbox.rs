@@ -15,10 +15,12 @@ pub(super) enum Event {
     SnapshotSent(NodeId, bool),
     SnapshotArrived(Arrived),
     Transfer(Option<NodeId>),
+    Willing(bool),
     Change(MemberChange, Changed),
 }
 
-/// Bounded; what finds no room is given back.
+/// What other nodes say is bounded: what finds no room is dropped, they say it again. What happens on this node is said
+/// once, is little, and always finds room.
 pub(super) struct Inbox {
     inner: Mutex<Inner>,
     round_trips: Mutex<Vec<(NodeId, Duration)>>,
@@ -38,7 +40,7 @@ impl Inbox {
         Inbox { inner: Mutex::default(), round_trips: Mutex::default(), bytes_max }
     }
 
-    /// False when there is no room: the event is dropped.
+    /// Something that another node said; false when there is no room, and it is dropped.
     #[must_use]
     pub(super) fn put(&self, event: Event, bytes: usize) -> bool {
         let mut inner = self.inner.lock();
@@ -49,6 +51,11 @@ impl Inbox {
         inner.events.push(event);
         inner.bytes += bytes;
         true
+    }
+
+    /// Something that happened here.
+    pub(super) fn put_own(&self, event: Event) {
+        self.inner.lock().events.push(event);
     }
 
     /// Exchanges what came for an empty list.
@@ -64,6 +71,10 @@ impl Inbox {
             Some((_, average)) => *average = (*average * 7 + took) / 8,
             None => round_trips.push((node, took)),
         }
+    }
+
+    pub(super) fn round_trips(&self) -> Vec<(NodeId, Duration)> {
+        self.round_trips.lock().clone()
     }
 
     /// The longest to one of those who count.
@@ -88,6 +99,10 @@ mod tests {
         assert!(put(60) && put(40) && !put(1));
         inbox.take(&mut Vec::new());
         assert!((0..EVENTS_MAX).all(|_| put(0)) && !put(0));
+        inbox.put_own(Event::SnapshotSent(2, true));
+        let mut events = Vec::new();
+        inbox.take(&mut events);
+        assert!(matches!(events.last(), Some(Event::SnapshotSent(2, true))), "what happens here is not lost");
     }
 
     #[test]

@@ -64,7 +64,7 @@ struct Shared<P> {
     landings: AtomicU64,
 }
 
-/// The cluster as this node sees it, a few times per second.
+/// The cluster as this node sees it, a few times per second; the members at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cluster {
     pub members: Members,
@@ -74,6 +74,8 @@ pub struct Cluster {
     pub peers: Vec<PeerStatistics>,
     /// The newest position at which a majority was found to have the same state.
     pub agreed_index: Index,
+    /// This node is being brought back by the others, and does not vote yet.
+    pub is_repairing: bool,
     pub tick: Duration,
 }
 
@@ -82,9 +84,7 @@ impl<P> Shared<P> {
         if self.outcome.has_ended() {
             return Err(Refused::Stopped);
         }
-        if !self.inbox.put(event, 0) {
-            return Err(Refused::Full);
-        }
+        self.inbox.put_own(event);
         self.batches.wake();
         Ok(())
     }
@@ -195,6 +195,11 @@ impl<P: Send> Journal<P> {
         self.shared.inbox.round_trip(node, took);
     }
 
+    /// How long messages to other nodes and back took lately, smoothed.
+    pub fn round_trips(&self) -> Vec<(NodeId, Duration)> {
+        self.shared.inbox.round_trips()
+    }
+
     /// The connection to this node broke; what was sent is probably lost.
     pub fn unreachable(&self, node: NodeId) {
         let _ = self.shared.put(Event::Unreachable(node));
@@ -219,6 +224,11 @@ impl<P: Send> Journal<P> {
     /// meanwhile; [`Fold::standing`] tells how it ended.
     pub fn transfer(&self, to: Option<NodeId>) -> Result<(), Refused> {
         self.shared.put(Event::Transfer(to))
+    }
+
+    /// Whether this node is willing to lead; at first it is. One that is not leads only when nobody else can.
+    pub fn set_willing(&self, is_willing: bool) -> Result<(), Refused> {
+        self.shared.put(Event::Willing(is_willing))
     }
 
     /// Changes the members, on the leader; `done` is called on the journal thread once that is committed or refused.

@@ -7,9 +7,9 @@
 //!                 └────> what a majority has: Fold::committed
 //! ```
 //!
-//! In reading order: this file, `turn` (what one round of work does, and in which order), `store` and `cache` (the log as
+//! In reading order: this file, `turn` (what one round of work does, and in which order), `repairing`, `store` and `cache` (the log as
 //! raft sees it), `flights` (what a leader waits for), `membership`, `message` (bytes between nodes), `health`,
-//! `agreement`.
+//! `agreement`, `pace`.
 
 mod agreement;
 mod bytes;
@@ -19,7 +19,9 @@ mod flights;
 mod health;
 pub(crate) mod membership;
 pub(crate) mod message;
+mod pace;
 pub(crate) mod peers;
+mod repairing;
 mod start;
 mod store;
 mod turn;
@@ -49,7 +51,8 @@ pub use duties::PeerStatistics;
 use flights::Flights;
 use health::Health;
 use membership::{ChangeRefused, MemberChange, Members, Statement};
-use message::{Arrived, Malformed, Received, Report};
+use message::{Arrived, Malformed, Received, Report, Stance};
+use pace::Pace;
 use peers::Peers;
 use store::Store;
 
@@ -95,18 +98,27 @@ pub struct Replica<D: Disk, F: Fold> {
     bytes_replayed: u64,
     change: Option<ChangeUnderWay>,
     agreement: Agreement,
+    pace: Pace,
     health: Health,
     report: Report,
     ticks: u64,
     tick: Duration,
+    /// Time by its ticks.
+    now: Duration,
     counters: Arc<Counters>,
     uncommitted_bytes_max: usize,
     cache_bytes_max: usize,
     entry_bytes_max: usize,
     checkpoint_every: u64,
+    /// What its log once promised is not there again yet: it follows, but has no say in elections.
+    is_repairing: bool,
+    /// The term in which this node handed leadership over because another one knew of a later term.
+    handed_over_in: Term,
     /// A snapshot that a peer sent, by its index, and the file it lies in.
     arrived: Option<(Index, String)>,
     failure: Option<Error>,
+    /// It would rather not lead.
+    is_unwilling: bool,
 }
 
 /// Raft's own draw of an election timeout is replaced by ours whenever it has drawn.
@@ -151,6 +163,8 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         let (mut log, mut recovery) = Log::open(disk, config, &mut fold)?;
         let (members, members_since) = start::members(&log, first)?;
         start::claim(&mut log, config, members_since > 0)?;
+        repairing::check_not_lost(&log)?;
+        let is_repairing = log.repairing().is_some();
         let folded = Folded { index: log.folded(), term: log.term(log.folded()).unwrap_or_default() };
         counters.opened(folded.index, recovery.snapshot_index);
         let store = Store::new(log, &members);
@@ -171,17 +185,22 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             bytes_replayed: 0,
             change: None,
             agreement: Agreement::default(),
+            pace: Pace::default(),
             health: Health::default(),
             report: Report { from: config.node, ..Report::default() },
             ticks: 0,
             tick: Duration::ZERO,
+            now: Duration::ZERO,
             counters,
             uncommitted_bytes_max: config.uncommitted_bytes_max,
             cache_bytes_max: config.cache_bytes_max,
             entry_bytes_max: config.entry_bytes_max() as usize,
             checkpoint_every: config.checkpoint_every,
+            is_repairing,
+            handed_over_in: 0,
             arrived: None,
             failure: None,
+            is_unwilling: false,
         };
         replica.after_step();
         replica.greet_members();
@@ -204,13 +223,23 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         Ok(())
     }
 
-    /// Whether nobody else votes.
+    /// Whether nobody else votes. Who was given up has others, though it may not know them yet.
     pub fn is_alone(&self) -> bool {
-        self.members.iter().count() == 1 && self.members.votes(self.node)
+        self.members.iter().count() == 1 && self.members.votes(self.node) && !self.is_repairing
+    }
+
+    /// Whether it is being brought back by its peers: until then it does not vote.
+    pub fn is_repairing(&self) -> bool {
+        self.is_repairing
     }
 
     pub fn members(&self) -> &Members {
         &self.members
+    }
+
+    /// The entry that stated the members; 0 while they are those of the configuration.
+    pub(crate) fn members_since(&self) -> Index {
+        self.members_since
     }
 
     pub fn standing(&self) -> Standing {
@@ -326,7 +355,8 @@ impl<D: Disk, F: Fold> Replica<D, F> {
 
     /// Hands leadership over, to the best of those who could lead when nobody is named. Proposals wait meanwhile.
     pub fn transfer(&mut self, to: Option<NodeId>) -> bool {
-        let Some(to) = to.filter(|to| self.members.votes(*to)).or_else(|| self.best_successor()) else {
+        let can_lead = |to: &NodeId| self.members.votes(*to) && self.health.stance(*to) != Stance::Repairing;
+        let Some(to) = to.filter(can_lead).or_else(|| self.best_successor(self.node)) else {
             return false;
         };
         if !self.leads_now() || to == self.node {
@@ -336,6 +366,12 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         self.raw.transfer_leader(to);
         self.after_step();
         true
+    }
+
+    /// A node that is not willing to lead stands for election late, and hands leadership over when it has it.
+    pub fn set_willing(&mut self, is_willing: bool) {
+        self.is_unwilling = !is_willing;
+        self.tell_others();
     }
 
     /// Changes the members; `done` is called when that is committed, or with the reason why it is not.
@@ -359,7 +395,9 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             && let Some(progress) = raft.prs().get(*node)
         {
             let lag = raft.raft_log.committed.saturating_sub(progress.matched);
-            if lag > PROMOTION_LAG_MAX || progress.state != ProgressState::Replicate {
+            // Who got all there is by a snapshot is sent nothing more until there is something new.
+            let follows = progress.state == ProgressState::Replicate || lag == 0;
+            if lag > PROMOTION_LAG_MAX || !follows {
                 return Err(ChangeRefused::Behind(*node, lag));
             }
         }
@@ -431,14 +469,24 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         self.raw.raft.state == StateRole::Leader
     }
 
-    /// Whoever stands best to lead after this node: it votes, was heard lately, is no witness, and lacks least.
-    fn best_successor(&self) -> Option<NodeId> {
+    fn leads_reluctantly(&self) -> bool {
+        self.is_unwilling || self.members.is_witness(self.node)
+    }
+
+    /// Whoever stands best to lead after this node: it votes, was heard lately, is no witness nor being brought back, is
+    /// willing if anybody is, and lacks least.
+    fn best_successor(&self, except: NodeId) -> Option<NodeId> {
         let others = self.raw.raft.prs().iter().filter(|(id, progress)| {
             let id = **id;
-            let is_other = id != self.node && self.members.votes(id) && !self.members.is_witness(id);
-            is_other && progress.matched > 0 && self.health.is_heard(id)
+            let is_other = id != self.node && id != except && self.members.votes(id) && !self.members.is_witness(id);
+            is_other && progress.matched > 0 && self.health.is_heard(id) && self.health.stance(id) != Stance::Repairing
         });
-        others.max_by_key(|(id, progress)| (progress.matched, **id)).map(|(id, _)| *id)
+        let rank = |id: NodeId, matched: Index| (!self.health.is_unwilling(id), matched, id);
+        others.max_by_key(|(id, progress)| rank(**id, progress.matched)).map(|(id, _)| *id)
+    }
+
+    fn willing_successor(&self) -> Option<NodeId> {
+        self.best_successor(self.node).filter(|id| !self.health.is_unwilling(*id))
     }
 
     pub(crate) fn step(&mut self, received: Received) {
@@ -455,6 +503,9 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             self.counters.refuse_message();
             return;
         }
+        if self.has_no_say_in(&message) || self.hands_over_because_of(&message) {
+            return;
+        }
         let _ = self.raw.step(message);
         self.after_step();
     }
@@ -466,8 +517,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         let term = self.raw.raft.term;
         match message.get_msg_type() {
             MessageType::MsgHeartbeat if message.term >= term && message.commit > last => {
-                // The leader knows that this node has had everything up to there.
-                self.failure.get_or_insert(Error::Lost { known: message.commit, last });
+                self.lose(message.commit, last);
                 false
             }
             MessageType::MsgAppendResponse if message.term == term && self.leads_now() => message.index <= last,
@@ -496,11 +546,14 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             if now.1 == StateRole::Candidate {
                 self.counters.elect();
             }
-            let begin = if self.members.is_witness(self.node) { 2 * ELECTION_TICKS } else { ELECTION_TICKS };
+            let begin = if self.leads_reluctantly() { 2 * ELECTION_TICKS } else { ELECTION_TICKS };
             self.timeout =
                 Timeout { drawn_for: Some(now), ticks: self.random.random_range(begin..begin + ELECTION_TICKS) };
         }
         self.raw.raft.set_randomized_election_timeout(self.timeout.ticks);
+        if self.is_repairing {
+            self.raw.raft.election_elapsed = 0; // it never stands for election
+        }
     }
 
     fn discard(&self, file: &str) {

@@ -28,6 +28,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             self.check()?;
             self.work(ready)?;
             self.check()?;
+            self.end_repair()?;
             self.take_stand();
             self.state_first_members();
         }
@@ -79,6 +80,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         let started = (self.surroundings.clock)();
         self.raw.mut_store().append(entries, committed, folded)?;
         let took = (self.surroundings.clock)().saturating_sub(started);
+        self.pace.note(self.raw.store().log.last().index, self.now);
         self.health.synced(took);
         self.counters.synced(took, self.health.sync());
         Ok(())
@@ -141,7 +143,8 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         if kind == Kind::Membership {
             self.members_changed(entry)?;
         }
-        if entry.index.is_multiple_of(self.checkpoint_every) {
+        // At the begin of a reign too: a cluster that rests is compared as well.
+        if payload.is_empty() || entry.index.is_multiple_of(self.checkpoint_every) {
             self.checkpoint(entry.index)?;
         }
         Ok(())

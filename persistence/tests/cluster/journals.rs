@@ -16,6 +16,9 @@ use persistence::{
 
 use crate::world::{member, voters};
 
+/// How long anything may take, on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// All that one node's fold has seen. Clones see the same.
 #[derive(Clone, Default)]
 struct Ledger {
@@ -35,13 +38,21 @@ impl Ledger {
         self.book.1.notify_all();
     }
 
-    #[track_caller]
-    fn wait_for(&self, is_there: impl Fn(&Book) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(30);
+    /// False when it did not come to that.
+    fn comes_to(&self, is_there: impl Fn(&Book) -> bool) -> bool {
+        let deadline = Instant::now() + PATIENCE;
         let mut book = self.book.0.lock();
         while !is_there(&book) {
-            assert!(!self.book.1.wait_until(&mut book, deadline).timed_out(), "it did not come to that");
+            if self.book.1.wait_until(&mut book, deadline).timed_out() {
+                return is_there(&book);
+            }
         }
+        true
+    }
+
+    #[track_caller]
+    fn wait_for(&self, is_there: impl Fn(&Book) -> bool) {
+        assert!(self.comes_to(is_there), "it did not come to that");
     }
 
     fn proposed(&self) -> Vec<u8> {
@@ -200,17 +211,38 @@ impl Nodes {
         self.hub.lock()[&node].0.clone()
     }
 
+    /// Waits until there is something to give; when it takes too long, says how every node stands.
+    #[track_caller]
+    fn wait<T>(&self, what: &str, look: impl FnMut() -> Option<T>) -> T {
+        self.look_out(look).unwrap_or_else(|| panic!("{what}: it did not come to that; {}", self.describe()))
+    }
+
+    fn look_out<T>(&self, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let seen = look();
+            if seen.is_some() || Instant::now() >= deadline {
+                return seen;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn describe(&self) -> String {
+        let nodes: Vec<_> = self.hub.lock().iter().map(|(node, (journal, _))| (*node, journal.clone())).collect();
+        let describe = |(node, journal): &(NodeId, Journal<u64>)| {
+            let (statistics, cluster, failure) = (journal.statistics(), journal.cluster(), journal.failure());
+            format!("\nnode {node}: {statistics:?}\n  {cluster:?}\n  {failure:?}")
+        };
+        nodes.iter().map(describe).collect()
+    }
+
     #[track_caller]
     fn leader(&self) -> (NodeId, Term) {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        loop {
+        self.wait("somebody leads", || {
             let leads = self.ledgers.iter().filter_map(|(node, ledger)| Some((*node, ledger.reign()?)));
-            if let Some(leader) = leads.max_by_key(|(_, term)| *term) {
-                return leader;
-            }
-            assert!(Instant::now() < deadline, "nobody leads");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+            leads.max_by_key(|(_, term)| *term)
+        })
     }
 
     /// Proposes with whoever leads until that is taken, and waits until it is committed.
@@ -222,7 +254,10 @@ impl Nodes {
                 passengers.push(passenger);
             };
             match self.journal(node).propose(term, propose) {
-                Ok(()) => return self.ledgers[&node].wait_for(|book| book.passengers.contains(&passenger)),
+                Ok(()) => {
+                    let is_committed = self.ledgers[&node].comes_to(|book| book.passengers.contains(&passenger));
+                    return assert!(is_committed, "{passenger} is not committed: {}", self.describe());
+                }
                 Err(Refused::Full | Refused::NotLeading) => std::thread::sleep(Duration::from_millis(1)),
                 Err(refused) => panic!("{refused}"),
             }
@@ -230,19 +265,59 @@ impl Nodes {
     }
 
     /// It is counted a moment after the fold has it.
+    #[track_caller]
     fn wait_for_snapshot(&self, node: NodeId) {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while self.journal(node).statistics().snapshots_installed == 0 {
-            assert!(Instant::now() < deadline, "node {node} got no snapshot");
-            std::thread::sleep(Duration::from_millis(1));
+        self.wait(&format!("node {node} gets a snapshot"), || {
+            (self.journal(node).statistics().snapshots_installed > 0).then_some(())
+        });
+    }
+
+    #[track_caller]
+    fn write_snapshot(&self, node: NodeId) {
+        let journal = self.journal(node);
+        let before = journal.statistics().snapshots;
+        journal.request_snapshot();
+        self.wait(&format!("node {node} writes a snapshot"), || {
+            (journal.statistics().snapshots > before).then_some(())
+        });
+    }
+
+    /// Asks whoever leads for a change of members until it is made: a leader may lose the word while it is asked, and a node
+    /// that is to vote may not have caught up yet.
+    #[track_caller]
+    fn change(&self, change: &MemberChange) {
+        let mut answers = Vec::new();
+        let made = self.look_out(|| {
+            let (leader, _) = self.leader();
+            let (tell, told) = channel();
+            let done = Box::new(move |result| drop(tell.send(result)));
+            self.journal(leader).change(change.clone(), done).unwrap();
+            let answer = told.recv_timeout(PATIENCE);
+            let is_made = matches!(answer, Ok(Ok(()))) || self.has_changed(leader, change);
+            answers.push(answer);
+            is_made.then_some(())
+        });
+        assert!(made.is_some(), "{change:?}: {:?}; {}", answers.last(), self.describe());
+    }
+
+    /// An answer may be lost though the change is made.
+    fn has_changed(&self, leader: NodeId, change: &MemberChange) -> bool {
+        let members = self.journal(leader).cluster().members;
+        match change {
+            MemberChange::Add(member) => members.get(member.id).is_some(),
+            MemberChange::Promote { node, .. } => members.votes(*node),
+            MemberChange::Remove(node) => members.get(*node).is_none(),
+            MemberChange::Describe(member) => members.get(member.id) == Some(member),
         }
     }
 
+    #[track_caller]
     fn wait_until_even(&self) {
         let (leader, _) = self.leader();
         let proposed = self.ledgers[&leader].proposed();
-        for ledger in self.ledgers.values() {
-            ledger.wait_for(|book| book.payloads.concat() == proposed);
+        for (node, ledger) in &self.ledgers {
+            let is_even = ledger.comes_to(|book| book.payloads.concat() == proposed);
+            assert!(is_even, "node {node} is not as far as {leader}: {}", self.describe());
         }
     }
 }
@@ -298,7 +373,6 @@ fn leadership_is_handed_over_without_losing_a_proposal() {
 }
 
 #[test]
-#[ignore = "on a busy machine it sometimes waits for ever: a snapshot that is on its way may not arrive; not understood yet"]
 fn a_node_far_behind_gets_a_snapshot_and_one_that_joins_too() {
     let mut nodes = Nodes::new(&voters(3));
     nodes.write(b"first", 1);
@@ -310,12 +384,7 @@ fn a_node_far_behind_gets_a_snapshot_and_one_that_joins_too() {
             nodes.write(&[b'a' + round; 6000], 100 + 100 * u64::from(round) + number);
         }
         for node in nodes.ledgers.keys() {
-            let journal = nodes.journal(*node);
-            let before = journal.statistics().snapshots;
-            journal.request_snapshot();
-            while journal.statistics().snapshots == before {
-                std::thread::sleep(Duration::from_millis(1));
-            }
+            nodes.write_snapshot(*node);
         }
     }
     nodes.start(behind);
@@ -324,22 +393,16 @@ fn a_node_far_behind_gets_a_snapshot_and_one_that_joins_too() {
 
     nodes.configs.insert(4, config(4, Vec::new()));
     nodes.start(4);
-    let (leader, _) = nodes.leader();
-    let change = |change: MemberChange| {
-        let (tell, told) = channel();
-        nodes.journal(leader).change(change, Box::new(move |result| tell.send(result).unwrap())).unwrap();
-        told.recv_timeout(Duration::from_secs(30)).unwrap()
-    };
-    assert_eq!(change(MemberChange::Add(member(4, MemberKind::Voter))), Ok(()));
+    nodes.change(&MemberChange::Add(member(4, MemberKind::Voter)));
     nodes.wait_until_even();
-    while change(MemberChange::Promote { node: 4, instead_of: None }).is_err() {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    nodes.change(&MemberChange::Promote { node: 4, instead_of: None });
     nodes.write(b"last", 9999);
     nodes.wait_until_even();
     nodes.wait_for_snapshot(4);
-    let cluster = nodes.journal(leader).cluster();
-    assert_eq!((cluster.members.iter().count(), cluster.peers.len()), (4, 3));
+    nodes.wait("the leader tells of three others", || {
+        let cluster = nodes.journal(nodes.leader().0).cluster();
+        ((cluster.members.iter().count(), cluster.peers.len()) == (4, 3)).then_some(())
+    });
     for node in 1..=4 {
         let journal = nodes.journal(node);
         nodes.hub.lock().remove(&node);

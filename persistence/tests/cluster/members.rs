@@ -75,6 +75,30 @@ fn a_node_joins_and_gets_a_vote() {
     }
 }
 
+/// Nothing more is written after the snapshot that it got: it has everything, and gets its vote.
+#[test]
+fn a_node_that_got_all_by_a_snapshot_gets_a_vote_while_nothing_happens() {
+    for seed in 0..40 {
+        let mut world = World::new(seed, &voters(3));
+        world.write_some(60).unwrap();
+        let leader = world.leader().unwrap();
+        world.snapshot(leader);
+        world.write_some(60).unwrap();
+        world.snapshot(leader);
+        world.join(4, Vec::new());
+        assert_eq!(change(&mut world, &MemberChange::Add(member(4, MemberKind::Voter))), Ok(()));
+        let committed = world.oracle.lock().committed();
+        let has_all =
+            |world: &World| world.nodes[3].replica.as_ref().is_some_and(|replica| replica.folded_index() == committed);
+        world.run_while(10 * SECOND_US, |world| !has_all(world)).unwrap();
+        let until = world.now() + SECOND_US;
+        world.run_until(until).unwrap();
+        assert!(world.snapshots_arrived > 0, "seed {seed}");
+        let promoted = change(&mut world, &MemberChange::Promote { node: 4, instead_of: None });
+        assert_eq!(promoted, Ok(()), "seed {seed}");
+    }
+}
+
 #[test]
 fn a_dead_node_is_replaced_in_one_step() {
     let mut world = World::new(3, &voters(3));
@@ -185,7 +209,7 @@ fn run(seed: u64) -> Result<Seen, String> {
 
 #[test]
 fn members_come_and_go() {
-    chaos::run_all("members", 200, run, |all| {
+    chaos::run_all("members", 400, run, |all| {
         assert!(all.acknowledged > 5000 && all.joined > 200, "too little happened: {all:?}");
     });
 }

@@ -1,6 +1,7 @@
 //! Single events, as they are planned.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use persistence::simulated::SimulatedDisk;
 use persistence::{Error, MemberKind, Remedy};
@@ -91,6 +92,32 @@ fn a_witness_does_not_keep_leadership() {
     world.heal_and_check().unwrap();
 }
 
+/// Of three, one is drained: it hands leadership over, nobody hands it to that one, and it still leads when nobody else can.
+#[test]
+fn a_drained_node_leads_only_when_nobody_else_can() {
+    let (mut world, drained) = three(7);
+    let set_willing = |world: &mut World, node: usize, is_willing| {
+        world.nodes[node].replica.as_mut().unwrap().set_willing(is_willing);
+        world.turn(node);
+    };
+    set_willing(&mut world, drained, false);
+    world.run_while(5 * SECOND_US, |world| world.leader().is_none_or(|leader| leader == drained)).unwrap();
+    let second = world.leader().unwrap();
+    assert_ne!(second, drained);
+    world.write_some(3).unwrap();
+    let third = 3 - drained - second;
+    world.nodes[second].replica.as_mut().unwrap().transfer(None);
+    world.turn(second);
+    world.run_while(5 * SECOND_US, |world| !leads(world, third)).unwrap();
+
+    // The third goes too: of the two that are left the drained one must lead, for the other is drained as well.
+    set_willing(&mut world, second, false);
+    world.take_away(third);
+    world.run_while(20 * SECOND_US, |world| world.leader().is_none_or(|leader| leader == third)).unwrap();
+    world.write_some(3).unwrap();
+    world.heal_and_check().unwrap();
+}
+
 /// Only the witness has the newest entry: it must lead for a moment, or nobody can.
 #[test]
 fn a_witness_leads_when_nobody_else_can() {
@@ -149,6 +176,26 @@ fn a_follower_with_a_slow_disk_changes_nothing() {
     world.nodes[(leader + 1) % 3].write_takes_us.store(30_000, Ordering::Relaxed);
     world.write_some(300).unwrap();
     assert_eq!(world.leader(), Some(leader));
+}
+
+#[test]
+fn the_leader_knows_how_far_behind_another_node_is() {
+    let (mut world, leader) = three(11);
+    let behind = world.nodes[(leader + 1) % 3].id;
+    let lag = |world: &World| {
+        let replica = world.nodes[leader].replica.as_ref().unwrap();
+        let peers = replica.peers();
+        let peer = peers.iter().find(|peer| peer.node == behind).unwrap();
+        (replica.log().last().index - peer.matched, peer.behind)
+    };
+    world.run_while(SECOND_US, |world| lag(world).0 > 0).unwrap();
+    assert_eq!(lag(&world).1, Duration::ZERO);
+    world.network.cut(world.nodes[leader].id, behind);
+    world.write_some(1).unwrap();
+    let until = world.now() + 2 * SECOND_US;
+    world.run_until(until).unwrap();
+    let (entries, age) = lag(&world);
+    assert!(entries > 0 && age > Duration::from_millis(1_700) && age < Duration::from_millis(2_300), "{age:?}");
 }
 
 #[test]

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use persistence::simulated::SimulatedDisk;
+use persistence::simulated::{Fault, SimulatedDisk};
 use persistence::{
     ChangeRefused, Config, Error, IncomingError, Member, MemberChange, MemberKind, NodeId, Replica, Surroundings, Sync,
+    repair,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -60,7 +61,9 @@ pub(crate) struct Node {
     life: u64,
     paused_until: Time,
     pub(crate) is_wrong: bool,
-    /// What its disk seems to take for a write.
+    /// Its log was damaged or given up, and it is not back yet.
+    is_weak: bool,
+    /// What its disk takes for a write. Meanwhile it does nothing, and what it says is not heard.
     pub(crate) write_takes_us: Arc<AtomicU64>,
     /// Why its last life ended, if by itself.
     pub(crate) failure: Option<Error>,
@@ -131,6 +134,9 @@ pub(crate) struct World {
     pub(crate) tolerates_end: bool,
     pub(crate) snapshots_arrived: u64,
     pub(crate) crashes: u64,
+    pub(crate) repairs: u64,
+    /// How often a clock stops for a while, or catches up.
+    pub(crate) clock_jump_rate: f64,
 }
 
 impl World {
@@ -147,6 +153,8 @@ impl World {
             tolerates_end: false,
             snapshots_arrived: 0,
             crashes: 0,
+            repairs: 0,
+            clock_jump_rate: 0.0,
         };
         for member in members {
             world.join(member.id, members.to_vec());
@@ -165,6 +173,7 @@ impl World {
             life: 0,
             paused_until: 0,
             is_wrong: false,
+            is_weak: false,
             write_takes_us: Arc::default(),
             failure: None,
             is_gone: false,
@@ -215,7 +224,7 @@ impl World {
         if self.nodes[node].replica.is_some() {
             let (at, life) = (self.now() + self.random.random_range(0..TICK_US), self.nodes[node].life);
             self.plan(at, Event::Tick { node, life });
-            self.carry(node);
+            self.carry(node, 0);
         } else {
             self.crashed(node);
         }
@@ -259,6 +268,10 @@ impl World {
                 let at = self.now() + self.random.random_range(10_000..2 * SECOND_US);
                 self.plan(at, Event::Restart { node });
             }
+            Some(Error::Damaged { .. }) if self.nodes[node].is_weak => {
+                self.repair(node);
+                self.plan(self.now() + 10_000, Event::Restart { node });
+            }
             Some(error) => {
                 assert!(self.tolerates_end, "node {} ended: {error}", self.nodes[node].id);
                 self.nodes[node].failure = Some(error);
@@ -266,20 +279,70 @@ impl World {
         }
     }
 
+    /// A node ends, and its log is not what it was: a bit is flipped somewhere, or it is given up as it is. Never so many at
+    /// once that those who have forgotten nothing are no majority.
+    pub(crate) fn crash_for_good(&mut self, node: usize) {
+        let weak = self.nodes.iter().filter(|node| node.is_weak).count();
+        if weak >= (self.nodes.len() - 1) / 2 || self.nodes[node].replica.take().is_none() {
+            return;
+        }
+        self.crashed(node);
+        self.nodes[node].is_weak = true;
+        if self.random.random_bool(0.5) {
+            return self.repair(node);
+        }
+        let disk = self.nodes[node].disk.clone();
+        let segments: Vec<String> = disk.files().into_iter().filter(|name| name.starts_with("log-")).collect();
+        let name = &segments[self.random.random_range(0..segments.len())];
+        let mut content = disk.content(name).unwrap();
+        let used = content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let at = self.random.random_range(0..used.max(1));
+        content[at] ^= 1 << self.random.random_range(0..8);
+        disk.set_content(name, content);
+    }
+
+    pub(crate) fn try_repair(&self, node: usize, is_dry: bool) -> Result<repair::Repair, repair::Error> {
+        let Node { disk, config, .. } = &self.nodes[node];
+        repair::repair(disk, config, &format!("set-aside-{}", self.now()), is_dry)
+    }
+
+    /// Gives the log of a node up; the machine may stop in the middle of it.
+    pub(crate) fn repair(&mut self, node: usize) {
+        self.nodes[node].is_weak = true;
+        self.repairs += 1;
+        while let Err(error) = {
+            if self.random.random_bool(0.3) {
+                let nth = self.random.random_range(1..30);
+                self.nodes[node].disk.plan(Fault::Stop { nth });
+            }
+            self.try_repair(node, false)
+        } {
+            assert!(matches!(error, repair::Error::Log(Error::Disk { .. })), "{error}");
+            self.nodes[node].disk = self.nodes[node].disk.power_loss(self.random.random());
+        }
+        self.nodes[node].disk = self.nodes[node].disk.power_loss(self.random.random());
+    }
+
     /// Lets a node work; what it says goes on its way.
     pub(crate) fn turn(&mut self, node: usize) {
+        let now = self.now();
         let running = &mut self.nodes[node];
         let Some(replica) = &mut running.replica else { return };
+        let written = running.disk.counts().writes;
         let result = replica.turn();
+        running.is_weak &= replica.is_repairing();
+        let writes = running.disk.counts().writes - written;
+        let took = writes * running.write_takes_us.load(Ordering::Relaxed);
+        running.paused_until = running.paused_until.max(now + took);
         if let Err(error) = result {
             running.failure = Some(error);
-            self.carry(node); // what was said before has left
+            self.carry(node, took); // what was said before has left
             return self.crashed(node);
         }
         if replica.wants_snapshot() {
             self.snapshot(node);
         }
-        self.carry(node);
+        self.carry(node, took);
     }
 
     pub(crate) fn snapshot(&mut self, node: usize) {
@@ -291,11 +354,12 @@ impl World {
         }
     }
 
-    fn carry(&mut self, node: usize) {
+    /// What was said leaves when the writing is done.
+    fn carry(&mut self, node: usize, took: Time) {
         let from = self.nodes[node].id;
         let sent: Vec<(NodeId, Sent)> = self.nodes[node].outbox.lock().drain(..).collect();
         for (to, sent) in sent {
-            let now = self.now();
+            let now = self.now() + took;
             match sent {
                 Sent::Message(message) => {
                     if let Some(at) = self.network.arrival(now, from, to, &mut self.random) {
@@ -369,7 +433,7 @@ impl World {
             if self.now() > until {
                 return Err(format!("{count} writes took longer than a minute"));
             }
-            if let Some(leader) = self.leader() {
+            if let Some(leader) = self.leader().filter(|leader| !self.is_paused(*leader)) {
                 self.write(leader);
                 self.turn(leader);
             }
@@ -402,17 +466,7 @@ impl World {
             return self.plan(at, event);
         }
         match event {
-            Event::Tick { node, life } => {
-                if self.nodes[node].life == life
-                    && let Some(replica) = &mut self.nodes[node].replica
-                {
-                    replica.tick(Duration::from_micros(TICK_US), Duration::ZERO);
-                    self.turn(node);
-                    // Clocks do not run alike.
-                    let at = self.now() + TICK_US - TICK_US / 10 + self.random.random_range(0..TICK_US / 5);
-                    self.plan(at, Event::Tick { node, life });
-                }
-            }
+            Event::Tick { node, life } => self.tick(node, life),
             Event::Arrive { from, to, sent } => self.arrive(node, from, to, sent),
             Event::SnapshotSent { to, went_well, .. } => {
                 if let Some(replica) = &mut self.nodes[node].replica {
@@ -421,6 +475,28 @@ impl World {
                 }
             }
             Event::Restart { node } => self.start(node),
+        }
+    }
+
+    /// Clocks do not run alike. One may stop for a while, or jump ahead.
+    fn tick(&mut self, node: usize, life: u64) {
+        let (mut ticks, mut rest) = (1, TICK_US - TICK_US / 10 + self.random.random_range(0..TICK_US / 5));
+        if self.random.random_bool(self.clock_jump_rate) {
+            match self.random.random_bool(0.5) {
+                true => ticks = self.random.random_range(2..30),
+                false => rest = self.random.random_range(0..40 * TICK_US),
+            }
+        }
+        for _ in 0..ticks {
+            if self.nodes[node].life == life
+                && let Some(replica) = &mut self.nodes[node].replica
+            {
+                replica.tick(Duration::from_micros(TICK_US), Duration::ZERO);
+                self.turn(node);
+            }
+        }
+        if self.nodes[node].life == life && self.nodes[node].replica.is_some() {
+            self.plan(self.now() + rest, Event::Tick { node, life });
         }
     }
 
@@ -479,8 +555,10 @@ impl World {
         self.network.heal();
         self.network.drop_rate = 0.0;
         self.network.delay_max_us = 5_000;
+        self.clock_jump_rate = 0.0;
         for node in 0..self.nodes.len() {
             self.nodes[node].paused_until = 0;
+            self.nodes[node].write_takes_us.store(0, Ordering::Relaxed);
         }
         let is_up = |world: &World| {
             world.nodes.iter().all(|node| node.replica.is_some() || node.failure.is_some() || node.is_gone)

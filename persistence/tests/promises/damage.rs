@@ -183,11 +183,11 @@ fn a_directory_that_is_no_log() {
     assert!(matches!(open_log(&disk, &config()), Err(Error::NotALog { stray, .. }) if stray == "letter.txt"));
     let newer = fixture(b"", false).0;
     let mut head = newer.content("head").unwrap();
-    head[8] = 3; // the version, and the checksum to go with it
+    head[8] = 4; // the version, and the checksum to go with it
     let crc = crc32c(&[&head[..12], &head[16..]].concat());
     head[12..16].copy_from_slice(&crc.to_le_bytes());
     newer.set_content("head", head);
-    assert!(matches!(open_log(&newer, &config()), Err(Error::Unsupported { version: 3, .. })));
+    assert!(matches!(open_log(&newer, &config()), Err(Error::Unsupported { version: 4, .. })));
 }
 
 /// CRC-32C, bit by bit: independent of the crate under test.

@@ -8,7 +8,7 @@ use persistence::simulated::SimulatedDisk;
 
 use crate::ledger::{config, open_journal, open_log, propose};
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 fn folder(version: u32) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("golden/version-{version}"))

@@ -3,10 +3,12 @@
 mod cluster;
 mod configuration;
 mod errors;
+mod local;
 mod log;
 mod operate;
 mod output;
 mod pki;
+mod repair;
 mod show;
 
 use std::path::PathBuf;
@@ -23,11 +25,15 @@ const MAIN_HELP: &str = "\
 Examples:
   crosstie config example > crosstie.toml      every setting, explained
   crosstie serve --config crosstie.toml        run a node
+  crosstie local up                            three nodes on this machine, to kill and to cut off
   crosstie status                              how it does
   crosstie participant register BANK-0001 --currency EUR --reason 'contract 17'
   crosstie participant fund BANK-0001 1000000.00 --currency EUR --reason 'opening balance'
 
 ";
+
+/// Where a cluster on this machine keeps its files unless told otherwise.
+pub(crate) const LOCAL_DIRECTORY: &str = "crosstie-local";
 
 #[derive(Parser)]
 #[command(name = "crosstie", version, about = "An instant-payment switch", max_term_width = 120,
@@ -51,9 +57,12 @@ enum Command {
     /// The nodes of the cluster
     #[command(subcommand)]
     Cluster(cluster::Cluster),
-    /// This node among the others
+    /// This node: drain it, hand leadership over
     #[command(subcommand)]
     Node(cluster::One),
+    /// A cluster on this machine for work by hand: kill, cut off, delay, pause
+    #[command(subcommand)]
+    Local(local::Local),
     /// Participants: list, show, register, money, limits, suspension
     #[command(subcommand)]
     Participant(operate::Participant),
@@ -66,10 +75,7 @@ enum Command {
     /// Ask for a snapshot now, besides those that come by themselves
     #[command(after_help = examples("crosstie snapshot"))]
     Snapshot(Node),
-    /// Refuse new payments from now on; those in process end
-    #[command(after_help = examples("crosstie drain && crosstie status"))]
-    Drain(Node),
-    /// Drain, then end the node in good order
+    /// End the node in good order; among others it hands leadership over and sends its participants to them
     #[command(after_help = examples("crosstie stop"))]
     Stop(Node),
     /// The log of a node that is not running
@@ -180,11 +186,11 @@ pub fn main() -> ExitCode {
         Command::Status(node) => show::status(&node),
         Command::Cluster(cluster) => cluster.run(),
         Command::Node(node) => node.run(),
+        Command::Local(local) => local.run(),
         Command::Participant(participant) => participant.run(),
         Command::Payment(payment) => payment.run(),
         Command::Day(day) => day.run(),
         Command::Snapshot(node) => operate::snapshot(&node),
-        Command::Drain(node) => operate::drain(&node),
         Command::Stop(node) => operate::stop(&node),
         Command::Log(log) => log.run(),
         Command::Config(configuration) => configuration.run(),

@@ -35,6 +35,9 @@ pub(super) struct Bank {
     pub(super) place: usize,
     pub(super) book: Mutex<Book>,
     pub(super) reconnects: AtomicU64,
+    lost: AtomicU64,
+    /// The node that it is signed on at, or was last.
+    node: AtomicU64,
     stage: Arc<Stage>,
     client: Client,
     payments: Submitter,
@@ -50,7 +53,12 @@ pub(super) struct Ears {
     answers_to_repeats: Outcomes,
 }
 impl Bank {
-    pub(super) async fn connect(place: usize, address: String, stage: Arc<Stage>) -> Result<(Bank, Ears), Failure> {
+    /// Its client goes through the addresses in turn whenever it loses its connection.
+    pub(super) async fn connect(
+        place: usize,
+        addresses: Vec<String>,
+        stage: Arc<Stage>,
+    ) -> Result<(Bank, Ears), Failure> {
         let part = &CAST[place];
         let options = Options {
             software: concat!("crosstie-demo ", env!("CARGO_PKG_VERSION")).into(),
@@ -62,7 +70,8 @@ impl Bank {
             connect_timeout: Duration::from_secs(20),
             attempt_timeout: Duration::from_secs(3),
             backoff: Backoff { first: Duration::from_millis(20), most: Duration::from_millis(250) },
-            ..Options::new(address, part.id())
+            addresses,
+            ..Options::new("", part.id())
         };
         let (client, notices) = Client::connect(options)
             .await
@@ -73,6 +82,8 @@ impl Bank {
             place,
             book: Mutex::new(Book::new(part.funded_minor)),
             reconnects: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            node: AtomicU64::new(0),
             stage,
             client,
             payments,
@@ -89,6 +100,37 @@ impl Bank {
 
     pub(super) fn is_signed_on(&self) -> bool {
         self.signed_on.load(Ordering::Relaxed)
+    }
+
+    /// Where it is signed on.
+    pub(super) fn node(&self) -> Option<u64> {
+        let node = self.node.load(Ordering::Relaxed);
+        (self.is_signed_on() && node > 0).then_some(node)
+    }
+
+    /// How often its connection was lost.
+    pub(super) fn lines_lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// It is signed on, at a node of this name; it was away since `lost_at`, if it was.
+    fn back(&self, node: &str, lost_at: Option<Duration>) {
+        let node: u64 = node.trim_start_matches('n').parse().unwrap_or(0);
+        let before = self.node.swap(node, Ordering::Relaxed);
+        self.signed_on.store(true, Ordering::Relaxed);
+        let Some(lost_at) = lost_at else { return };
+        let times = self.reconnects.fetch_add(1, Ordering::Relaxed) + 1;
+        let away_ms = (self.stage.elapsed() - lost_at).as_millis();
+        let (name, notice) = (self.part().name, count(self.client.position().last_notice));
+        let moved =
+            if node == before { format!("at node {node}") } else { format!("at node {node} instead of {before}") };
+        let (kind, ending) = match self.part().character {
+            Character::Flaky => (Often::Line, format!(" · break {times}")),
+            _ => (Often::Moved, String::new()),
+        };
+        self.stage.example(kind, |_| {
+            format!("{name} is back after {away_ms} ms, {moved}: its feed goes on after notice {notice}{ending}")
+        });
     }
 
     /// Sends its payment `number`, due since the beginning; false when its window is full.
@@ -169,7 +211,7 @@ async fn hear_refusals(banks: Arc<[Bank]>, place: usize, mut outcomes: Outcomes)
         for (uetr, result) in batch.drain(..) {
             let Err(Error::Refused { reason, text }) = result else { continue };
             bank.book.lock().refused(uetr, reason);
-            bank.stage.measured.lock().ended(Ending::Refused(reason), false, 0, false);
+            bank.stage.measured.lock().ended(Ending::Refused(reason), false, (0, 0), false);
             let name = bank.part().name;
             bank.stage.example(Often::Refused, |so_far| {
                 format!("a payment of {name} was refused, nothing recorded: {reason} {text}{}", times(so_far))
@@ -194,30 +236,18 @@ async fn watch_line(banks: Arc<[Bank]>, place: usize) {
     let mut lost_at: Option<Duration> = None;
     loop {
         let state = states.borrow_and_update().clone();
-        let now = bank.stage.elapsed();
         match state {
-            State::SignedOn { .. } => {
-                bank.signed_on.store(true, Ordering::Relaxed);
-                if let Some(lost_at) = lost_at.take() {
-                    let times = bank.reconnects.fetch_add(1, Ordering::Relaxed) + 1;
-                    if bank.part().character == Character::Flaky {
-                        let (name, notice) = (bank.part().name, count(bank.client.position().last_notice));
-                        bank.stage.example(Often::Line, |_| {
-                            let away_ms = (now - lost_at).as_millis();
-                            format!(
-                                "{name} lost its line and is back after {away_ms} ms: its feed goes on after notice {notice} · break {times}"
-                            )
-                        });
-                    }
-                }
-            }
+            State::SignedOn { node, .. } => bank.back(&node, lost_at.take()),
             State::Ended { .. } => {
                 bank.signed_on.store(false, Ordering::Relaxed);
                 return;
             }
             State::Connecting { .. } | State::Waiting { .. } => {
                 bank.signed_on.store(false, Ordering::Relaxed);
-                lost_at.get_or_insert(now);
+                if lost_at.is_none() {
+                    lost_at = Some(bank.stage.elapsed());
+                    bank.lost.fetch_add(1, Ordering::Relaxed);
+                }
             }
         }
         if states.changed().await.is_err() {

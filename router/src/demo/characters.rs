@@ -86,7 +86,7 @@ pub(super) const CAST: [Part; 8] = [
     Part {
         name: "BANK-D",
         character: Character::Silent,
-        habit: "never answers 6 in 100, 2 in 100 too late",
+        habit: "6 in 100 unanswered, 2 in 100 too late",
         sends: 12,
         receives: 12,
         funded_minor: RICH,
@@ -94,7 +94,7 @@ pub(super) const CAST: [Part; 8] = [
     Part {
         name: "BANK-E",
         character: Character::Flaky,
-        habit: "its line breaks every one to three seconds",
+        habit: "its line breaks every 1 to 3 seconds",
         sends: 12,
         receives: 12,
         funded_minor: RICH,
@@ -110,7 +110,7 @@ pub(super) const CAST: [Part; 8] = [
     Part {
         name: "BANK-G",
         character: Character::Careful,
-        habit: "careful: ACWP first, later ACCC or a return",
+        habit: "careful: ACWP, then ACCC or a return",
         sends: 12,
         receives: 12,
         funded_minor: RICH,

@@ -1,4 +1,4 @@
-//! A line that breaks: a small relay between BANK-E and the switch that resets both ends again and again.
+//! A line that breaks: small relays between BANK-E and the nodes that reset both ends again and again.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,14 +14,17 @@ use super::stage::Stage;
 
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// Lays a line to `switch`: where to connect instead. It breaks until the load is over.
-pub(super) async fn lay(switch: SocketAddr, stage: Arc<Stage>) -> std::io::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
+/// Lays a line to each node: where to connect instead. They break until the load is over.
+pub(super) async fn lay(nodes: &[SocketAddr], stage: Arc<Stage>) -> std::io::Result<Vec<SocketAddr>> {
     let (cut, cuts) = watch::channel(0);
-    tokio::spawn(relay(listener, switch, cuts));
+    let mut lines = Vec::new();
+    for node in nodes {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        lines.push(listener.local_addr()?);
+        tokio::spawn(relay(listener, *node, cuts.clone()));
+    }
     tokio::spawn(break_it(cut, stage));
-    Ok(address)
+    Ok(lines)
 }
 
 async fn break_it(cut: watch::Sender<u64>, stage: Arc<Stage>) {
@@ -36,12 +39,12 @@ async fn break_it(cut: watch::Sender<u64>, stage: Arc<Stage>) {
     }
 }
 
-async fn relay(listener: TcpListener, switch: SocketAddr, cuts: watch::Receiver<u64>) {
+async fn relay(listener: TcpListener, node: SocketAddr, cuts: watch::Receiver<u64>) {
     while let Ok((mut near, _)) = listener.accept().await {
         let mut cuts = cuts.clone();
         cuts.mark_unchanged();
         tokio::spawn(async move {
-            let Ok(mut far) = TcpStream::connect(switch).await else { return };
+            let Ok(mut far) = TcpStream::connect(node).await else { return };
             _ = (near.set_nodelay(true), far.set_nodelay(true));
             tokio::select! {
                 _ = copy_bidirectional_with_sizes(&mut near, &mut far, BUFFER_BYTES, BUFFER_BYTES) => {}

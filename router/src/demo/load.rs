@@ -11,14 +11,12 @@ use super::draw::Texts;
 use super::measured::Window;
 use super::stage::Stage;
 
-/// The rate grows while the 99th percentile stays below this.
-pub(super) const GOAL: Duration = Duration::from_millis(50);
 const TICK: Duration = Duration::from_millis(1);
-const RATE_FIRST: f64 = 2_000.0;
-const RATE_MIN: f64 = 200.0;
+const RATE_FIRST: f64 = 1_000.0;
+const RATE_MIN: f64 = 50.0;
 /// Both sides remember every payment: a minute of more would fill a small machine.
 const RATE_MAX: f64 = 100_000.0;
-/// After the switch came back the rate is left alone until the burst of what had waited is over, at most so long.
+/// After an act the rate is left alone until the burst of what had waited is over, at most so long.
 const REST_WINDOWS_MAX: u32 = 6;
 
 /// Which rate is wanted.
@@ -47,37 +45,40 @@ impl std::str::FromStr for Rate {
 pub(super) struct Pace {
     auto: bool,
     rate: f64,
+    /// The rate grows while the 99th percentile stays below this.
+    pub(super) goal: Duration,
     /// Still going up fast: nothing was too much so far.
     climbing: bool,
     resting: u32,
 }
 
 impl Pace {
-    pub(super) fn new(rate: Rate) -> Pace {
+    pub(super) fn new(rate: Rate, goal: Duration) -> Pace {
         let (auto, rate) = match rate {
             Rate::Auto => (true, RATE_FIRST),
             Rate::PerSecond(rate) => (false, f64::from(rate)),
         };
-        Pace { auto, rate, climbing: true, resting: 0 }
+        Pace { auto, rate, goal, climbing: true, resting: 0 }
     }
 
     pub(super) fn per_second(&self) -> f64 {
         self.rate
     }
 
-    /// The switch is away or has just come back: what is measured now says nothing of the rate.
+    /// An act is being played or was a moment ago: what is measured now says nothing of the rate.
     pub(super) fn rest(&mut self) {
         self.resting = REST_WINDOWS_MAX;
     }
 
-    pub(super) fn is_resting(&self) -> bool {
-        self.resting > 0
+    /// Payments are as fast as they should be.
+    pub(super) fn is_calm(&self, window: &Window) -> bool {
+        window.prompt.count > 0 && window.prompt.p99_us <= self.goal.as_micros() as u64 && window.held_back == 0
     }
 
     /// A window of load has passed.
     pub(super) fn judge(&mut self, window: &Window) {
-        let p99 = Duration::from_micros(window.prompt.p99_us);
-        let calm = window.prompt.count > 0 && p99 <= GOAL && window.held_back == 0;
+        let (p99, goal) = (Duration::from_micros(window.prompt.p99_us), self.goal);
+        let calm = self.is_calm(window);
         if self.resting > 0 {
             self.resting = if calm { 0 } else { self.resting - 1 };
             return;
@@ -87,10 +88,10 @@ impl Pace {
         }
         let factor = match (calm, self.climbing) {
             (true, true) => 1.4,
-            (true, false) if p99 < GOAL / 4 => 1.12,
-            (true, false) if p99 < GOAL / 2 => 1.05,
+            (true, false) if p99 < goal * 6 / 10 => 1.12,
+            (true, false) if p99 < goal * 8 / 10 => 1.05,
             (true, false) => 1.0,
-            (false, _) if p99 > 2 * GOAL || window.held_back > 0 => 0.7,
+            (false, _) if p99 > 2 * goal || window.held_back > 0 => 0.7,
             (false, _) => 0.88,
         };
         self.climbing &= calm;
@@ -129,6 +130,8 @@ mod tests {
     use super::*;
     use crate::demo::measured::Latency;
 
+    const GOAL: Duration = Duration::from_millis(50);
+
     fn window(p99_ms: u64, held_back: u64) -> Window {
         let prompt = Latency { count: 100, p99_us: p99_ms * 1000, ..Latency::default() };
         Window { prompt, held_back, ..Window::default() }
@@ -136,23 +139,23 @@ mod tests {
 
     #[test]
     fn the_rate_grows_below_the_goal_and_falls_above_it() {
-        let mut pace = Pace::new(Rate::Auto);
-        let rates: Vec<f64> = [window(5, 0), window(5, 0), window(60, 0), window(5, 0), window(40, 0), window(5, 9)]
+        let mut pace = Pace::new(Rate::Auto, GOAL);
+        let rates: Vec<f64> = [window(5, 0), window(5, 0), window(60, 0), window(35, 0), window(45, 0), window(5, 9)]
             .iter()
             .map(|window| {
                 pace.judge(window);
                 pace.per_second().round()
             })
             .collect();
-        assert_eq!(rates, [2800.0, 3920.0, 3450.0, 3864.0, 3864.0, 2704.0]);
+        assert_eq!(rates, [1400.0, 1960.0, 1725.0, 1811.0, 1811.0, 1268.0]);
     }
 
     #[test]
     fn a_given_rate_stays_and_a_rest_changes_nothing() {
-        let mut pace = Pace::new(Rate::PerSecond(500));
+        let mut pace = Pace::new(Rate::PerSecond(500), GOAL);
         pace.judge(&window(500, 3));
         assert_eq!(pace.per_second(), 500.0);
-        let mut pace = Pace::new(Rate::Auto);
+        let mut pace = Pace::new(Rate::Auto, GOAL);
         pace.rest();
         for _ in 0..REST_WINDOWS_MAX {
             pace.judge(&window(500, 3));

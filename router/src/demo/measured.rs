@@ -82,10 +82,18 @@ pub(super) struct Measured {
     /// The last two closed windows, the newer first.
     prompt_closed: [Histogram<u64>; 2],
     everything: Histogram<u64>,
-    /// Like `prompt`, without what a kill of the switch delayed.
+    /// Like `prompt`, without what an act delayed: payments that were due and ended in calm times.
     undisturbed: Histogram<u64>,
-    /// The switch is away, or the burst after its return is not over.
-    pub(super) disturbed: bool,
+    /// An act is being played, or what it delayed is not over.
+    disturbed: bool,
+    /// The last disturbance was over then.
+    calm_since_us: u64,
+    /// Payments made from then on are watched for the first that settles.
+    watched_from_us: u64,
+    first_settled_us: Option<u64>,
+    /// When the last outcome came, and the longest time since that none came.
+    last_outcome_us: u64,
+    longest_pause_us: u64,
     pub(super) outcomes: Outcomes,
     pub(super) held_back: u64,
     pub(super) held_back_window: u64,
@@ -107,6 +115,11 @@ impl Measured {
             everything: histogram(),
             undisturbed: histogram(),
             disturbed: false,
+            calm_since_us: 0,
+            watched_from_us: u64::MAX,
+            first_settled_us: None,
+            last_outcome_us: 0,
+            longest_pause_us: 0,
             outcomes: Outcomes::default(),
             held_back: 0,
             held_back_window: 0,
@@ -116,8 +129,45 @@ impl Measured {
         }
     }
 
-    /// A payment ended and its debtor agent heard of it.
-    pub(super) fn ended(&mut self, ending: Ending, is_return: bool, latency_us: u64, prompt: bool) {
+    /// An act begins.
+    pub(super) fn disturb(&mut self) {
+        self.disturbed = true;
+    }
+
+    pub(super) fn is_disturbed(&self) -> bool {
+        self.disturbed
+    }
+
+    /// Nothing is delayed any more. Payments due before do not count as undisturbed, whenever they end.
+    pub(super) fn calm(&mut self, at: Duration) {
+        if std::mem::take(&mut self.disturbed) {
+            self.calm_since_us = at.as_micros() as u64;
+        }
+    }
+
+    /// Looks out for the first payment that is due from then on and settles.
+    pub(super) fn watch_from(&mut self, at: Duration) {
+        (self.watched_from_us, self.first_settled_us) = (at.as_micros() as u64, None);
+    }
+
+    /// When its payer's bank was told.
+    pub(super) fn first_settled(&self) -> Option<Duration> {
+        self.first_settled_us.map(Duration::from_micros)
+    }
+
+    /// Looks out for pauses between outcomes.
+    pub(super) fn watch_pauses(&mut self, at: Duration) {
+        (self.last_outcome_us, self.longest_pause_us) = (at.as_micros() as u64, 0);
+    }
+
+    /// The longest so far, with the one that goes on.
+    pub(super) fn longest_pause(&self, at: Duration) -> Duration {
+        let current_us = (at.as_micros() as u64).saturating_sub(self.last_outcome_us);
+        Duration::from_micros(self.longest_pause_us.max(current_us))
+    }
+
+    /// A payment ended and its debtor agent heard of it, at `due_us + latency_us`.
+    pub(super) fn ended(&mut self, ending: Ending, is_return: bool, (due_us, latency_us): (u64, u64), prompt: bool) {
         let outcomes = &mut self.outcomes;
         match ending {
             Ending::Settled | Ending::WithoutPosting if is_return => outcomes.given_back += 1,
@@ -129,11 +179,17 @@ impl Measured {
                 return;
             }
         }
+        let now_us = due_us + latency_us;
+        self.longest_pause_us = self.longest_pause_us.max(now_us.saturating_sub(self.last_outcome_us));
+        self.last_outcome_us = self.last_outcome_us.max(now_us);
+        if due_us >= self.watched_from_us && ending.is_settled() {
+            self.first_settled_us.get_or_insert(now_us);
+        }
         self.everything.saturating_record(latency_us.max(1));
         if prompt {
             self.prompt.saturating_record(latency_us.max(1));
             self.prompt_window.saturating_record(latency_us.max(1));
-            if !self.disturbed {
+            if !self.disturbed && due_us >= self.calm_since_us {
                 self.undisturbed.saturating_record(latency_us.max(1));
             }
         }
@@ -178,7 +234,7 @@ impl Measured {
         Latency::of(&self.prompt)
     }
 
-    /// The same without what a kill delayed.
+    /// The same without what an act delayed.
     pub(super) fn undisturbed(&self) -> Latency {
         Latency::of(&self.undisturbed)
     }
@@ -186,5 +242,52 @@ impl Measured {
     /// All payments, with those that wait for slow and silent banks.
     pub(super) fn everything(&self) -> Latency {
         Latency::of(&self.everything)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn settle(measured: &mut Measured, due_ms: u64, latency_ms: u64) {
+        measured.ended(Ending::Settled, false, (due_ms * 1000, latency_ms * 1000), true);
+    }
+
+    #[test]
+    fn what_an_act_delayed_is_left_out_of_calm_times() {
+        let mut measured = Measured::new();
+        settle(&mut measured, 0, 10);
+        measured.disturb();
+        settle(&mut measured, 5, 900);
+        measured.calm(1000 * MS);
+        // Due while it lasted, ended when it was over: the backlog.
+        settle(&mut measured, 990, 500);
+        settle(&mut measured, 1001, 20);
+        let (calm, all) = (measured.undisturbed(), measured.prompt_in_all());
+        assert_eq!((calm.count, all.count), (2, 4));
+        assert!(calm.max_us < 21_000 && all.max_us > 800_000, "{calm:?} {all:?}");
+    }
+
+    #[test]
+    fn the_first_settled_payment_was_made_after_the_kill() {
+        let mut measured = Measured::new();
+        measured.watch_from(100 * MS);
+        settle(&mut measured, 99, 50);
+        assert_eq!(measured.first_settled(), None);
+        settle(&mut measured, 101, 700);
+        settle(&mut measured, 102, 10);
+        assert_eq!(measured.first_settled(), Some(801 * MS));
+    }
+
+    #[test]
+    fn pauses_between_outcomes() {
+        let mut measured = Measured::new();
+        measured.watch_pauses(100 * MS);
+        settle(&mut measured, 100, 30);
+        settle(&mut measured, 100, 110);
+        assert_eq!(measured.longest_pause(220 * MS), 80 * MS);
+        assert_eq!(measured.longest_pause(400 * MS), 190 * MS, "it goes on");
     }
 }

@@ -9,39 +9,34 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use super::Options;
+use super::acts::{self, begins, programme};
 use super::bank::{self, Bank};
-use super::characters::{CAST, Character, PAYMENT_TIMEOUT};
-use super::figures::{count, seconds};
-use super::line;
+use super::characters::{CAST, Character};
 use super::load::{self, Pace};
 use super::measured::WINDOW;
 use super::news::Tone;
+use super::nodes::{self, Presence};
 use super::plain::{self, say};
-use super::proof::{Proof, Told, prove};
-use super::replay::replay;
+use super::proof::Proof;
+use super::scene::{self, home, named};
 use super::stage::Stage;
 use super::summary::{conclude, introduce};
-use super::switch::{Place, Switch};
 use super::view::View;
-use crate::admin::protocol::{Command, Participant, Status};
+use super::{Options, ending, line};
+use crate::admin::protocol::{Command, Participant};
 use crate::exit::{Exit, Failure};
+use crate::local::{Cluster, Place, Ports};
 
-/// At the end, at least: time-outs to wait for, goodbyes, the log to read.
+/// At the end, at least: time-outs to wait for, goodbyes, the logs to read.
 const ENDING: Duration = Duration::from_secs(5);
 /// And so much of the whole: a longer run leaves more to compare.
 const ENDING_SHARE: u32 = 15;
-/// A second kill, when there is that much load.
-const SECOND_KILL_FROM: Duration = Duration::from_secs(30);
-/// Beyond the payments' own clock, how long outcomes may take once the load has ended.
-const QUIET_PATIENCE: Duration = Duration::from_secs(30);
-const RETURN_PATIENCE: Duration = Duration::from_secs(30);
-const GOODBYE_PATIENCE: Duration = Duration::from_secs(10);
-const ADMIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// For the first election, and the cast's registration.
+const BEGINNING_PATIENCE: Duration = Duration::from_secs(40);
 
-/// Plays it all. Whatever happens, the switch does not outlive this.
+/// Plays it all. Whatever happens, no node outlives this.
 pub(super) async fn play(options: &Options) -> Result<Exit, Failure> {
     let seed = options.seed.unwrap_or_else(|| wire::Timestamp::now().nanoseconds() % 1_000_000);
     let temporary = tempfile::Builder::new().prefix("crosstie-demo-").tempdir();
@@ -75,18 +70,20 @@ async fn interruption(by_key: &Notify) -> Result<Exit, Failure> {
         _ = hangup.recv() => {}
         () = by_key.notified() => {}
     }
-    Err(Failure::new(Exit::Interrupted, "interrupted: the switch is stopped, nothing was proved"))
+    Err(Failure::new(Exit::Interrupted, "interrupted: the nodes are stopped, nothing was proved"))
 }
 
 async fn perform(options: &Options, seed: u64, directory: &Path, interrupted: &Arc<Notify>) -> Result<Exit, Failure> {
-    let place = Place::furnish(directory, seed)?;
+    let place = Place::furnish(directory, Some(scene::plan()), Ports::Any)?;
     let load_until = options.length - ENDING - options.length / ENDING_SHARE;
-    let stage = Arc::new(Stage::new(seed, options.length, load_until, Pace::new(options.rate)));
+    let pace = Pace::new(options.rate, scene::goal());
+    let nodes = nodes::none_yet(place.plan().nodes());
+    let stage = Arc::new(Stage::new(seed, options.length, load_until, pace, nodes));
     let live = !options.headless && std::io::stdout().is_terminal();
     if !live {
         introduce(options, seed);
     }
-    stage.set_phase("starting the switch");
+    stage.set_phase("starting three nodes");
     let view = if live {
         let view = View::open(stage.clone(), interrupted.clone());
         Some(view.map_err(|error| {
@@ -97,11 +94,12 @@ async fn perform(options: &Options, seed: u64, directory: &Path, interrupted: &A
     };
     let printing = (!live).then(|| tokio::spawn(plain::print(stage.clone())));
 
-    let ended = acts(&stage, &place).await;
+    let ended = from_start_to_proof(&stage, place.clone()).await;
     drop(view);
     if let Some(printing) = printing {
         printing.abort();
         _ = printing.await;
+        plain::print_rest(&stage);
     }
     let (proof, disk_bytes) = ended?;
     if live {
@@ -111,71 +109,87 @@ async fn perform(options: &Options, seed: u64, directory: &Path, interrupted: &A
     Ok(if proof.holds() { Exit::Done } else { Exit::Integrity })
 }
 
-/// Everything between the first start of the switch and the proof.
-async fn acts(stage: &Arc<Stage>, place: &Place) -> Result<(Proof, u64), Failure> {
-    let mut switch = Switch::start(place).await?;
-    up(stage, &switch);
-    stage.tell(
-        Tone::Plain,
-        format!("the switch is up: process {}, data in {}", switch.ready.pid, place.data().display()),
-    );
-    let (banks, listening) = gather(stage, place).await?;
-    stage.tell(Tone::Plain, "eight banks signed on; the load begins and looks for its rate");
+/// Everything between the first start of the nodes and the proof.
+async fn from_start_to_proof(stage: &Arc<Stage>, place: Place) -> Result<(Proof, u64), Failure> {
+    let mut cluster = begin(stage, place).await?;
+    let (banks, listening) = gather(stage, cluster.place()).await?;
+    signed_on(&cluster).await?;
+    stage.tell(Tone::Plain, "eight banks signed on at three nodes; the load begins and looks for its rate");
     stage.set_phase("load");
     let sampling = tokio::spawn(sample(stage.clone()));
     let making = tokio::spawn(load::make(stage.clone(), banks.clone()));
 
     let begun = stage.elapsed();
     let span = stage.load_until.saturating_sub(begun);
-    let mut kills = vec![begun + span / 3];
-    if span >= SECOND_KILL_FROM {
-        kills.push(begun + span * 2 / 3);
-    }
-    for at in kills {
-        until(stage, at, &mut switch, place).await?;
+    let programme = programme(stage.length);
+    for (place, act) in programme.iter().enumerate() {
+        acts::until(stage, begins(place, programme.len(), begun, span), &mut cluster).await?;
         if stage.ended_early.load(Ordering::Relaxed) {
             break;
         }
-        switch = kill_and_return(stage, place, switch).await?;
+        act.play(stage, &mut cluster).await?;
     }
-    until(stage, stage.load_until, &mut switch, place).await?;
+    acts::until(stage, stage.load_until, &mut cluster).await?;
     stage.end_load();
     _ = making.await;
-
-    let evidence = tokio::select! {
-        evidence = wind_up(stage, place, &banks, listening) => evidence?,
-        failure = switch.ended(place) => return Err(failure),
-    };
-    stage.set_phase("stopping the switch, reading its log from the first entry");
-    switch.stop().await?;
-    stage.phase.lock().pid = None;
+    let concluded = ending::conclude(stage, &mut cluster, &banks, listening).await;
     sampling.abort();
-    let data = place.data();
-    let disk_bytes = bytes_in(&data);
-    let last_index = evidence.last_index;
-    let replayed = tokio::task::spawn_blocking(move || replay(&data, last_index)).await;
-    let replayed = replayed.map_err(|panic| {
-        Failure::new(Exit::Integrity, format!("the log cannot be folded: {panic}"))
-            .next("crosstie log verify --data DIR")
-    })??;
-    let books: Vec<_> = banks.iter().map(|bank| bank.book.lock()).collect();
-    let books: Vec<_> = books.iter().map(|book| &**book).collect();
-    Ok((prove(&books, &evidence.told, &replayed), disk_bytes))
+    concluded
 }
 
-fn up(stage: &Stage, switch: &Switch) {
-    stage.phase.lock().pid = Some(switch.ready.pid);
+/// Waits until the log says that all are signed on: before that nobody can pay them.
+async fn signed_on(cluster: &Cluster) -> Result<(), Failure> {
+    let began = Instant::now();
+    loop {
+        let (leader, _) = cluster.leader_among(&cluster.up(), BEGINNING_PATIENCE).await?;
+        let all: Vec<Participant> = cluster.ask(leader, Command::Participants).await?;
+        if all.iter().all(|one| one.signed_on) {
+            return Ok(());
+        }
+        if began.elapsed() > BEGINNING_PATIENCE {
+            return Err(Failure::new(Exit::No, format!("node {leader} has not signed all banks on")));
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
-/// Connects the cast, one of them over a line that breaks.
+/// Starts the nodes, and waits until one of them leads and all know the cast.
+async fn begin(stage: &Arc<Stage>, place: Place) -> Result<Cluster, Failure> {
+    let cluster = Cluster::start(place, None).await?;
+    nodes::watch(stage, cluster.place());
+    for node in cluster.up() {
+        let pid = cluster.ready(node).map(|(ready, _)| ready.pid);
+        stage.with_node(node, |seen| (seen.pid, seen.presence) = (pid, Presence::Up));
+        let (named, pid, data) = (named(node), pid.unwrap_or_default(), cluster.place().data(node));
+        stage.tell(Tone::Plain, format!("{named} is up: process {pid}, data in {}", data.display()));
+    }
+    let (leader, term) = cluster.leader_among(&cluster.up(), BEGINNING_PATIENCE).await?;
+    stage.tell(Tone::Plain, format!("{} leads in term {term}", named(leader)));
+    let began = Instant::now();
+    for node in cluster.up() {
+        while cluster.ask::<Vec<Participant>>(node, Command::Participants).await?.len() < CAST.len() {
+            if began.elapsed() > BEGINNING_PATIENCE {
+                let next = format!("read {}", cluster.place().diary(node).display());
+                return Err(Failure::new(Exit::No, format!("node {node} does not know all banks")).next(next));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+    Ok(cluster)
+}
+
+/// Connects the cast: each to a node of its own choice first, one of them over lines that break.
 async fn gather(stage: &Arc<Stage>, place: &Place) -> Result<(Arc<[Bank]>, Vec<JoinHandle<()>>), Failure> {
     stage.set_phase("the banks sign on");
-    let line = line::lay(place.address, stage.clone()).await;
-    let line = line.map_err(|error| Failure::new(Exit::Unreachable, format!("the line of BANK-E: {error}")))?;
+    let nodes: Vec<_> = place.plan().nodes().filter_map(|node| place.address(node)).collect();
+    let lines = line::lay(&nodes, stage.clone()).await;
+    let lines = lines.map_err(|error| Failure::new(Exit::Unreachable, format!("the lines of BANK-E: {error}")))?;
     let (mut banks, mut ears) = (Vec::new(), Vec::new());
     for (own, part) in CAST.iter().enumerate() {
-        let address = if part.character == Character::Flaky { line } else { place.address };
-        let (bank, its_ears) = Bank::connect(own, address.to_string(), stage.clone()).await?;
+        let addresses = if part.character == Character::Flaky { &lines } else { &nodes };
+        let mut addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        addresses.rotate_left(home(own) as usize - 1);
+        let (bank, its_ears) = Bank::connect(own, addresses, stage.clone()).await?;
         banks.push(bank);
         ears.push(its_ears);
     }
@@ -194,152 +208,19 @@ async fn sample(stage: Arc<Stage>) {
         let is_over = stage.load_is_over();
         let wanted = if is_over { 0.0 } else { stage.pace.lock().per_second() };
         let window = stage.measured.lock().close(stage.elapsed(), wanted);
-        let resting = {
+        let all_back = stage.all_back();
+        let is_calm = {
             let mut pace = stage.pace.lock();
-            if !is_over && !stage.all_back() {
+            if !is_over && !all_back {
                 pace.rest();
             } else {
                 pace.judge(&window);
             }
-            pace.is_resting()
+            all_back && pace.is_calm(&window)
         };
-        stage.measured.lock().disturbed = resting;
-    }
-}
-
-/// Waits, while the switch lives. `q` ends the wait.
-async fn until(stage: &Stage, at: Duration, switch: &mut Switch, place: &Place) -> Result<(), Failure> {
-    let waiting = async {
-        while stage.elapsed() < at && !stage.ended_early.load(Ordering::Relaxed) {
-            sleep(Duration::from_millis(20).min(at.saturating_sub(stage.elapsed()))).await;
-        }
-    };
-    tokio::select! {
-        () = waiting => Ok(()),
-        failure = switch.ended(place) => Err(failure),
-    }
-}
-
-/// SIGKILL under load, and back on the same data.
-async fn kill_and_return(stage: &Arc<Stage>, place: &Place, switch: Switch) -> Result<Switch, Failure> {
-    let (killed, at) = (Instant::now(), stage.elapsed());
-    let (pid, ran) = (switch.ready.pid, switch.started.elapsed());
-    stage.kills.lock().push(at);
-    stage.measured.lock().disturbed = true;
-    stage.pace.lock().rest();
-    stage.phase.lock().pid = None;
-    switch.kill().await?;
-    let in_process = stage.in_process();
-    stage.set_phase("the switch was killed; the load goes on, the banks keep trying");
-    stage.tell(
-        Tone::Drama,
-        format!(
-            "SIGKILL to the switch (process {pid}, up {}): {} payments in process",
-            seconds(ran),
-            count(in_process as u64)
-        ),
-    );
-    let ended_before = stage.measured.lock().outcomes.ended();
-
-    let switch = Switch::start(place).await?;
-    let away = killed.elapsed();
-    up(stage, &switch);
-    let ready = &switch.ready;
-    stage.tell(
-        Tone::Drama,
-        format!(
-            "the switch is back after {}: process {}, {} entries ({} MiB) of its log replayed",
-            seconds(away),
-            ready.pid,
-            count(ready.recovered_entries),
-            count(ready.recovered_bytes >> 20),
-        ),
-    );
-    let back = async {
-        while stage.measured.lock().outcomes.ended() == ended_before {
-            sleep(Duration::from_millis(1)).await;
-        }
-        let first = killed.elapsed();
-        while !stage.all_signed_on_but_flaky() {
-            sleep(Duration::from_millis(1)).await;
-        }
-        (first, killed.elapsed())
-    };
-    let Ok((first, all)) = timeout(RETURN_PATIENCE, back).await else {
-        stage.tell(Tone::Alarm, "no payment has ended since the switch came back");
-        return Ok(switch);
-    };
-    stage.tell(
-        Tone::Drama,
-        format!(
-            "first outcome {} after the kill, all banks back after {}; their feeds go on where they stopped",
-            seconds(first),
-            seconds(all)
-        ),
-    );
-    stage.set_phase("load");
-    Ok(switch)
-}
-
-/// What the switch says at the end.
-struct Evidence {
-    told: Vec<Told>,
-    last_index: u64,
-}
-
-/// Lets every payment end, signs the banks off, asks the switch for its positions.
-async fn wind_up(
-    stage: &Arc<Stage>,
-    place: &Place,
-    banks: &Arc<[Bank]>,
-    listening: Vec<JoinHandle<()>>,
-) -> Result<Evidence, Failure> {
-    let in_process = stage.in_process();
-    stage.set_phase("the load has ended; every payment gets its outcome");
-    stage.tell(
-        Tone::Plain,
-        format!("the load has ended; waiting for the outcomes of {} payments", count(in_process as u64)),
-    );
-    let quiet = async {
-        while !stage.is_quiet() {
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    if timeout(PAYMENT_TIMEOUT + QUIET_PATIENCE, quiet).await.is_err() {
-        let left = count(stage.in_process() as u64);
-        stage.tell(Tone::Alarm, format!("{left} payments still have no outcome; the proof will say which"));
-    }
-    stage.tell(Tone::Plain, "every payment has ended; the banks sign off");
-    // The careful bank first: its last words reach the others before they go.
-    let is_careful = |bank: &&Bank| bank.part().character == Character::Careful;
-    for bank in banks.iter().filter(is_careful).chain(banks.iter().filter(|bank| !is_careful(bank))) {
-        if let Err(error) = bank.sign_off().await {
-            stage.tell(Tone::Alarm, format!("{} could not sign off: {error}", bank.part().name));
+        let mut measured = stage.measured.lock();
+        if is_calm && measured.is_disturbed() {
+            measured.calm(stage.elapsed());
         }
     }
-    for listening in listening {
-        if timeout(GOODBYE_PATIENCE, listening).await.is_err() {
-            stage.tell(Tone::Alarm, "a bank still waits for notices although it has signed off");
-        }
-    }
-    let participants: Vec<Participant> = ask(place, Command::Participants).await?;
-    let status: Status = ask(place, Command::Status).await?;
-    let told = Told::all(&participants).ok_or_else(|| {
-        Failure::new(Exit::Integrity, "the switch's answer does not name every bank and its positions")
-    })?;
-    Ok(Evidence { told, last_index: status.journal.committed_index })
-}
-
-async fn ask<T: serde::de::DeserializeOwned>(place: &Place, command: Command) -> Result<T, Failure> {
-    let socket = place.admin();
-    let asked =
-        tokio::task::spawn_blocking(move || crate::admin::client::ask(&socket, command, "", ADMIN_TIMEOUT)).await;
-    let value = asked.map_err(|error| Failure::new(Exit::No, error.to_string()))??;
-    serde_json::from_value(value)
-        .map_err(|error| Failure::new(Exit::No, format!("the switch's answer cannot be read: {error}")))
-}
-
-fn bytes_in(directory: &Path) -> u64 {
-    let files = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
 }

@@ -1,5 +1,5 @@
-//! The proof: what the banks wrote in their own books, what the switch told of positions, and what its log adds up to
-//! when it is read from nothing. All three must say the same.
+//! The proof: what the banks wrote in their own books, what the nodes told of positions, and what their logs add up to
+//! when they are read from nothing. All must say the same.
 
 use wire::Uetr;
 
@@ -294,7 +294,7 @@ fn positions(proof: &mut Proof, books: &[&Book], told: &[Told], replay: &Replay)
         }
     }
     let found = format!("{} of {compared} positions", compared - differ);
-    proof.row("switch = banks' own books = log", differ == 0, found);
+    proof.row("nodes = banks' own books = log", differ == 0, found);
 }
 
 fn imbalance(proof: &mut Proof, told: &[Told], replay: &Replay) {
@@ -345,5 +345,6 @@ fn repeats(proof: &mut Proof, books: &[&Book]) {
     proof.row("a payment sent twice moves once", contradicted == 0, found);
 }
 
+mod nodes;
 #[cfg(test)]
 mod tests;

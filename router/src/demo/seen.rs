@@ -8,14 +8,18 @@ use wire::Reason;
 use super::characters::CURRENCIES;
 use super::figures::count;
 use super::measured::{Latency, Outcomes, Window};
-use super::stage::{Phase, Stage};
+use super::nodes::NodeSeen;
+use super::stage::Stage;
 
 /// See the file's head.
 pub(super) struct Seen {
     pub(super) at: Duration,
     pub(super) length: Duration,
     pub(super) seed: u64,
-    pub(super) phase: Phase,
+    pub(super) phase: String,
+    pub(super) nodes: Vec<NodeSeen>,
+    /// The rate grows while the 99th percentile stays below this.
+    pub(super) goal: Duration,
     /// The rate that is wanted, per second.
     pub(super) wanted: f64,
     /// Payments that ended, per second, over the last second.
@@ -23,7 +27,7 @@ pub(super) struct Seen {
     /// Payments to banks that answer at once: over the last second, and in all.
     pub(super) last: Latency,
     pub(super) prompt: Latency,
-    /// The same without what a kill delayed.
+    /// The same without what an act delayed.
     pub(super) undisturbed: Latency,
     /// All payments.
     pub(super) everything: Latency,
@@ -40,6 +44,7 @@ pub(super) struct BankSeen {
     pub(super) name: &'static str,
     pub(super) habit: &'static str,
     pub(super) signed_on: bool,
+    pub(super) node: Option<u64>,
     pub(super) sent: usize,
     pub(super) offered: usize,
     pub(super) open: usize,
@@ -61,6 +66,7 @@ impl Seen {
                     name: bank.part().name,
                     habit: bank.part().habit,
                     signed_on: bank.is_signed_on(),
+                    node: bank.node(),
                     sent: book.sent.len(),
                     offered: book.offered.len(),
                     open: book.open,
@@ -70,7 +76,11 @@ impl Seen {
                 }
             })
             .collect();
-        let (phase, wanted) = (stage.phase.lock().clone(), stage.pace.lock().per_second());
+        let (phase, nodes) = (stage.phase.lock().clone(), stage.nodes.lock().clone());
+        let (wanted, goal) = {
+            let pace = stage.pace.lock();
+            (pace.per_second(), pace.goal)
+        };
         let measured = stage.measured.lock();
         let (last, per_second) = measured.last_second();
         Seen {
@@ -78,6 +88,8 @@ impl Seen {
             length: stage.length,
             seed: stage.draw.seed,
             phase,
+            nodes,
+            goal,
             wanted: if stage.load_is_over() { 0.0 } else { wanted },
             per_second,
             last,
@@ -116,6 +128,11 @@ impl Seen {
         let (late, repeats) = (count(self.outcomes.late_answers), count(self.repeats));
         format!("besides: {late} late yes, refused · {repeats} sent twice")
     }
+
+    /// The newest entry that a node calls committed.
+    pub(super) fn committed_index(&self) -> u64 {
+        self.nodes.iter().filter_map(|node| node.said.as_ref()).map(|said| said.committed_index).max().unwrap_or(0)
+    }
 }
 
 /// Why, in the words of this demo.
@@ -125,7 +142,7 @@ fn why(reason: Reason) -> &'static str {
         Reason::RR04 => "no: regulatory",
         Reason::AM04 => "no funds",
         Reason::AB05 => "no answer in time",
-        Reason::E996 | Reason::AB03 => "clock had run down",
+        Reason::E996 | Reason::AB03 => "waited for a leader",
         _ => "rejected",
     }
 }

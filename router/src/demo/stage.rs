@@ -6,20 +6,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::acts::Silence;
 use super::bank::Bank;
 use super::characters::Character;
 use super::draw::Draw;
 use super::load::Pace;
 use super::measured::Measured;
 use super::news::{News, Often, Tone};
-
-/// What is going on.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Phase {
-    pub(super) text: String,
-    /// The switch's process, while it lives.
-    pub(super) pid: Option<u32>,
-}
+use super::nodes::{NodeSeen, Presence};
 
 /// See the file's head.
 pub(super) struct Stage {
@@ -32,9 +26,17 @@ pub(super) struct Stage {
     pub(super) pace: Mutex<Pace>,
     pub(super) measured: Mutex<Measured>,
     pub(super) news: Mutex<News>,
-    pub(super) phase: Mutex<Phase>,
-    /// When the switch was killed.
-    pub(super) kills: Mutex<Vec<Duration>>,
+    /// How many of the news were printed.
+    pub(super) printed: Mutex<u64>,
+    /// What is going on.
+    pub(super) phase: Mutex<String>,
+    pub(super) nodes: Mutex<Vec<NodeSeen>>,
+    /// An act is being played.
+    pub(super) acting: AtomicBool,
+    /// When something was done to a node.
+    pub(super) marks: Mutex<Vec<Duration>>,
+    /// What the node did that was cut off.
+    pub(super) silence: Mutex<Option<Silence>>,
     /// Things that banks will still do by themselves: answers that wait, second words, repeats.
     pub(super) scheduled: AtomicUsize,
     pub(super) banks: OnceLock<Arc<[Bank]>>,
@@ -44,7 +46,7 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) fn new(seed: u64, length: Duration, load_until: Duration, pace: Pace) -> Stage {
+    pub(super) fn new(seed: u64, length: Duration, load_until: Duration, pace: Pace, nodes: Vec<NodeSeen>) -> Stage {
         Stage {
             draw: Draw { seed },
             started: Instant::now(),
@@ -53,8 +55,12 @@ impl Stage {
             pace: Mutex::new(pace),
             measured: Mutex::new(Measured::new()),
             news: Mutex::default(),
+            printed: Mutex::default(),
             phase: Mutex::default(),
-            kills: Mutex::default(),
+            nodes: Mutex::new(nodes),
+            acting: AtomicBool::new(false),
+            marks: Mutex::default(),
+            silence: Mutex::default(),
             scheduled: AtomicUsize::new(0),
             banks: OnceLock::new(),
             load_over: AtomicBool::new(false),
@@ -83,7 +89,22 @@ impl Stage {
     }
 
     pub(super) fn set_phase(&self, text: impl Into<String>) {
-        self.phase.lock().text = text.into();
+        *self.phase.lock() = text.into();
+    }
+
+    pub(super) fn with_node<T>(&self, node: u64, look: impl FnOnce(&mut NodeSeen) -> T) -> Option<T> {
+        self.nodes.lock().iter_mut().find(|seen| seen.node == node).map(look)
+    }
+
+    pub(super) fn mark(&self, at: Duration) {
+        self.marks.lock().push(at);
+    }
+
+    /// An act begins: from here on latency says nothing of calm times, and the rate is left alone.
+    pub(super) fn disturb(&self) {
+        self.acting.store(true, Ordering::Relaxed);
+        self.measured.lock().disturb();
+        self.pace.lock().rest();
     }
 
     pub(super) fn banks(&self) -> &[Bank] {
@@ -109,9 +130,11 @@ impl Stage {
         self.banks().iter().all(|bank| bank.is_signed_on() || bank.part().character == Character::Flaky)
     }
 
-    /// The switch is up and everyone whose line holds is signed on.
+    /// No act is being played, all nodes are up, and everyone whose line holds is signed on.
     pub(super) fn all_back(&self) -> bool {
-        self.phase.lock().pid.is_some() && self.all_signed_on_but_flaky()
+        !self.acting.load(Ordering::Relaxed)
+            && self.nodes.lock().iter().all(|node| node.presence == Presence::Up)
+            && self.all_signed_on_but_flaky()
     }
 }
 

@@ -5,36 +5,45 @@ use std::time::Duration;
 use super::Options;
 use super::characters::{CAST, CREDITOR_SHARE, PAYMENT_TIMEOUT};
 use super::figures::{amount, count, milliseconds};
-use super::load::{GOAL, Rate};
+use super::load::Rate;
 use super::measured::Window;
 use super::news::Tone;
-use super::plain::say;
+use super::plain::{COLUMNS, MARKS, news, say, wrap};
 use super::proof::Proof;
+use super::scene;
 use super::seen::Seen;
 use super::stage::Stage;
-use super::switch::Place;
+use crate::local::Place;
 
 /// Before it begins.
 pub(super) fn introduce(options: &Options, seed: u64) {
-    say(&format!(
-        "crosstie demo · seed {seed} · {} s · eight banks, one switch in a process of its own, its data on disk",
-        options.length.as_secs()
+    let say = |text: String| wrap(&text, "  ", COLUMNS).iter().for_each(|line| say(line));
+    let (length, goal_ms) = (options.length.as_secs(), scene::goal().as_millis());
+    say(format!("crosstie demo · seed {seed} · {length} s · eight banks, three nodes in three regions"));
+    let regions: Vec<String> = scene::plan()
+        .pairs()
+        .iter()
+        .zip(scene::ROUND_TRIPS_MS)
+        .map(|((one, other), ms)| format!("{one} – {other} {ms} ms"))
+        .collect();
+    say(format!(
+        "simulated regions, same host: each node is a process with its data on disk, proxies between them make round trips \
+         of {}; between a bank and its node there is no distance",
+        regions.join(", ")
     ));
     let rate = match options.rate {
-        Rate::Auto => format!("the rate grows while p99 ≤ {} ms", GOAL.as_millis()),
+        Rate::Auto => format!("the rate grows while p99 ≤ {goal_ms} ms"),
         Rate::PerSecond(rate) => format!("{} payments/s", count(u64::from(rate))),
     };
-    say(&format!(
-        "scheme clock shortened for the demo: a payment has {} s, of that the creditor agent {} s · {rate}",
-        PAYMENT_TIMEOUT.as_secs(),
-        CREDITOR_SHARE.as_secs()
-    ));
-    for part in &CAST {
-        say(&format!("  {}  {}", part.name, part.habit));
+    let (clock, share) = (PAYMENT_TIMEOUT.as_secs(), CREDITOR_SHARE.as_secs());
+    say(format!("clock shortened: a payment has {clock} s, the creditor agent {share} s of it · {rate}"));
+    for (place, part) in CAST.iter().enumerate() {
+        say(format!("  {}  {} · first at node {}", part.name, part.habit, scene::home(place)));
     }
-    say(
-        "latency counts from when a payment was due to when the payer's bank is told; p50 and p99 are of payments to banks that answer at once",
-    );
+    say("latency counts from when a payment was due to when the payer's bank is told; p50 and p99 are of payments to \
+         banks that answer at once"
+        .into());
+    say(MARKS.into());
 }
 
 /// When all is over: what was measured, the proof, what to do next.
@@ -42,11 +51,11 @@ pub(super) fn conclude(stage: &Stage, proof: &Proof, disk_bytes: u64, place: &Pl
     let seen = Seen::now(stage);
     say("");
     for item in stage.news.lock().last(usize::MAX).iter().rev().filter(|item| item.tone != Tone::Plain) {
-        say(&format!("{:5.1}s  * {}", item.at.as_secs_f64(), item.text));
+        news(item.at, &item.text);
     }
     let best = best_second(&seen);
     say(&format!(
-        "measured: {} payments, at best {}/s over 2 s, {} MiB on disk",
+        "measured, same host: {} payments, at best {}/s over 2 s, {} MiB on disk in all",
         count(proof.payments),
         count(best),
         count(disk_bytes >> 20)
@@ -62,15 +71,16 @@ pub(super) fn conclude(stage: &Stage, proof: &Proof, disk_bytes: u64, place: &Pl
 }
 
 fn latencies(seen: &Seen) {
-    say(&format!("  {:<52} {:>9} {:>9} {:>9} {:>9}", "latency, ms", "p50", "p99", "p99.9", "max"));
+    say(&format!("  {:<34} {:>9} {:>9} {:>9} {:>9}", "latency, ms", "p50", "p99", "p99.9", "max"));
     for (which, latency) in [
-        ("banks that answer at once, what a kill delayed left out", seen.undisturbed),
-        ("banks that answer at once, the whole run", seen.prompt),
-        ("any bank, with the slow and the silent", seen.everything),
+        ("prompt banks, between the acts", seen.undisturbed),
+        ("prompt banks, the whole run", seen.prompt),
+        ("any bank, with the slow and silent", seen.everything),
     ] {
         let [p50, p99, p999, max] = [latency.p50_us, latency.p99_us, latency.p999_us, latency.max_us].map(milliseconds);
-        say(&format!("  {which:<55} {p50:>6} {p99:>9} {p999:>9} {max:>9}"));
+        say(&format!("  {which:<34} {p50:>9} {p99:>9} {p999:>9} {max:>9}"));
     }
+    say(&format!("  distances alone cost a payment up to {} ms", scene::plan().longest_payment().as_millis()));
 }
 
 fn outcomes(seen: &Seen) {
@@ -90,20 +100,20 @@ fn outcomes(seen: &Seen) {
 /// Four commands to go on with, as they can be typed here.
 fn next_commands(stage: &Stage, place: &Place, kept: bool) {
     let own = std::env::args().next().unwrap_or_else(|| "crosstie".into());
-    let (config, data) = (place.config().display().to_string(), place.data().display().to_string());
+    let (directory, data) = (place.directory().display(), place.data(1).display().to_string());
     let (seed, uetr) = (stage.draw.seed, stage.draw.payment(0, 0).uetr);
     let commands = match kept {
         true => [
-            ("fold the log once more, by itself", format!("{own} log verify --data {data}")),
-            ("the same switch again, for another shell to ask", format!("{own} serve --config {config}")),
-            ("who has what", format!("{own} participant list --config {config}")),
-            ("what became of the first payment of BANK-A", format!("{own} payment {uetr} --config {config}")),
+            ("fold a log once more, by itself", format!("{own} log verify --data {data}")),
+            ("the same cluster again, for other shells", format!("{own} local up --dir {directory}")),
+            ("who has what, asked while it runs", format!("{own} participant list --data {data}")),
+            ("what became of the first payment of BANK-A", format!("{own} payment {uetr} --data {data}")),
         ],
         false => [
             ("the same payments again; the data stays", format!("{own} demo --seed {seed} --keep")),
             ("what a reason code means and who must act", format!("{own} errors AB05")),
             ("every setting of a node of your own, explained", format!("{own} config example")),
-            ("run a node of your own", format!("{own} serve --help")),
+            ("a cluster of your own, to kill and to cut off", format!("{own} local up")),
         ],
     };
     say("");
@@ -111,7 +121,7 @@ fn next_commands(stage: &Stage, place: &Place, kept: bool) {
     for (what, command) in commands {
         say(&format!("  {command}    # {what}"));
     }
-    say("README.md goes on from here: a node for real, load of your own, how it is tested.");
+    say("README.md goes on from here: nodes for real, load of your own, how it is tested.");
 }
 
 /// Payments per second in the best two seconds.

@@ -77,6 +77,10 @@ impl Disk for LookOnly {
         Ok(())
     }
 
+    fn set_aside(&self, _: &[String], _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
     fn sync_directory(&self) -> io::Result<()> {
         Ok(())
     }

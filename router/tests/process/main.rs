@@ -7,4 +7,5 @@ mod certificates;
 mod hostile;
 mod lifecycle;
 mod operators;
+mod repair;
 mod support;

@@ -15,7 +15,7 @@ impl Bank {
         let Some(ending) = sent.ending else { return };
         let (own, other) = (self.part().name, &CAST[usize::from(sent.to)]);
         let prompt = other.answers_at_once() && self.part().character != Character::Flaky;
-        measured.ended(ending, sent.is_return, now_us.saturating_sub(sent.due_us), prompt);
+        measured.ended(ending, sent.is_return, (sent.due_us, now_us.saturating_sub(sent.due_us)), prompt);
 
         let money = || {
             let code = CURRENCIES[usize::from(sent.currency)];
@@ -43,7 +43,7 @@ impl Bank {
                             money()
                         ),
                         Often::Clock => format!(
-                            "{uetr} of {own} waited while the switch was away: {reason}, its clock left {other} too little, no money moved{so_far}"
+                            "{uetr} of {own} waited for a leader: {reason}, its clock left {other} too little, no money moved{so_far}"
                         ),
                         _ => {
                             let meaning = reason.explanation().map_or("", |explanation| explanation.meaning);

@@ -210,3 +210,49 @@ fn a_feed_with_a_gap_is_found() {
     finds(|world| world.books[BANK_A].last_system_notice = 1000, 0, 0, "its feed ends with");
     finds(|world| world.books[BANK_B].unknown = 1, 0, 0, "1 notices about unknown");
 }
+
+/// A proof that held, after one more look at the nodes.
+fn look(look: impl FnOnce(&mut Proof, Replay)) -> Proof {
+    let World { books, told, replay } = world();
+    let mut proof = prove(&books.iter().collect::<Vec<_>>(), &told, &replay);
+    assert!(proof.holds());
+    look(&mut proof, replay);
+    proof
+}
+
+#[test]
+fn nodes_that_differ_are_found() {
+    let books = |differences| crate::local::Books { index: 9, nodes: 3, holdings: Vec::new(), differences };
+    assert!(look(|proof, _| proof.nodes(&books(Vec::new()))).holds());
+    assert!(!look(|proof, _| proof.nodes(&books(vec!["node 3 holds less".into()]))).holds());
+    assert!(look(|proof, replay| proof.logs(&[(1, replay), (2, world().replay)])).holds());
+    let another_log = |proof: &mut Proof, replay| {
+        let mut other = world().replay;
+        other.fingerprint += 1;
+        proof.logs(&[(1, replay), (2, other)]);
+    };
+    assert!(!look(another_log).holds());
+    let another_book = |proof: &mut Proof, replay| {
+        let mut other = world().replay;
+        let position = settlement::Position { funded: 1, limits: Limits::default(), ..Default::default() };
+        let (at, participant, currency) = (Timestamp(1 << 60), Key(0), Currency::EUR);
+        let moved = PositionMoved { at, participant, currency, amount_minor: 1, position, note: "" };
+        other.book.apply(&Fact::Funded(moved), &mut ());
+        proof.logs(&[(1, replay), (2, other)]);
+    };
+    assert!(!look(another_book).holds());
+}
+
+#[test]
+fn a_word_of_a_node_that_was_cut_off_is_found() {
+    let silence = |committed, notices| crate::demo::acts::Silence {
+        node: 2,
+        length: std::time::Duration::from_secs(3),
+        committed,
+        banks: 3,
+        notices,
+    };
+    assert!(look(|proof, _| proof.silence(&silence((5, 5), 0))).holds());
+    assert!(!look(|proof, _| proof.silence(&silence((5, 6), 0))).holds());
+    assert!(!look(|proof, _| proof.silence(&silence((5, 5), 1))).holds());
+}

@@ -1,0 +1,156 @@
+//! The digest of a book: a number that is the same for equal books, on every node, however each came to its own. Nodes
+//! compare it at the same entries of the log; a bug, or memory that lies, is found before it is told to anybody for long.
+//!
+//! Remembered payments are too many to look at again: each participant keeps the sum of its ended records' hashes, added
+//! when they end, taken off when they are forgotten. Those in process are known by their number and what is set aside for
+//! them. The rest is hashed when asked. All of it is fixed arithmetic: other builds and machines find
+//! the same number. It tells faults, not forgers.
+
+use wire::{BusinessDate, Currency, Timestamp};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::book::Book;
+use crate::participant::Participant;
+use crate::{Listing, Position};
+
+/// Numbers without a pattern: digits of pi.
+const SALT: [u64; 4] = [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7345, 0xa409_3822_299f_31d1, 0x082e_fa98_ec4e_6c89];
+
+/// Both halves of the product.
+fn mix(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// Four numbers as one summand, the same for the same numbers wherever it is computed. XXH3 of a record would cost a
+/// payment 4 % of everything.
+pub(crate) fn summand([a, b, c, d]: [u64; 4]) -> u64 {
+    let (one, other) = (mix(a ^ SALT[0], b ^ SALT[1]), mix(c ^ SALT[2], d ^ SALT[3]));
+    mix(one ^ SALT[2], other ^ SALT[0])
+}
+
+/// Numbers one after the other.
+struct Sum(Xxh3);
+
+impl Sum {
+    fn numbers<const N: usize>(&mut self, numbers: [u64; N]) {
+        numbers.iter().for_each(|number| self.0.update(&number.to_le_bytes()));
+    }
+
+    fn currency(&mut self, currency: Currency) {
+        self.0.update(currency.bytes());
+    }
+
+    fn listing(&mut self, listing: &Listing) {
+        let Listing { id, signed_on, suspended_sending, suspended_receiving, currencies } = listing;
+        self.0.update(id.bytes());
+        self.numbers([signed_on, suspended_sending, suspended_receiving].map(|flag| u64::from(*flag)));
+        self.numbers([currencies.len() as u64]);
+        currencies.iter().for_each(|currency| self.currency(*currency));
+    }
+
+    fn position(&mut self, currency: Currency, position: &Position) {
+        let Position { funded, net, reserved, limits } = position;
+        self.currency(currency);
+        self.numbers([*funded, *net, *reserved, limits.net_debit_cap, limits.payment_max].map(|minor| minor as u64));
+    }
+
+    fn participant(&mut self, participant: &Participant, notices: u64) {
+        let Participant { key, listing, positions, payments, incoming, unposted } = participant;
+        self.listing(listing);
+        self.numbers([u64::from(key.0), notices, positions.len() as u64]);
+        positions.iter().for_each(|(currency, position)| self.position(*currency, position));
+        // What is offered or unposted stands with its debtor agent too; here it is counted.
+        self.numbers([payments.digest(), payments.len() as u64, u64::from(payments.in_flight())]);
+        self.numbers([incoming.len() as u64, unposted.len() as u64]);
+    }
+
+    fn moment(&mut self, date: BusinessDate, at: Timestamp) {
+        self.numbers([u64::from(date.number()), at.nanoseconds()]);
+    }
+}
+
+impl Book {
+    /// Takes about 0.1 µs for each participant.
+    pub fn digest(&self) -> u64 {
+        let Book { scheme, participants, notices, system_notices } = self;
+        let mut sum = Sum(Xxh3::new());
+        sum.moment(scheme.business_date(), scheme.last_at());
+        sum.numbers([*system_notices, participants.len() as u64]);
+        for (participant, notices) in participants.iter().zip(notices) {
+            sum.participant(participant, *notices);
+            // The scheme's own copy, which decisions about others read.
+            scheme.listing(participant.key).into_iter().for_each(|listing| sum.listing(listing));
+        }
+        sum.0.digest()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Facts, Rules, State, restore, table};
+
+    const STORY: &str = "
+        submit P1 A B 10                -> reserved
+        answer P1 yes                   -> settled 2026-11-23
+        submit P2 A B 10                -> reserved
+        answer P2 no                    -> rejected AC04
+        submit P3 A B 0                 -> rejected AM01
+        submit P4 A B 10                -> reserved
+    ";
+
+    fn story() -> table::Table {
+        table::run(Rules::default(), STORY)
+    }
+
+    #[test]
+    fn is_the_same_however_the_book_came_about() {
+        let table = story();
+        let facts: Vec<_> = Facts::new(&table.facts).map(|fact| fact.unwrap()).collect();
+        for cut in 0..=facts.len() {
+            let mut book = Book::default();
+            facts[..cut].iter().for_each(|fact| book.apply(fact, &mut ()));
+            let mut bytes = Vec::new();
+            book.freeze().write(&mut bytes).unwrap();
+            let mut book = restore(&mut bytes.as_slice()).unwrap();
+            facts[cut..].iter().for_each(|fact| book.apply(fact, &mut ()));
+            assert_eq!(book.digest(), table.book.digest(), "restored after {cut} facts");
+        }
+    }
+
+    #[test]
+    fn every_fact_changes_it() {
+        let table = story();
+        let (mut book, mut seen) = (Book::default(), vec![Book::default().digest()]);
+        for fact in Facts::new(&table.facts) {
+            book.apply(&fact.unwrap(), &mut ());
+            assert!(!seen.contains(&book.digest()));
+            seen.push(book.digest());
+        }
+    }
+
+    #[test]
+    fn a_book_with_one_thing_else_has_another() {
+        let right = story().book;
+        let uetr = right.participants[0].payments.iter().next().unwrap().uetr;
+        type Change = fn(&mut Book, wire::Uetr);
+        let changes: [Change; 10] = [
+            |book, _| book.participants[0].positions[0].1.reserved += 1,
+            |book, _| book.participants[1].positions[0].1.limits.payment_max = 7,
+            |book, _| book.participants[1].listing.signed_on ^= true,
+            |book, _| book.notices[1] += 1,
+            |book, _| book.system_notices += 1,
+            |book, uetr| book.participants[0].payments.change(uetr, |record| record.state = State::Rejected),
+            |book, uetr| book.participants[0].payments.change(uetr, |record| record.amount_minor += 1),
+            |book, uetr| book.participants[0].payments.change(uetr, |record| record.returned_minor += 1),
+            |book, uetr| book.participants[0].payments.change(uetr, |record| record.ended_at.0 += 1_000),
+            |book, _| drop(book.participants[1].incoming.drain()),
+        ];
+        for (place, change) in changes.iter().enumerate() {
+            let mut wrong = right.clone();
+            change(&mut wrong, uetr);
+            assert_ne!(wrong.digest(), right.digest(), "change {place}");
+        }
+    }
+}
