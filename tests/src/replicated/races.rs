@@ -2,7 +2,7 @@
 //! dies, is cut off, sleeps or hands over; their answers come within a hair of that, at any node, once or several times,
 //! yes and no.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::AddAssign;
 use std::time::Duration;
 
@@ -95,7 +95,6 @@ impl AddAssign for Races {
 /// A payment whose answers and deadline are near each other.
 struct Duel {
     deadline_ns: u64,
-    answers: Vec<Time>,
     is_race: bool,
 }
 
@@ -184,7 +183,6 @@ impl Arena {
         let submit = self.submit(debtor, creditor, uetr, created_at);
         let at = self.world.now() + self.world.random.random_range(0..200_000);
         self.say(at, debtor, submit);
-        let mut answers = Vec::new();
         for _ in 0..self.world.random.random_range(1..=3) {
             let between = self.world.random.random_range(fault_at.min(runs_out_at)..=fault_at.max(runs_out_at));
             let near = [runs_out_at, runs_out_at, between, fault_at][self.world.random.random_range(0..4)];
@@ -193,9 +191,8 @@ impl Arena {
             let (status, reason) = if yes { (Status::ACTC, Reason::NONE) } else { (Status::RJCT, Reason::AC04) };
             let debtor_agent = self.names[debtor];
             self.say(at, creditor, Ask::Answer { debtor_agent, uetr, status, reason });
-            answers.push(at);
         }
-        self.duels.insert((Key(debtor as u32), uetr), Duel { deadline_ns, answers, is_race: false });
+        self.duels.insert((Key(debtor as u32), uetr), Duel { deadline_ns, is_race: false });
     }
 
     fn submit(&mut self, debtor: usize, creditor: usize, uetr: Uetr, created_at: Timestamp) -> Ask {
@@ -284,20 +281,32 @@ impl Arena {
         self.world.step()?;
         self.world.told.clear();
         for (node, term) in std::mem::take(&mut self.world.begun) {
-            let now = self.world.now();
-            let latest = self.world.machines.iter().map(|own| own.clock(now)).max().unwrap_or(0);
             let both = self.world.machines.iter().filter_map(|own| own.reign.as_ref()).filter(|own| own.term < term);
             self.tally.two_reigns_at_once += both.count() as u64;
-            let Some(reign) = &self.world.machines[node].reign else { continue };
-            let offered = reign.actors.live().flat_map(|hosted| hosted.participant.incoming());
-            for (payment, deadline) in offered {
-                let Some(duel) = self.duels.get_mut(&(payment.debtor, payment.uetr)) else { continue };
-                assert_eq!(duel.deadline_ns, deadline.nanoseconds(), "the deadline is what the bank asked for");
-                let is_answered = duel.answers.iter().any(|at| *at <= now);
-                duel.is_race |= is_answered && duel.deadline_ns <= latest + HAIR_US * 1000;
-            }
+            self.find_races(node);
         }
         Ok(())
+    }
+
+    /// An answer that some node holds and that is not done, and a deadline that is over, or nearly, by the clock of a node
+    /// whose actors can decide so.
+    fn find_races(&mut self, node: usize) {
+        let (now, machines) = (self.world.now(), &self.world.machines);
+        let Some(reign) = &machines[node].reign else { return };
+        let deciding = machines.iter().filter(|own| own.reign.is_some());
+        let latest = deciding.map(|own| own.clock(now)).max().unwrap_or(0);
+        let answer = |instruction: &Instruction| match &instruction.ask {
+            Ask::Answer { debtor_agent, uetr, .. } => Some((*debtor_agent, *uetr)),
+            _ => None,
+        };
+        let answered: HashSet<_> =
+            machines.iter().flat_map(|own| own.outstanding.values()).filter_map(answer).collect();
+        for (payment, deadline) in reign.actors.live().flat_map(|hosted| hosted.participant.incoming()) {
+            let Some(duel) = self.duels.get_mut(&(payment.debtor, payment.uetr)) else { continue };
+            assert_eq!(duel.deadline_ns, deadline.nanoseconds(), "the deadline is what the bank asked for");
+            let is_answered = answered.contains(&(self.names[payment.debtor.place()], payment.uetr));
+            duel.is_race |= is_answered && duel.deadline_ns <= latest + HAIR_US * 1000;
+        }
     }
 
     /// How they ended.
