@@ -135,7 +135,7 @@ impl Machine {
 
     /// What there is to send to the leader it knows of: to a new one everything, to the same again what has waited for
     /// `patience`, for it may be lost.
-    pub(super) fn to_send(&mut self, now: Time, patience: Time) -> Option<(NodeId, Vec<Instruction>)> {
+    pub(super) fn take_letters(&mut self, now: Time, patience: Time) -> Option<(NodeId, Vec<Instruction>)> {
         let standing = self.replica.as_ref()?.standing();
         let leader = standing.leader?;
         let is_new = self.route.is_none_or(|(term, node, _)| (term, node) != (standing.term, leader));

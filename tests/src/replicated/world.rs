@@ -268,7 +268,7 @@ impl World {
     /// Sends on what banks have asked of this node.
     fn relay(&mut self, node: usize) {
         let (now, from) = (self.now(), self.machines[node].id);
-        if let Some((leader, instructions)) = self.machines[node].to_send(now, PATIENCE_US) {
+        if let Some((leader, instructions)) = self.machines[node].take_letters(now, PATIENCE_US) {
             for instruction in instructions {
                 self.send(from, leader, Arriving::Instruction(instruction));
             }

@@ -373,7 +373,11 @@ impl Node {
 
     /// Rebuilds those that wait; true when any is alive again.
     pub(crate) fn rebuild_all(&mut self, book: &Book, position: usize) -> bool {
-        (0..self.actors.len()).fold(false, |any, actor| self.rebuild(actor, book, position) || any)
+        let mut any = false;
+        for actor in 0..self.actors.len() {
+            any |= self.rebuild(actor, book, position);
+        }
+        any
     }
 
     /// True when nothing is under way any more.
