@@ -55,7 +55,7 @@ impl Bench {
 
     /// Payments at a rate the machine carries easily, until the load is ended.
     pub(super) fn steadily(&self) -> [&'static str; 8] {
-        let rate: &'static str = format!("{}/s", self.options.rate).leak();
+        let rate: &'static str = format!("{}/s", self.options.rate.unwrap_or(500)).leak();
         ["--arrivals", "poisson", "--rate", rate, "--for", "1h", "--warm-up", "1s"]
     }
 }
