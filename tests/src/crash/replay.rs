@@ -13,6 +13,8 @@ use super::journal::Feeds;
 pub(super) struct Replay {
     pub(super) book: Book,
     pub(super) entries: u64,
+    /// Over the numbers and bytes of all entries: equal logs have the same.
+    pub(super) checksum: u32,
     /// By payment: its outcome.
     pub(super) outcomes: HashMap<(Key, Uetr), Status>,
     /// Payments that the log ends, or begins, more than once.
@@ -43,6 +45,8 @@ pub(super) fn replay(log: &Path, last: u64) -> Result<Replay, String> {
     let mut reserved: HashSet<(Key, Uetr)> = HashSet::new();
     while let Some(entry) = reader.next(last).map_err(|error| error.to_string())? {
         replay.entries += 1;
+        replay.checksum = crc32c::crc32c_append(replay.checksum, &entry.index.to_le_bytes());
+        replay.checksum = crc32c::crc32c_append(replay.checksum, entry.payload);
         for fact in Facts::new(entry.payload) {
             let fact = fact.map_err(|error| format!("entry {}: {error}", entry.index))?;
             if let (Fact::Reserved(_), Some(payment)) = (&fact, fact.payment())
