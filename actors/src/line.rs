@@ -29,12 +29,23 @@ pub struct Ending {
     pub reason: Reason,
     pub retry_after_ms: u32,
     pub text: String,
+    /// Another node would serve this participant now.
+    pub elsewhere: bool,
 }
 
 impl Ending {
+    pub fn new(reason: Reason, retry_after_ms: u32, text: impl Into<String>) -> Ending {
+        Ending { reason, retry_after_ms, text: text.into(), elsewhere: false }
+    }
+
+    /// The participant is told where other nodes serve it.
+    pub fn elsewhere(reason: Reason, retry_after_ms: u32, text: impl Into<String>) -> Ending {
+        Ending { elsewhere: true, ..Ending::new(reason, retry_after_ms, text) }
+    }
+
     pub(crate) fn superseded() -> Ending {
-        let text = "superseded: this participant has signed on over a newer connection".into();
-        Ending { reason: Reason::SUPR, retry_after_ms: u32::MAX, text }
+        let text = "superseded: this participant has signed on over a newer connection";
+        Ending::new(Reason::SUPR, u32::MAX, text)
     }
 }
 
@@ -406,7 +417,7 @@ mod tests {
     async fn the_first_ending_stands() {
         let line = line(2);
         for text in ["first", "second"] {
-            line.end(Ending { reason: Reason::FORM, retry_after_ms: 0, text: text.into() });
+            line.end(Ending::new(Reason::FORM, 0, text));
         }
         assert_eq!(line.until_ended().await.text, "first");
     }
@@ -457,7 +468,7 @@ mod tests {
     fn an_ended_connection_sends_nothing_more() {
         let line = line(1000);
         line.hand_over(batch(2), |_| 0);
-        line.end(Ending { reason: Reason::SUPR, retry_after_ms: 0, text: String::new() });
+        line.end(Ending::new(Reason::SUPR, 0, ""));
         assert!(line.send_rest(|_| panic!("it was told to go")));
     }
 

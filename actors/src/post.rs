@@ -291,9 +291,8 @@ impl PostOffice {
             let line = self.claims.lock().get(key).cloned().flatten();
             if let Some(line) = line {
                 let text =
-                    "the switch restarts this participant's actor; connect again and send again what has no outcome"
-                        .into();
-                self.end(&line, Ending { reason: Reason::DRAN, retry_after_ms: 50, text });
+                    "the switch restarts this participant's actor; connect again and send again what has no outcome";
+                self.end(&line, Ending::new(Reason::DRAN, 50, text));
             }
         }
         Ok(())

@@ -266,7 +266,12 @@ impl Switch {
 
     /// From now on new payments are refused, if this node leads; what is in process goes on.
     pub fn drain(&self) {
-        self.premises.draining.store(true, Ordering::Relaxed);
+        self.set_draining(true);
+    }
+
+    /// [`Switch::drain`], or takes it back.
+    pub fn set_draining(&self, draining: bool) {
+        self.premises.draining.store(draining, Ordering::Relaxed);
     }
 
     pub fn is_draining(&self) -> bool {

@@ -17,6 +17,8 @@ use parking_lot::Mutex;
 use peers::{Channel, FileSink, Peers, RoundTrip, Tls, Upcalls};
 use persistence::{IncomingSnapshot, Member, Members, NodeId};
 
+use crate::door::Door;
+
 /// Bytes of a snapshot that leave in a second at most, so that payments have the rest of the line and of the disk.
 const SNAPSHOT_BYTES_PER_S: u64 = 64 << 20;
 
@@ -35,11 +37,12 @@ pub struct Config {
 }
 
 /// The way out, for the journal and the relay. Until the connections are there nothing leaves: both say again what matters.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Lines(Arc<Inner>);
 
-#[derive(Default)]
 struct Inner {
+    node: NodeId,
+    door: Arc<Door>,
     peers: OnceLock<Peers>,
     /// Members that the journal told of before there were connections.
     members: Mutex<Vec<(NodeId, String)>>,
@@ -71,6 +74,7 @@ impl persistence::Peers for Lines {
 
     fn members(&self, members: &Members) {
         let known: Vec<_> = members.iter().map(|member| (member.id, member.address.clone())).collect();
+        self.0.door.members(self.0.node, members);
         let mut own = self.0.members.lock();
         *own = known;
         self.0.tell_members(&own);
@@ -94,6 +98,11 @@ impl Inner {
 }
 
 impl Lines {
+    pub(crate) fn new(node: NodeId, door: Arc<Door>) -> Lines {
+        let (peers, members, routes, switch) = Default::default();
+        Lines(Arc::new(Inner { node, door, peers, members, routes, switch }))
+    }
+
     /// Takes and makes connections from now on.
     pub(crate) fn connect(
         &self,
@@ -149,7 +158,18 @@ impl Upcalls for Incoming {
 
     fn connected(&self, node: NodeId) {
         tracing::info!(event = "peer_connected", node);
-        self.tell(|switch| switch.relay.link_up(node));
+        self.tell(|switch| {
+            switch.relay.link_up(node);
+            // It was away when it was removed, or else it would know.
+            if switch.journal().cluster().members.is_retired(node) {
+                tracing::warn!(
+                    event = "removed_node_connected",
+                    node,
+                    "it was removed from the cluster and is told so"
+                );
+                switch.relay.tell_removed(node);
+            }
+        });
     }
 
     fn disconnected(&self, node: NodeId, why: &str) {

@@ -12,6 +12,7 @@ pub mod config;
 mod courier;
 mod day;
 pub mod demo;
+mod door;
 pub mod exit;
 pub mod local;
 pub mod logs;

@@ -17,12 +17,17 @@ use tokio::sync::Semaphore;
 
 use crate::cluster::{self, Lines};
 use crate::courier::{self, Outlets};
+use crate::door::{Closed, Door};
 use crate::session::{self, Context, Limits};
 
 /// What a node is started with.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub listen: SocketAddr,
+    /// Where participants reach this node, if not at the address it listens on.
+    pub advertise: Option<String>,
+    /// Over how long participants are sent to other nodes.
+    pub spread: std::time::Duration,
     /// Connections at most, signed on or not.
     pub connections_max: usize,
     pub session: Limits,
@@ -49,6 +54,7 @@ pub struct Node {
     pub switch: Arc<Switch>,
     pub address: SocketAddr,
     pub recovery: persistence::Recovery,
+    pub(crate) door: Arc<Door>,
     lines: Lines,
     accepting: tokio::task::JoinHandle<()>,
 }
@@ -68,7 +74,8 @@ pub async fn start(config: Config) -> Result<Node, Error> {
         None => None,
     };
 
-    let lines = Lines::default();
+    let door = Arc::new(Door::new(config.spread));
+    let lines = Lines::new(config.switch.node, door.clone());
     let (switch, recovery) = actors::start_among(config.switch, Arc::new(lines.clone()), lines.clone())?;
     let outlets = Arc::new(Outlets::default());
     essential("courier", courier::employ(&switch, outlets.clone()));
@@ -83,14 +90,22 @@ pub async fn start(config: Config) -> Result<Node, Error> {
             std::process::exit(1);
         }
     });
-    let context =
-        Arc::new(Context { switch: switch.clone(), outlets, limits: config.session, catch_ups: Semaphore::new(2) });
+    let context = Arc::new(Context {
+        switch: switch.clone(),
+        outlets,
+        limits: config.session,
+        door: door.clone(),
+        catch_ups: Semaphore::new(2),
+    });
     match among {
         Some((among, listener)) => lines.connect(among, listener, &switch)?,
         None => switch.until_reign().await?,
     }
+    door.is_listening();
+    let advertised = config.advertise.unwrap_or_else(|| address.to_string());
+    essential("door", door.clone().attend(switch.clone(), advertised));
     let accepting = tokio::spawn(accept(listener, context, config.connections_max));
-    Ok(Node { switch, address, recovery, lines, accepting })
+    Ok(Node { switch, address, recovery, door, lines, accepting })
 }
 
 /// Runs what the node cannot do without: if it ends, however it does, so does the process, and comes back from the log.
@@ -135,25 +150,31 @@ fn prepare(stream: &TcpStream) {
 }
 
 impl Node {
-    /// Leadership first, if there is anybody to have it: a leader that drains refuses new payments for all nodes.
+    /// Leadership first, if there is anybody to have it.
     async fn hand_over(&self) {
-        let others = self.switch.journal().cluster().members.iter().count() > 1;
-        if others && self.switch.reign().is_some() && self.switch.journal().transfer(None).is_ok() {
+        if self.switch.reign().is_some() && self.switch.journal().transfer(None).is_ok() {
             let handed_over = tokio::time::timeout(HAND_OVER_PATIENCE, self.switch.until_reign_ends()).await;
             tracing::info!(event = "leadership_handed_over", done = handed_over.is_ok());
         }
     }
 
-    /// Ends all connections with a word, lets payments in process end, closes the log.
+    /// Ends all connections with a word and closes the log. A node alone lets payments in process end before; among others
+    /// they go on there, and so do those who are connected.
     pub async fn stop(self, patience: std::time::Duration) -> Result<usize, Error> {
-        self.hand_over().await;
-        self.switch.drain();
-        let left = self.switch.wait_for_quiet(patience).await?;
-        self.accepting.abort();
-        for line in self.switch.connected() {
-            let text = "the node is being stopped; connect again when it is back, or to another".to_string();
-            line.end(actors::Ending { reason: wire::Reason::DRAN, retry_after_ms: 1000, text });
+        let mut left = 0;
+        if self.switch.journal().cluster().members.iter().count() > 1 {
+            self.hand_over().await;
+            self.door.stop();
+            if !self.switch.relay.elsewhere().is_empty() {
+                self.door.until_empty(&self.switch).await;
+            }
+        } else {
+            self.switch.drain();
+            left = self.switch.wait_for_quiet(patience).await?;
+            self.door.stop();
         }
+        self.accepting.abort();
+        self.switch.connected().iter().for_each(|line| line.end(Closed::Stopping.ending()));
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         self.switch.close();
         self.lines.end();

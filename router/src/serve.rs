@@ -59,6 +59,7 @@ async fn live(config: Config) -> Result<Exit, Failure> {
     let stop = Arc::new(Notify::new());
     let desk = Arc::new(Desk {
         switch: node.switch.clone(),
+        door: node.door.clone(),
         config: config.clone(),
         address: node.address,
         recovery: node.recovery.clone(),

@@ -19,6 +19,7 @@ use wire::message::{FROM_NOW, GoAway, HeartbeatReply, PROTOCOL_MAX, PROTOCOL_MIN
 use wire::{Frames, Message, ParticipantId, Reason};
 
 use crate::courier::Outlets;
+use crate::door::Door;
 use crate::outlet::{Need, Outlet};
 
 /// Settings of every session.
@@ -41,6 +42,7 @@ pub(crate) struct Context {
     pub(crate) switch: Arc<Switch>,
     pub(crate) outlets: Arc<Outlets>,
     pub(crate) limits: Limits,
+    pub(crate) door: Arc<Door>,
     /// Feeds that may be read again from the log at once.
     pub(crate) catch_ups: Semaphore,
 }
@@ -62,7 +64,7 @@ impl Heard {
 }
 
 fn ending(reason: Reason, retry_after_ms: u32, text: impl Into<String>) -> Ending {
-    Ending { reason, retry_after_ms, text: text.into() }
+    Ending::new(reason, retry_after_ms, text)
 }
 
 /// Serves one connection until it ends.
@@ -76,7 +78,7 @@ pub(crate) async fn serve(context: Arc<Context>, stream: TcpStream) {
     let accepted = match signed_on {
         Ok(accepted) => accepted,
         Err(ending) => {
-            let farewell = farewell(&ending);
+            let farewell = farewell(&context.switch, &ending);
             _ = timeout(Duration::from_secs(1), async {
                 writer.writable().await?;
                 writer.try_write(&farewell)
@@ -102,7 +104,7 @@ pub(crate) async fn serve(context: Arc<Context>, stream: TcpStream) {
     });
     let ending = mind(&context, &outlet, task, &heard).await;
     if let Some(ending) = &ending {
-        say_farewell(&outlet, ending).await;
+        say_farewell(&context.switch, &outlet, ending).await;
     }
     context.outlets.remove(&outlet);
     context.switch.disconnect(&line);
@@ -157,11 +159,14 @@ fn is_closed(reader: &OwnedReadHalf, buffer: &mut Vec<u8>) -> bool {
 async fn accept_when_caught_up(context: &Context, sign_on: &SignOn<'_>) -> Result<Accepted, Ending> {
     let until = Instant::now() + context.limits.sign_on_timeout / 2;
     loop {
+        if let Some(closed) = context.door.closed() {
+            return Err(closed.ending());
+        }
         match accept(context, sign_on) {
             Err(Ending { reason: Reason::AGNT | Reason::FORM, .. }) if context.switch.reign().is_none() => {
                 if Instant::now() >= until {
                     let text = "this node is behind what you know: connect again, or to another node";
-                    return Err(ending(Reason::DRAN, 1000, text));
+                    return Err(Ending::elsewhere(Reason::DRAN, 1000, text));
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
@@ -371,7 +376,7 @@ async fn meet(context: &Context, outlet: &Outlet, need: Need) -> Result<(), Opti
                 "notice {wanted} is no longer kept, the oldest is {oldest}: reconcile by status requests, then sign on with last_notice {}",
                 oldest - 1
             );
-            Err(Some(ending(Reason::AG09, 60_000, text)))
+            Err(Some(Ending::elsewhere(Reason::AG09, 60_000, text)))
         }
         Need::CatchUp { everyone, wanted, first, until, index } => {
             // The log is read for few at a time: what one reads slowly the others should not.
@@ -390,11 +395,11 @@ async fn meet(context: &Context, outlet: &Outlet, need: Need) -> Result<(), Opti
                 }
                 Ok(Err(error @ persistence::Error::Gone { .. })) => {
                     let text = format!("notice {wanted} is no longer kept: {error}; reconcile by status requests");
-                    Err(Some(ending(Reason::AG09, 60_000, text)))
+                    Err(Some(Ending::elsewhere(Reason::AG09, 60_000, text)))
                 }
                 Ok(Err(error)) => {
                     tracing::error!(event = "feed_unreadable", error = %error, "a feed could not be read again from the log");
-                    Err(Some(ending(
+                    Err(Some(Ending::elsewhere(
                         Reason::AG09,
                         60_000,
                         format!("the feed cannot be read from notice {wanted} on: {error}"),
@@ -406,17 +411,20 @@ async fn meet(context: &Context, outlet: &Outlet, need: Need) -> Result<(), Opti
     }
 }
 
-fn farewell(ending: &Ending) -> Vec<u8> {
+fn farewell(switch: &Switch, ending: &Ending) -> Vec<u8> {
     let mut out = Vec::new();
     let text = if ending.text.is_empty() { "the connection ends" } else { &ending.text };
     let text = &text[..text.floor_char_boundary(500)];
-    Message::GoAway(GoAway { reason: ending.reason, retry_after_ms: ending.retry_after_ms, text }).encode(&mut out);
+    let nodes = if ending.elsewhere { switch.relay.elsewhere() } else { Vec::new() };
+    let nodes = wire::nodes::list(nodes.iter().map(String::as_str));
+    let (reason, retry_after_ms) = (ending.reason, ending.retry_after_ms);
+    Message::GoAway(GoAway { reason, retry_after_ms, text, nodes: nodes.as_deref() }).encode(&mut out);
     out
 }
 
 /// Writes what is still to be told and the reason of the end, for at most a second.
-async fn say_farewell(outlet: &Outlet, ending: &Ending) {
-    outlet.say_last(&farewell(ending));
+async fn say_farewell(switch: &Switch, outlet: &Outlet, ending: &Ending) {
+    outlet.say_last(&farewell(switch, ending));
     _ = timeout(Duration::from_secs(1), async {
         outlet.go_on();
         while outlet.is_waiting() {

@@ -184,7 +184,7 @@ async fn messages_of_the_switch_are_not_taken_from_participants() {
         settlement_date: wire::BusinessDate::NONE,
         at: Timestamp::now(),
     };
-    let go_away = GoAway { reason: Reason::FORM, retry_after_ms: 0, text: "go away yourself" };
+    let go_away = GoAway { reason: Reason::FORM, retry_after_ms: 0, text: "go away yourself", nodes: None };
     for message in [Message::StatusReport(report), Message::GoAway(go_away)] {
         peer.send(&message).await.unwrap();
         refused(&mut peer, Reason::FORM, "kind").await;

@@ -10,6 +10,7 @@ pub mod frame;
 pub mod identifiers;
 pub mod message;
 pub mod money;
+pub mod nodes;
 mod quick;
 pub mod reason;
 mod text;

@@ -173,9 +173,11 @@ pub struct SignedOn<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
 pub struct GoAway<'a> {
     pub reason: Reason,
-    /// Wait so long before connecting again.
+    /// Wait so long before connecting to this node again.
     pub retry_after_ms: u32,
     pub text: &'a str,
+    /// Other nodes that take this participant at once: see [`crate::nodes`].
+    pub nodes: Option<&'a str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
@@ -430,7 +432,8 @@ impl Message<'_> {
             }
             Message::GoAway(go_away) => {
                 go_away.reason.check("reason")?;
-                text(go_away.text, 512, "text")
+                text(go_away.text, 512, "text")?;
+                crate::nodes::check(go_away.nodes, "nodes")
             }
             Message::Refused(refused) => {
                 refused.reason.check("reason")?;

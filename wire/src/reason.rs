@@ -280,7 +280,7 @@ catalogue! {
     OPEN b"OPEN" Nobody again "The payment is still in process." "Wait for its final status; it comes by itself.";
     BUSY b"BUSY" DebtorAgent again "Too many of your payments are in process at once." "Wait for some to end, then send the same payment again.";
     FULL b"FULL" Operator again "The switch is short of disk space and takes no new payments; those in process will finish." "Send the same payment again later; the operator must free space.";
-    DRAN b"DRAN" Operator again "The node is being stopped and takes no new payments." "Connect again, to this or another node, and send the same payment.";
+    DRAN b"DRAN" Operator again "The node takes no participants or no new payments: it is being stopped or drained, or is a witness." "Connect to a node that the message names, or to another one, and send the same payment.";
     STAL b"STAL" DebtorAgent again "The timestamp is older than the duplicate window, so the switch cannot tell whether it has seen it." "Ask for its status; if it is unknown, send a new payment with a new UETR.";
     SIGN b"SIGN" DebtorAgent again "Sign on first." "Send SignOn before anything else.";
     SUPR b"SUPR" DebtorAgent again "A newer session of the same participant took over." "Do not connect again: find out which of your programs holds the newer session.";

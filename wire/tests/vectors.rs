@@ -11,7 +11,8 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use wire::frame::{FRAME_BYTES_MAX, Frames, HEADER_BYTES, Kind, decode};
-use wire::{Error, Message};
+use wire::message::GoAway;
+use wire::{Error, Message, Reason};
 
 fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors").join(name)
@@ -127,6 +128,10 @@ fn invalid() -> Vec<(&'static str, Vec<u8>, &'static str, Option<&'static str>)>
         change(&mut transfer);
         frame_of(&Message::CreditTransfer(transfer))
     };
+    let go_away = |nodes: &str| {
+        let go_away = GoAway { reason: Reason::DRAN, retry_after_ms: 0, text: "t", nodes: Some(nodes) };
+        frame_of(&Message::GoAway(go_away))
+    };
     let header = |length: u32, kind: u16, reserved: u16| {
         [&length.to_le_bytes()[..], &kind.to_le_bytes(), &reserved.to_le_bytes()].concat()
     };
@@ -207,6 +212,10 @@ fn invalid() -> Vec<(&'static str, Vec<u8>, &'static str, Option<&'static str>)>
             "field",
             Some("settlement_date"),
         ),
+        // GoAway: text 8, nodes 17.
+        ("go-away-node-without-port", go_away("north.example"), "field", Some("nodes")),
+        ("go-away-node-empty", go_away("north.example:7800,"), "field", Some("nodes")),
+        ("go-away-node-port-zero", go_away("north.example:0"), "field", Some("nodes")),
         // SystemNotice: event 16.
         ("event-lower-case", patched(&of(Kind::SystemNotice), 16, b"roll"), "field", Some("event")),
     ]

@@ -25,7 +25,7 @@ MESSAGES = {
     11: ("StatusRequest", "uetr:uetr debtor_agent:participant"),
     64: ("SignedOn", "protocol:u16 node:text64 next_notice:u64 next_system_notice:u64 window:u32 frame_bytes_max:u32 silence_max_ms:u32 "
                      "payment_timeout_ms:u32 creditor_share_ms:u32 skew_max_ms:u32 business_date:date0 sent_at:time"),
-    65: ("GoAway", "reason:reason retry_after_ms:u32 text:text512"),
+    65: ("GoAway", "reason:reason retry_after_ms:u32 text:text512 nodes:nodes?"),
     66: ("HeartbeatReply", "echo:time sent_at:time"),
     67: ("Refused", "kind:u16 uetr:uetr0 reason:reason text:text512"),
     68: ("StatusReport", "uetr:uetr debtor_agent:participant status:status reasons:reasons amount_minor:amount currency:currency settlement_date:date0 at:time"),
@@ -104,6 +104,16 @@ def is_participant(raw):
     return not name.isdigit() or (len(name) == 9 and weighed % 10 == 0)
 
 
+def is_address(text):
+    found = re.fullmatch(r"[!-+\--~]+:([0-9]{1,5})", text)
+    return bool(found and 1 <= int(found[1]) <= 65535)
+
+
+def are_nodes(text):
+    addresses = text.split(",")
+    return len(text) <= 1024 and len(addresses) <= 16 and all(map(is_address, addresses))
+
+
 def is_message_id(text):
     if not re.fullmatch(r"[A-Za-z0-9]{1,35}", text):
         return False
@@ -125,7 +135,7 @@ def keeps_rule(kind, value):
     if kind == "reasons":
         used = [reason for reason in value if any(reason)]
         return value[:len(used)] == used and all(keeps_rule("reason", reason) for reason in used)
-    return {"id": is_message_id, "date": is_date, "amount": lambda it: abs(it) <= 10**18 - 1, "participant": is_participant,
+    return {"id": is_message_id, "nodes": are_nodes, "date": is_date, "amount": lambda it: abs(it) <= 10**18 - 1, "participant": is_participant,
             "uetr": lambda it: it[6] >> 4 == 4 and it[8] >> 6 == 2, "currency": lambda it: it.decode("latin-1") in CURRENCIES,
             "status": lambda it: it.decode("latin-1") in STATUSES, "reason": lambda it: re.fullmatch(rb"[A-Z0-9]{4}", it),
             "event": lambda it: re.fullmatch(rb"[A-Z]{4}", it)}[kind](value)
@@ -172,7 +182,7 @@ def encode_type(kind, value):
         return encode_fields(OBJECTS[kind], value)
     if kind == "reasons":
         return "".join(value).encode().ljust(16, b"\0")
-    if kind == "id" or kind.startswith("text"):
+    if kind in ("id", "nodes?") or kind.startswith("text"):
         if value is None:
             return b"\0"
         raw = value.encode("utf-8")

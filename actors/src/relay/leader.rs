@@ -153,7 +153,7 @@ impl Inbound {
         let Some((line, has_room)) = line else { return is_next };
         if !has_room || key.is_none() {
             let reason = if has_room { Reason::AGNT } else { Reason::BUSY };
-            post.end(&line, ending(reason, 1000, "the leading node does not take this connection"));
+            post.end(&line, Ending::new(reason, 1000, "the leading node does not take this connection"));
             return true;
         }
         post.claim(&line, signs_on);
@@ -179,9 +179,12 @@ impl Inbound {
         own.bytes.extend_from_slice(frames);
         own.decode(line.participant(), |_| {});
         if own.items.len() != count as usize {
-            post.end(&line, ending(Reason::FORM, 1000, "the nodes of the switch read these instructions differently"));
+            post.end(
+                &line,
+                Ending::new(Reason::FORM, 1000, "the nodes of the switch read these instructions differently"),
+            );
         } else if line.outstanding().saturating_add(count) > OUTSTANDING_MAX {
-            post.end(&line, ending(Reason::BUSY, 1000, "too many instructions are outstanding"));
+            post.end(&line, Ending::new(Reason::BUSY, 1000, "too many instructions are outstanding"));
         } else if count > 0 {
             hand_on(post, &line, batch);
         }
@@ -200,10 +203,6 @@ impl Inbound {
         }
         is_next
     }
-}
-
-fn ending(reason: Reason, retry_after_ms: u32, text: &str) -> Ending {
-    Ending { reason, retry_after_ms, text: text.into() }
 }
 
 fn hand_on(post: &PostOffice, line: &Arc<Line>, batch: Arc<Batch>) {
@@ -242,7 +241,7 @@ pub(super) fn send_back(wire: &dyn Wire, owed: &Owed, lines: &mut Vec<Arc<Line>>
         if let (Some(remote), Some(ending)) = (&line.remote, line.ending())
             && !remote.is_gone.swap(true, Ordering::AcqRel)
         {
-            let Ending { reason, retry_after_ms, text } = &ending;
+            let Ending { reason, retry_after_ms, text, .. } = &ending;
             let (connection, reason, retry_after_ms) = (remote.connection, *reason, *retry_after_ms);
             let message = |mark| Message::End { mark, connection, retry_after_ms, reason, text }.encode();
             remote.way_back.send(wire, owed, message);

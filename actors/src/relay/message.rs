@@ -15,6 +15,8 @@
 //! | 8 | End | mark, connection u64, retry_after_ms u32, reason 4 bytes, text (UTF-8) to the end |
 //! | 9 | Ask | id u64, what is asked to the end |
 //! | 10 | Told | id u64, outcome u8 (0 answered, 1 does not lead, 2 busy), the answer to the end |
+//! | 11 | Serves | door u8 (0 open, 1 drained, 2 shut); of an open one the address, HOST:PORT, to the end |
+//! | 12 | Removed | nothing: the node that reads this was removed from the cluster |
 
 use persistence::{Index, NodeId, Term};
 use wire::{Frames, ParticipantId, Reason, Timestamp};
@@ -38,6 +40,16 @@ pub(crate) enum Outcome {
     DoesNotLead = 1,
     Busy = 2,
 }
+
+/// Whether the sender serves participants, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told<'a> {
+    Open(&'a str),
+    Drained,
+    Shut,
+}
+
+const ADDRESS_BYTES_MAX: usize = 255;
 
 /// Which message of which route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +117,11 @@ pub(crate) enum Message<'a> {
         outcome: Outcome,
         answer: &'a [u8],
     },
+    Serves {
+        door: Told<'a>,
+    },
+    /// Whoever reads this was removed from the cluster.
+    Removed,
 }
 
 /// What is done and replied, connection by connection. Checked when the message was decoded.
@@ -163,6 +180,13 @@ impl Message<'_> {
                 out.push(outcome as u8);
                 out.extend_from_slice(answer);
             }
+            Message::Serves { door: Told::Open(address) } => {
+                out.extend_from_slice(&[11, 0]);
+                out.extend_from_slice(address.as_bytes());
+            }
+            Message::Serves { door: Told::Drained } => out.extend_from_slice(&[11, 1]),
+            Message::Serves { door: Told::Shut } => out.extend_from_slice(&[11, 2]),
+            Message::Removed => out.push(12),
         }
         out
     }
@@ -223,6 +247,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Message<'_>, Malformed> {
         },
         9 => Message::Ask { id: reader.u64()?, what: reader.rest() },
         10 => Message::Told { id: reader.u64()?, outcome: reader.outcome()?, answer: reader.rest() },
+        11 => Message::Serves { door: reader.door()? },
+        12 => Message::Removed,
         _ => return Err(Malformed("its kind is not known")),
     };
     if reader.0.is_empty() { Ok(message) } else { Err(Malformed("it has more bytes than it may")) }
@@ -295,6 +321,19 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn door(&mut self) -> Result<Told<'a>, Malformed> {
+        match self.byte()? {
+            0 => {
+                let address = std::str::from_utf8(self.rest()).ok();
+                let address = address.filter(|text| text.len() <= ADDRESS_BYTES_MAX && wire::nodes::is_address(text));
+                address.map(Told::Open).ok_or(Malformed("that is no address for participants"))
+            }
+            1 => Ok(Told::Drained),
+            2 => Ok(Told::Shut),
+            _ => Err(Malformed("that is no door")),
+        }
+    }
+
     fn part(&mut self) -> Result<Part<'a>, Malformed> {
         let (connection, done, length) = (self.u64()?, self.u32()?, self.u32()? as usize);
         Ok(Part { connection, done, frames: whole_frames(self.bytes(length)?)? })
@@ -356,6 +395,10 @@ mod tests {
             Message::End { mark, connection, retry_after_ms: 50, reason: Reason::NONE, text: "" },
             Message::Ask { id: 5, what: b"{}" },
             Message::Told { id: 5, outcome: Outcome::Busy, answer: b"" },
+            Message::Serves { door: Told::Open("[::1]:7800") },
+            Message::Serves { door: Told::Drained },
+            Message::Serves { door: Told::Shut },
+            Message::Removed,
         ] {
             check(&message);
         }
@@ -394,7 +437,8 @@ mod tests {
         with_all(|message| {
             let bytes = message.encode();
             for end in 0..bytes.len() {
-                let open_ended = matches!(message, Message::Ask { .. } | Message::Told { .. } | Message::End { .. });
+                use Message::{Ask, End, Serves, Told};
+                let open_ended = matches!(message, Ask { .. } | Told { .. } | End { .. } | Serves { .. });
                 let whole = matches!(message, Message::Instructions { .. } | Message::Replies { .. });
                 let read = decode(&bytes[..end]);
                 assert!(read.is_err() || open_ended || whole, "{message:?} cut at {end}");
@@ -412,7 +456,12 @@ mod tests {
         for (bytes, why) in [
             (vec![], "it ends early"),
             (vec![0], "its kind is not known"),
-            (vec![11], "its kind is not known"),
+            (vec![13], "its kind is not known"),
+            (vec![11], "it ends early"),
+            (vec![11, 3], "that is no door"),
+            (vec![11, 0], "that is no address for participants"),
+            ([&[11, 0][..], b"north"].concat(), "that is no address for participants"),
+            (vec![11, 1, 0], "it has more bytes than it may"),
             ([Message::Reign { term: 1, node: 2 }.encode(), vec![0]].concat(), "it has more bytes than it may"),
             (vec![9; MESSAGE_BYTES_MAX + 1], "it is too long"),
             ([begin_replies(MARK, 1), [0; 12].to_vec(), vec![255; 4]].concat(), "it ends early"),

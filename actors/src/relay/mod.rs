@@ -15,8 +15,11 @@
 //! Messages of a route are numbered. Whoever misses one, or cannot send one back, begins again with a new route, and
 //! everything that is not done goes again. So the transport may lose messages, as long as those that arrive do so in order.
 //!
-//! In reading order: `message` (the bytes), `origin`, `leader`, this file (what the transport calls).
+//! Besides, nodes tell each other whether they serve participants, and where.
+//!
+//! In reading order: `message` (the bytes), `origin`, `leader`, `doors`, this file (what the transport calls).
 
+mod doors;
 mod leader;
 mod message;
 mod origin;
@@ -34,6 +37,8 @@ use tokio::sync::mpsc;
 use crate::bell::{Bell, Rung};
 use crate::dispatch::Dispatch;
 use crate::line::Ending;
+pub use doors::Door;
+use doors::Doors;
 pub(crate) use leader::{Inbound, Owed, WayBack};
 pub use message::{MESSAGE_BYTES_MAX, Malformed};
 use message::{Message, Outcome, decode};
@@ -101,6 +106,7 @@ pub struct Relay {
     dispatch: Arc<Dispatch>,
     links: Mutex<BTreeSet<NodeId>>,
     owed: Arc<Owed>,
+    doors: Doors,
     asked: mpsc::Sender<Asked>,
     asks: Mutex<Option<mpsc::Receiver<Asked>>>,
 }
@@ -108,15 +114,18 @@ pub struct Relay {
 impl Relay {
     pub(crate) fn new(wire: Arc<dyn Wire>, bell: Arc<Bell>, dispatch: Arc<Dispatch>) -> Self {
         let owed = Arc::new(Owed::new(dispatch.stalled.clone()));
+        let doors = Doors::new(Owed::new(dispatch.stalled.clone()));
         let (asked, asks) = mpsc::channel(ASKED_MAX);
         let (own_wire, own_owed) = (wire.clone(), owed.clone());
         bell.carry(move |lines, index| leader::send_back(&*own_wire, &own_owed, lines, index));
-        Relay { wire, bell, dispatch, links: Mutex::default(), owed, asked, asks: Mutex::new(Some(asks)) }
+        Relay { wire, bell, dispatch, links: Mutex::default(), owed, doors, asked, asks: Mutex::new(Some(asks)) }
     }
 
     /// This node's connection to `node` is there, perhaps again: what was sent before may be lost.
     pub fn link_up(&self, node: NodeId) {
         self.links.lock().insert(node);
+        self.doors.owed.add([node]);
+        self.show_door();
         if let Some(post) = self.dispatch.reign() {
             post.inbound.forget(&post, node);
             self.owed.add([node]);
@@ -129,6 +138,7 @@ impl Relay {
     pub fn link_down(&self, node: NodeId) {
         self.links.lock().remove(&node);
         self.owed.is_paid(node);
+        self.doors.owed.is_paid(node);
     }
 
     /// A message of `from`, as it sent it: in order, also over several connections.
@@ -155,8 +165,7 @@ impl Relay {
                 self.dispatch.while_relayed(mark.route, |outbound| {
                     is_next = outbound.leader == from && outbound.is_next(mark);
                     if is_next {
-                        let ending = Ending { reason, retry_after_ms, text: text.into() };
-                        Outbound::end(&self.dispatch, connection, ending);
+                        Outbound::end(&self.dispatch, connection, Ending::new(reason, retry_after_ms, text));
                     }
                 });
                 if !is_next {
@@ -169,6 +178,8 @@ impl Relay {
                     outbound.told(id, outcome, answer);
                 }
             }
+            Message::Serves { door } => self.doors.heard(from, &door),
+            Message::Removed => self.doors.removed(from),
             message => self.lead(from, &message),
         }
         Ok(())
@@ -228,7 +239,7 @@ impl Relay {
         loop {
             self.dispatch.stalled.notified().await;
             loop {
-                let all_told = self.pay();
+                let all_told = self.pay() & self.show_door();
                 let all_sent = self.dispatch.flush();
                 if all_told && all_sent {
                     break;
@@ -270,6 +281,52 @@ impl Relay {
             }
         };
         tell(&*self.wire, from, id, outcome, &[]);
+    }
+
+    /// Whether this node serves participants, and where: told to all others, now and when they connect.
+    pub fn set_door(&self, door: Door) {
+        if self.doors.set_own(door) {
+            self.doors.owed.add(self.links.lock().iter().copied());
+            self.show_door();
+        }
+    }
+
+    /// Tells those who are to know. False when some could not be told.
+    fn show_door(&self) -> bool {
+        let mut all = true;
+        for node in self.doors.owed.nodes() {
+            self.doors.owed.is_paid(node);
+            let message = Message::Serves { door: self.doors.own().as_told() }.encode();
+            if !self.wire.send(node, message) {
+                all = false;
+                self.doors.owed.add([node]);
+            }
+        }
+        all
+    }
+
+    /// What this node, or a connected one, says of its door.
+    pub fn door_of(&self, node: NodeId) -> Option<Door> {
+        if node == self.dispatch.node {
+            return Some(self.doors.own());
+        }
+        self.links.lock().contains(&node).then(|| self.doors.of(node)).flatten()
+    }
+
+    /// Where other nodes serve participants just now.
+    pub fn elsewhere(&self) -> Vec<String> {
+        let links: Vec<_> = self.links.lock().iter().copied().collect();
+        links.into_iter().filter_map(|node| self.doors.of(node)?.address()).collect()
+    }
+
+    /// Tells a node that it was removed from the cluster: nobody else does.
+    pub fn tell_removed(&self, node: NodeId) {
+        _ = self.wire.send(node, Message::Removed.encode());
+    }
+
+    /// Returns when another node has said that this one was removed.
+    pub async fn until_removed(&self) -> NodeId {
+        self.doors.until_removed().await
     }
 
     /// The reign that this node knows of, other than its own.

@@ -7,7 +7,7 @@ use wire::Message;
 use wire::frame::{self, Frame, Frames, Kind};
 use wire::message::{GoAway, Refused, SignedOn};
 
-use super::sessions::{State, go_away_delay_ns};
+use super::sessions::{State, go_away_delay_ns, named};
 use super::{Engine, Timer};
 use crate::audit::{Asked, Final};
 use crate::ledger::state;
@@ -137,7 +137,7 @@ impl Engine<'_> {
     #[cold]
     fn control(&mut self, bank: usize, frame: Frame<'_>, now: u64) -> Result<()> {
         match frame::decode(frame.kind, frame.body) {
-            Ok(Message::SignedOn(signed_on)) => self.signed_on(bank, &signed_on),
+            Ok(Message::SignedOn(signed_on)) => self.signed_on(bank, &signed_on, now),
             Ok(Message::GoAway(go_away)) => return self.go_away(bank, &go_away),
             Ok(Message::Refused(refused)) => self.refused(bank, &refused, now),
             Ok(Message::StatusReport(report)) => self.audit.reported(bank, report.uetr.bytes(), report.status),
@@ -150,12 +150,13 @@ impl Engine<'_> {
         Ok(())
     }
 
-    fn signed_on(&mut self, bank: usize, signed_on: &SignedOn<'_>) {
+    fn signed_on(&mut self, bank: usize, signed_on: &SignedOn<'_>, now: u64) {
         self.audit.resumed(bank, signed_on.next_notice, signed_on.next_system_notice);
         let connection = &mut self.connections[bank];
         connection.state = State::Ready;
         connection.silence_ns = u64::from(signed_on.silence_max_ms) * 1_000_000;
         connection.backoff_ns = 0;
+        connection.ready_ns = now;
         connection.sessions = connection.sessions.wrapping_add(1);
         connection.resend_due = true;
         self.resend_due = true;
@@ -169,7 +170,9 @@ impl Engine<'_> {
                 format!("notice {last} was processed and the switch does not know it: {}", go_away.text)
             });
         }
-        if self.steps.is_empty() {
+        self.connections[bank].named = named(go_away.nodes, bank);
+        // Before the first payment a bank that nobody takes is a mistake of whoever asked for the run.
+        if self.steps.is_empty() && self.connections[bank].named.is_empty() {
             let name = self.connections[bank].id;
             return Err(Error::Refused(format!("{name}: {} ({})", go_away.text, go_away.reason)));
         }

@@ -15,6 +15,10 @@ use crate::{Error, Result};
 
 const BACKOFF_NS_MIN: u64 = 100_000_000;
 const BACKOFF_NS_MAX: u64 = 1_000_000_000;
+/// Attempts without a pause at most, whatever nodes are named.
+const AT_ONCE_MAX: usize = 32;
+/// A session that stood so long was one.
+const SESSION_NS_MIN: u64 = 1_000_000_000;
 /// So many connections are made at once, that no listener's queue overflows.
 const CONNECTING_MAX: usize = 64;
 /// Old notices have passed when none came for so long.
@@ -48,6 +52,11 @@ pub(crate) struct Connection {
     pub(super) silence_ns: u64,
     last_write_ns: u64,
     node: usize,
+    /// Nodes that the last GoAway named and that were not tried yet.
+    pub(super) named: Vec<SocketAddr>,
+    /// Attempts since the last pause.
+    tried: usize,
+    pub(super) ready_ns: u64,
 }
 
 impl Connection {
@@ -68,6 +77,9 @@ impl Connection {
             silence_ns: 30_000_000_000,
             last_write_ns: 0,
             node: 0,
+            named: Vec::new(),
+            tried: 0,
+            ready_ns: 0,
         }
     }
 
@@ -83,6 +95,16 @@ pub(super) fn resolve(targets: &[String]) -> Result<Vec<SocketAddr>> {
         addresses.extend(found.take(1));
     }
     Ok(addresses)
+}
+
+/// The nodes that a GoAway names; each bank begins with another one, so that they spread.
+pub(super) fn named(nodes: Option<&str>, bank: usize) -> Vec<SocketAddr> {
+    let found =
+        nodes.into_iter().flat_map(|nodes| nodes.split(',')).filter_map(|node| node.to_socket_addrs().ok()?.next());
+    let mut found: Vec<SocketAddr> = found.collect();
+    let first = bank % found.len().max(1);
+    found.rotate_left(first);
+    found
 }
 
 pub(super) fn go_away_delay_ns(go_away: &GoAway<'_>) -> u64 {
@@ -134,8 +156,12 @@ impl Engine<'_> {
                 continue;
             }
             room -= 1;
-            let address = self.addresses[(bank + connection.node) % self.addresses.len()];
-            connection.node += 1;
+            let address = connection.named.pop().unwrap_or_else(|| {
+                let own = self.addresses[(bank + connection.node) % self.addresses.len()];
+                connection.node += 1;
+                own
+            });
+            connection.tried += 1;
             let opened = TcpStream::connect(address).and_then(|mut stream| {
                 let interest = Interest::READABLE | Interest::WRITABLE;
                 self.poll.registry().register(&mut stream, Token(bank), interest)?;
@@ -154,6 +180,13 @@ impl Engine<'_> {
     fn wait_and_retry(&mut self, bank: usize, now: u64) {
         let connection = &mut self.connections[bank];
         connection.stream = None;
+        // Another node is tried at once, but each only once between two pauses.
+        let others = if connection.named.is_empty() { self.addresses.len() } else { AT_ONCE_MAX };
+        if connection.tried < others {
+            connection.state = State::Waiting { until_ns: now };
+            return;
+        }
+        connection.tried = 0;
         let wait = connection.backoff_ns.max(BACKOFF_NS_MIN);
         connection.backoff_ns = (wait * 2).min(BACKOFF_NS_MAX);
         connection.state = State::Waiting { until_ns: now + wait };
@@ -233,6 +266,9 @@ impl Engine<'_> {
         connection.unflushed.clear();
         // Whoever signed on and is gone again in the same turn has nobody to send to: its next sign-on comes first.
         connection.resend_due = false;
+        if was_ready && now.saturating_sub(connection.ready_ns) > SESSION_NS_MIN {
+            connection.tried = 1;
+        }
         self.wait_and_retry(bank, now);
         if self.steps.is_empty() {
             return Ok(()); // Still connecting for the first time: tried again until the time is over.

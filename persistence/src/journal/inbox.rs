@@ -15,6 +15,7 @@ pub(super) enum Event {
     SnapshotSent(NodeId, bool),
     SnapshotArrived(Arrived),
     Transfer(Option<NodeId>),
+    Willing(bool),
     Change(MemberChange, Changed),
 }
 

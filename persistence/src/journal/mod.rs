@@ -64,7 +64,7 @@ struct Shared<P> {
     landings: AtomicU64,
 }
 
-/// The cluster as this node sees it, a few times per second.
+/// The cluster as this node sees it, a few times per second; the members at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cluster {
     pub members: Members,
@@ -224,6 +224,11 @@ impl<P: Send> Journal<P> {
     /// meanwhile; [`Fold::standing`] tells how it ended.
     pub fn transfer(&self, to: Option<NodeId>) -> Result<(), Refused> {
         self.shared.put(Event::Transfer(to))
+    }
+
+    /// Whether this node is willing to lead; at first it is. One that is not leads only when nobody else can.
+    pub fn set_willing(&self, is_willing: bool) -> Result<(), Refused> {
+        self.shared.put(Event::Willing(is_willing))
     }
 
     /// Changes the members, on the leader; `done` is called on the journal thread once that is committed or refused.

@@ -20,7 +20,7 @@ use super::{Cluster, Shared, outcome::Outcome};
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::error::Error;
-use crate::fold::Fold;
+use crate::fold::{Fold, Index};
 use crate::replica::Replica;
 
 /// A tick is this share of the longest round trip to a voter, within bounds; the first while none is known.
@@ -44,6 +44,8 @@ struct Thread<D: Disk, F: Fold> {
     bytes_expected: usize,
     tick: Duration,
     tick_due: Instant,
+    /// The entry that stated the members which were described last.
+    members_since: Index,
     snapshot_every_bytes: u64,
     /// What had been folded when the last snapshot was begun.
     bytes_at_snapshot: u64,
@@ -73,6 +75,7 @@ pub(super) fn start<D: Disk, F: Fold>(
         bytes_expected: 0,
         tick: TICK_FIRST,
         tick_due: Instant::now() + TICK_FIRST,
+        members_since: 0,
         snapshot_every_bytes: config.snapshot_every_bytes,
         bytes_at_snapshot: bytes_folded.wrapping_sub(bytes_replayed),
     };
@@ -117,6 +120,9 @@ impl<D: Disk, F: Fold> Thread<D, F> {
             }
             let state = self.take_batch();
             self.replica.turn()?;
+            if self.replica.members_since() != self.members_since {
+                self.describe();
+            }
             self.keeper.check()?;
             self.snapshot_if_due()?;
             if state == State::Stopping {
@@ -168,6 +174,7 @@ impl<D: Disk, F: Fold> Thread<D, F> {
                 Event::SnapshotSent(to, went_well) => self.replica.snapshot_sent(to, went_well),
                 Event::SnapshotArrived(arrived) => self.replica.take_snapshot(arrived),
                 Event::Transfer(to) => drop(self.replica.transfer(to)),
+                Event::Willing(is_willing) => self.replica.set_willing(is_willing),
                 Event::Change(change, done) => self.replica.change(&change, done),
             }
         }
@@ -191,6 +198,7 @@ impl<D: Disk, F: Fold> Thread<D, F> {
 
     fn describe(&mut self) {
         let members = self.replica.members().clone();
+        self.members_since = self.replica.members_since();
         *self.shared.cluster.lock() = Cluster {
             members,
             standing: self.replica.standing(),

@@ -51,7 +51,7 @@ pub use duties::PeerStatistics;
 use flights::Flights;
 use health::Health;
 use membership::{ChangeRefused, MemberChange, Members, Statement};
-use message::{Arrived, Malformed, Received, Report};
+use message::{Arrived, Malformed, Received, Report, Stance};
 use pace::Pace;
 use peers::Peers;
 use store::Store;
@@ -117,6 +117,8 @@ pub struct Replica<D: Disk, F: Fold> {
     /// A snapshot that a peer sent, by its index, and the file it lies in.
     arrived: Option<(Index, String)>,
     failure: Option<Error>,
+    /// It would rather not lead.
+    is_unwilling: bool,
 }
 
 /// Raft's own draw of an election timeout is replaced by ours whenever it has drawn.
@@ -198,6 +200,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             handed_over_in: 0,
             arrived: None,
             failure: None,
+            is_unwilling: false,
         };
         replica.after_step();
         replica.greet_members();
@@ -232,6 +235,11 @@ impl<D: Disk, F: Fold> Replica<D, F> {
 
     pub fn members(&self) -> &Members {
         &self.members
+    }
+
+    /// The entry that stated the members; 0 while they are those of the configuration.
+    pub(crate) fn members_since(&self) -> Index {
+        self.members_since
     }
 
     pub fn standing(&self) -> Standing {
@@ -347,7 +355,8 @@ impl<D: Disk, F: Fold> Replica<D, F> {
 
     /// Hands leadership over, to the best of those who could lead when nobody is named. Proposals wait meanwhile.
     pub fn transfer(&mut self, to: Option<NodeId>) -> bool {
-        let Some(to) = to.filter(|to| self.members.votes(*to)).or_else(|| self.best_successor(self.node)) else {
+        let can_lead = |to: &NodeId| self.members.votes(*to) && self.health.stance(*to) != Stance::Repairing;
+        let Some(to) = to.filter(can_lead).or_else(|| self.best_successor(self.node)) else {
             return false;
         };
         if !self.leads_now() || to == self.node {
@@ -357,6 +366,12 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         self.raw.transfer_leader(to);
         self.after_step();
         true
+    }
+
+    /// A node that is not willing to lead stands for election late, and hands leadership over when it has it.
+    pub fn set_willing(&mut self, is_willing: bool) {
+        self.is_unwilling = !is_willing;
+        self.tell_others();
     }
 
     /// Changes the members; `done` is called when that is committed, or with the reason why it is not.
@@ -454,14 +469,24 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         self.raw.raft.state == StateRole::Leader
     }
 
-    /// Whoever stands best to lead after this node: it votes, was heard lately, is no witness, and lacks least.
+    fn leads_reluctantly(&self) -> bool {
+        self.is_unwilling || self.members.is_witness(self.node)
+    }
+
+    /// Whoever stands best to lead after this node: it votes, was heard lately, is no witness nor being brought back, is
+    /// willing if anybody is, and lacks least.
     fn best_successor(&self, except: NodeId) -> Option<NodeId> {
         let others = self.raw.raft.prs().iter().filter(|(id, progress)| {
             let id = **id;
             let is_other = id != self.node && id != except && self.members.votes(id) && !self.members.is_witness(id);
-            is_other && progress.matched > 0 && self.health.is_heard(id)
+            is_other && progress.matched > 0 && self.health.is_heard(id) && self.health.stance(id) != Stance::Repairing
         });
-        others.max_by_key(|(id, progress)| (progress.matched, **id)).map(|(id, _)| *id)
+        let rank = |id: NodeId, matched: Index| (!self.health.is_unwilling(id), matched, id);
+        others.max_by_key(|(id, progress)| rank(**id, progress.matched)).map(|(id, _)| *id)
+    }
+
+    fn willing_successor(&self) -> Option<NodeId> {
+        self.best_successor(self.node).filter(|id| !self.health.is_unwilling(*id))
     }
 
     pub(crate) fn step(&mut self, received: Received) {
@@ -521,7 +546,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             if now.1 == StateRole::Candidate {
                 self.counters.elect();
             }
-            let begin = if self.members.is_witness(self.node) { 2 * ELECTION_TICKS } else { ELECTION_TICKS };
+            let begin = if self.leads_reluctantly() { 2 * ELECTION_TICKS } else { ELECTION_TICKS };
             self.timeout =
                 Timeout { drawn_for: Some(now), ticks: self.random.random_range(begin..begin + ELECTION_TICKS) };
         }

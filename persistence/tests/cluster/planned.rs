@@ -92,6 +92,32 @@ fn a_witness_does_not_keep_leadership() {
     world.heal_and_check().unwrap();
 }
 
+/// Of three, one is drained: it hands leadership over, nobody hands it to that one, and it still leads when nobody else can.
+#[test]
+fn a_drained_node_leads_only_when_nobody_else_can() {
+    let (mut world, drained) = three(7);
+    let set_willing = |world: &mut World, node: usize, is_willing| {
+        world.nodes[node].replica.as_mut().unwrap().set_willing(is_willing);
+        world.turn(node);
+    };
+    set_willing(&mut world, drained, false);
+    world.run_while(5 * SECOND_US, |world| world.leader().is_none_or(|leader| leader == drained)).unwrap();
+    let second = world.leader().unwrap();
+    assert_ne!(second, drained);
+    world.write_some(3).unwrap();
+    let third = 3 - drained - second;
+    world.nodes[second].replica.as_mut().unwrap().transfer(None);
+    world.turn(second);
+    world.run_while(5 * SECOND_US, |world| !leads(world, third)).unwrap();
+
+    // The third goes too: of the two that are left the drained one must lead, for the other is drained as well.
+    set_willing(&mut world, second, false);
+    world.take_away(third);
+    world.run_while(20 * SECOND_US, |world| world.leader().is_none_or(|leader| leader == third)).unwrap();
+    world.write_some(3).unwrap();
+    world.heal_and_check().unwrap();
+}
+
 /// Only the witness has the newest entry: it must lead for a moment, or nobody can.
 #[test]
 fn a_witness_leads_when_nobody_else_can() {

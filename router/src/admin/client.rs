@@ -67,6 +67,7 @@ impl Reply {
                     ProblemKind::Usage => Exit::Usage,
                     ProblemKind::Refused => Exit::Refused,
                     ProblemKind::NotFound => Exit::NotFound,
+                    ProblemKind::NotYet => Exit::No,
                     ProblemKind::Unavailable => Exit::Unreachable,
                 };
                 Err(Failure { exit, message, next })

@@ -1,12 +1,13 @@
 //! What operators are told of the nodes.
 
-use actors::Switch;
-use persistence::{MemberKind, PeerStatistics};
+use actors::{Switch, relay};
+use persistence::PeerStatistics;
 
 use super::protocol::{Cluster, Leadership, Member};
+use crate::door::{Closed, Door};
 
 /// As this node sees it: the leader knows how the others fare, a follower who they are.
-pub(super) fn cluster(switch: &Switch, leadership: Leadership) -> Cluster {
+pub(super) fn cluster(switch: &Switch, door: &Door, leadership: Leadership) -> Cluster {
     let seen = switch.journal().cluster();
     let leads = leadership.role == "leader";
     let own = switch.node();
@@ -15,6 +16,7 @@ pub(super) fn cluster(switch: &Switch, leadership: Leadership) -> Cluster {
         _ if leadership.leader == Some(node) => Some("leader"),
         _ if node == own && seen.is_repairing => Some("repairing"),
         _ if node == own => Some("follower"),
+        Some(PeerStatistics { is_active: true, is_repairing: true, .. }) => Some("repairing"),
         Some(PeerStatistics { is_active: true, .. }) => Some("follower"),
         Some(_) if leads => Some("silent"),
         _ => None,
@@ -23,21 +25,34 @@ pub(super) fn cluster(switch: &Switch, leadership: Leadership) -> Cluster {
         true => leads.then_some(0),
         false => of(node).map(|peer| seen.last_index.saturating_sub(peer.matched)),
     };
+    let lag_ms = |node| match node == own {
+        true => leads.then_some(0),
+        false => of(node).map(|peer| peer.behind.as_millis() as u64),
+    };
     let round_trips = switch.journal().round_trips();
     let round_trip =
         |node| round_trips.iter().find(|(other, _)| *other == node).map(|(_, took)| took.as_micros() as u64);
+    let serves = |node| match switch.relay.door_of(node)? {
+        relay::Door::Open(address) => Some(address),
+        relay::Door::Drained => Some(Closed::Drained.name().into()),
+        relay::Door::Shut if node == own => Some(door.closed().map_or("no", Closed::name).into()),
+        relay::Door::Shut => Some("no".into()),
+    };
     let member = |member: &persistence::Member| Member {
         node: member.id,
         name: member.name.clone(),
         region: member.region.clone(),
         address: member.address.clone(),
-        kind: crate::config::word(member.kind).into(),
+        kind: if seen.members.votes(member.id) { crate::config::word(member.kind) } else { "learner" }.into(),
+        serves: serves(member.id),
         state: state(member.id).map(Into::into),
         lag_entries: lag(member.id),
+        lag_ms: lag_ms(member.id),
         round_trip_us: round_trip(member.id),
     };
-    let voters = || seen.members.iter().filter(|member| member.kind != MemberKind::Learner);
-    let heard = voters().filter(|member| member.id == own || of(member.id).is_some_and(|peer| peer.is_active)).count();
+    let voters = || seen.members.iter().filter(|member| seen.members.votes(member.id));
+    let votes = |peer: &PeerStatistics| peer.is_active && !peer.is_repairing;
+    let heard = voters().filter(|member| member.id == own || of(member.id).is_some_and(votes)).count();
     let quorum = voters().count() / 2 + 1;
     Cluster {
         node: own,

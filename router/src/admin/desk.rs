@@ -23,10 +23,12 @@ use super::protocol::{
     Reply, Request, Status, Traffic,
 };
 use crate::config::{Config, SETTINGS};
+use crate::door::{Closed, Door};
 
 /// What the answers are made from.
 pub struct Desk {
     pub switch: Arc<Switch>,
+    pub door: Arc<Door>,
     pub config: Config,
     pub address: SocketAddr,
     pub recovery: persistence::Recovery,
@@ -42,17 +44,17 @@ const STEP_DOWN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5
 /// Who and why, with the room that the node itself takes in it.
 const NOTE_LENGTH_MAX: usize = OPERATOR_LENGTH_MAX + REASON_LENGTH_MAX + 32;
 
-type Answer = Result<Value, Problem>;
+pub(super) type Answer = Result<Value, Problem>;
 
-fn problem(kind: ProblemKind, message: impl Into<String>) -> Problem {
+pub(super) fn problem(kind: ProblemKind, message: impl Into<String>) -> Problem {
     Problem { kind, message: message.into(), next: None }
 }
 
-fn wrong(error: impl ToString) -> Problem {
+pub(super) fn wrong(error: impl ToString) -> Problem {
     problem(ProblemKind::Usage, error.to_string())
 }
 
-fn unavailable(error: impl ToString) -> Problem {
+pub(super) fn unavailable(error: impl ToString) -> Problem {
     let next = Some("try again; if it stays so, look at the node's log".into());
     Problem { next, ..problem(ProblemKind::Unavailable, error.to_string()) }
 }
@@ -66,7 +68,7 @@ impl From<actors::Error> for Problem {
     }
 }
 
-fn value(of: impl Serialize) -> Answer {
+pub(super) fn value(of: impl Serialize) -> Answer {
     serde_json::to_value(of).map_err(unavailable)
 }
 
@@ -105,7 +107,7 @@ impl Desk {
         }
     }
 
-    async fn forward(&self, forwarded: &Forwarded) -> Answer {
+    pub(super) async fn forward(&self, forwarded: &Forwarded) -> Answer {
         let name = forwarded.command.name();
         let what = serde_json::to_vec(forwarded).map_err(unavailable)?;
         let answer = self.switch.relay.ask(&what).await;
@@ -131,10 +133,20 @@ impl Desk {
         let name = command.name();
         let answer = {
             let _one_at_a_time = self.changing.lock().await;
-            self.carry_out(command, note).await
+            match command {
+                // The leader itself is to go.
+                Command::RemoveMember { node, dry_run: false } if node == self.switch.node() => {
+                    self.remove_this(command, note, uid).await
+                }
+                command => self.carry_out(command, note).await,
+            }
         };
         match &answer {
             Ok(_) => tracing::info!(event = "operator_action", action = name, uid, node, result = "done"),
+            // Whoever waits for it asks many times.
+            Err(Problem { kind: ProblemKind::NotYet, message, .. }) => {
+                tracing::debug!(event = "operator_action", action = name, uid, node, result = "not_yet", message);
+            }
             Err(problem) => {
                 tracing::warn!(event = "operator_action", action = name, uid, node, result = "refused", kind = ?problem.kind);
             }
@@ -143,7 +155,7 @@ impl Desk {
     }
 
     /// Asks, and waits until another node leads.
-    async fn step_down(&self, node: Option<u64>) -> Answer {
+    pub(super) async fn step_down(&self, node: Option<u64>) -> Answer {
         if self.switch.reign().is_none() {
             return Err(problem(ProblemKind::Refused, "this node does not lead, so it has nothing to hand over"));
         }
@@ -159,7 +171,7 @@ impl Desk {
         value(self.leadership())
     }
 
-    fn leadership(&self) -> Leadership {
+    pub(super) fn leadership(&self) -> Leadership {
         let standing = self.switch.standing();
         // Whose actors are known to be ready, or who was elected as far as the log knows.
         let (term, leader) = match self.switch.relay.leader() {
@@ -172,7 +184,12 @@ impl Desk {
 
     async fn carry_out(&self, command: Command, note: String) -> Answer {
         match command {
-            Command::Cluster => value(super::cluster::cluster(&self.switch, self.leadership())),
+            Command::Cluster => value(self.cluster()),
+            Command::AddMember { member, dry_run } => self.add_member(&member, dry_run, &note).await,
+            Command::Promote { node, instead_of, dry_run } => {
+                self.promote_member(node, instead_of, dry_run, &note).await
+            }
+            Command::RemoveMember { node, dry_run } => self.remove_member(node, dry_run, &note).await,
             Command::StepDown { node } => self.step_down(node).await,
             Command::Status => self.status().await,
             Command::Participants => self.participants().await,
@@ -211,15 +228,17 @@ impl Desk {
                 self.switch.request_snapshot();
                 Ok(json!({ "requested": true, "snapshot_index": self.switch.journal_statistics().snapshot_index }))
             }
-            Command::Drain => {
-                self.switch.drain();
-                value(json!({ "draining": true, "in_process": self.in_process().await? }))
-            }
+            Command::Drain => self.drain().await,
+            Command::Undrain => self.undrain(),
             Command::Stop => {
                 self.stop.notify_one();
                 value(json!({ "stopping": true, "in_process": self.in_process().await? }))
             }
         }
+    }
+
+    pub(super) fn cluster(&self) -> super::protocol::Cluster {
+        super::cluster::cluster(&self.switch, &self.door, self.leadership())
     }
 
     async fn query<T: Send + 'static>(&self, read: impl FnOnce(&Book) -> T + Send + 'static) -> Result<T, Problem> {
@@ -238,7 +257,7 @@ impl Desk {
         }
     }
 
-    async fn in_process(&self) -> Result<usize, Problem> {
+    pub(super) async fn in_process(&self) -> Result<usize, Problem> {
         self.query(|book| book.participants().iter().map(settlement::Participant::incoming_count).sum()).await
     }
 
@@ -258,6 +277,7 @@ impl Desk {
             pid: std::process::id(),
             address: self.address.to_string(),
             up_seconds: self.started.elapsed().as_secs(),
+            closed: self.door.closed().map(Closed::name).map(Into::into),
             refusing: switch.refusing().map(|reason| reason.to_string()),
             leadership: self.leadership(),
             business_date,

@@ -2,14 +2,17 @@
 //! line, one JSON answer per line.
 //!
 //! In reading order: `protocol` (what can be asked and what comes back), `desk` (how it is done on a switch), `figures`
-//! (of the book and the journal), `payment` (what became of a payment, in a sentence), `find` (in the archive), `server` (the socket), `client`
+//! (of the book and the journal), `members` (who belongs to
+//! the cluster), `drain`, `payment` (what became of a payment, in a sentence), `find` (in the archive), `server` (the socket), `client`
 //! (the other end).
 
 pub mod client;
 mod cluster;
 mod desk;
+mod drain;
 mod figures;
 mod find;
+mod members;
 mod payment;
 pub mod protocol;
 pub mod server;

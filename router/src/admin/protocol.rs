@@ -28,7 +28,7 @@ pub struct Request {
     /// Who asks. The node adds the user id that the system tells it.
     #[serde(default)]
     pub operator: String,
-    /// Why; needed by everything that changes a participant, and kept in the log with it.
+    /// Why; needed by everything that changes a participant or the members.
     #[serde(default)]
     pub reason: String,
 }
@@ -42,6 +42,22 @@ pub enum Command {
     /// Hands leadership over, to `node` or to whoever does best.
     StepDown {
         node: Option<u64>,
+    },
+    /// Takes in a node, as a learner at first.
+    AddMember {
+        member: NewMember,
+        dry_run: bool,
+    },
+    /// Gives a learner that has caught up its vote; in the same step another may be removed.
+    Promote {
+        node: u64,
+        instead_of: Option<u64>,
+        dry_run: bool,
+    },
+    /// For good: the number is not used again.
+    RemoveMember {
+        node: u64,
+        dry_run: bool,
     },
     Participants,
     Participant {
@@ -95,10 +111,33 @@ pub enum Command {
         date: Option<String>,
     },
     Snapshot,
-    /// No new payments from now on; those in process go on.
+    /// Among others: hands leadership over and sends participants elsewhere. Alone: takes no new payments; those in process go
+    /// on.
     Drain,
-    /// Drains, then ends the node.
+    Undrain,
+    /// Ends the node in good order.
     Stop,
+}
+
+/// A node that is to join.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewMember {
+    pub id: u64,
+    pub name: String,
+    pub region: String,
+    /// Where other nodes reach it.
+    pub address: String,
+    pub role: MemberRole,
+}
+
+/// What a node is to be once it is promoted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberRole {
+    Voter,
+    /// Votes and keeps the log, but serves no participants.
+    Witness,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -119,11 +158,29 @@ impl From<Direction> for settlement::Direction {
     }
 }
 
+#[derive(PartialEq)]
+struct DryRun(bool);
+
 impl Command {
-    /// Changes something of a participant, so that who and why are kept.
+    /// Changes something of a participant or the members, so that who and why are kept.
     pub fn needs_reason(&self) -> bool {
         use Command::{Defund, Fund, Limit, Register, Resume, Suspend};
-        matches!(self, Register { .. } | Fund { .. } | Defund { .. } | Limit { .. } | Suspend { .. } | Resume { .. })
+        self.is_of_members() == Some(DryRun(false))
+            || matches!(
+                self,
+                Register { .. } | Fund { .. } | Defund { .. } | Limit { .. } | Suspend { .. } | Resume { .. }
+            )
+    }
+
+    /// Of a command about the members, whether it only says what would be against it.
+    fn is_of_members(&self) -> Option<DryRun> {
+        use Command::{AddMember, Promote, RemoveMember};
+        match self {
+            AddMember { dry_run, .. } | Promote { dry_run, .. } | RemoveMember { dry_run, .. } => {
+                Some(DryRun(*dry_run))
+            }
+            _ => None,
+        }
     }
 
     /// For the log line about it; a name from this list, never text of the operator's.
@@ -132,6 +189,10 @@ impl Command {
             Command::Status => "status",
             Command::Cluster => "cluster",
             Command::StepDown { .. } => "step_down",
+            command if command.is_of_members() == Some(DryRun(true)) => "members_dry_run",
+            Command::AddMember { .. } => "member_add",
+            Command::Promote { .. } => "member_promote",
+            Command::RemoveMember { .. } => "member_remove",
             Command::Participants => "participants",
             Command::Participant { .. } => "participant",
             Command::Register { .. } => "register",
@@ -146,21 +207,19 @@ impl Command {
             Command::Roll { .. } => "roll",
             Command::Snapshot => "snapshot",
             Command::Drain => "drain",
+            Command::Undrain => "undrain",
             Command::Stop => "stop",
         }
     }
 
     /// Changes what is in the log, so that the node that leads must do it.
     pub fn needs_leader(&self) -> bool {
-        self.needs_reason() || matches!(self, Command::Roll { .. })
+        self.needs_reason() || self.is_of_members().is_some() || matches!(self, Command::Roll { .. })
     }
 
     pub fn changes(&self) -> bool {
-        self.needs_reason()
-            || matches!(
-                self,
-                Command::Roll { .. } | Command::StepDown { .. } | Command::Snapshot | Command::Drain | Command::Stop
-            )
+        use Command::{Drain, Snapshot, StepDown, Stop, Undrain};
+        self.needs_leader() || matches!(self, StepDown { .. } | Snapshot | Drain | Undrain | Stop)
     }
 }
 
@@ -212,6 +271,8 @@ pub enum ProblemKind {
     /// A rule or the state of things is against it.
     Refused,
     NotFound,
+    /// It will be possible later.
+    NotYet,
     /// The node cannot answer now.
     Unavailable,
 }
@@ -231,6 +292,8 @@ pub struct Status {
     pub pid: u32,
     pub address: String,
     pub up_seconds: u64,
+    /// Why no participant is served here, if none is: drained, witness, …
+    pub closed: Option<String>,
     /// Why new payments are refused just now, if they are: DRAN or FULL.
     pub refusing: Option<String>,
     pub leadership: Leadership,
@@ -266,11 +329,15 @@ pub struct Member {
     pub address: String,
     /// voter, witness or learner.
     pub kind: String,
+    /// The address at which it serves participants, or why it does not; absent when it is not connected.
+    pub serves: Option<String>,
     /// leader, follower, silent when the leader has not heard it, or repairing, which a node says of itself; absent where
     /// this node cannot know.
     pub state: Option<String>,
     /// Entries that it lacks; known to the leader alone.
     pub lag_entries: Option<u64>,
+    /// How long it has lacked them, milliseconds; known to the leader alone.
+    pub lag_ms: Option<u64>,
     /// From the node that answers and back, smoothed; absent until it was measured.
     #[serde(default)]
     pub round_trip_us: Option<u64>,

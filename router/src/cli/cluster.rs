@@ -1,18 +1,96 @@
-//! `crosstie cluster` and `crosstie node`: the nodes of a cluster, and who leads.
+//! `crosstie cluster` and `crosstie node`: the nodes of a cluster, who belongs to it, and who leads.
+
+use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
+use super::operate::{drain, undrain};
 use super::output::Table;
 use super::show::read;
 use super::{Node, examples};
-use crate::admin::protocol::{self, Command};
+use crate::admin::protocol::{self, Command, MemberRole, NewMember};
 use crate::exit::{Exit, Failure};
+
+/// Between two looks whether a learner has caught up.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 #[derive(Subcommand)]
 pub(super) enum Cluster {
     /// Regions, roles, lag, agreement, how many more nodes may be lost; the leader knows most
     #[command(after_help = examples("crosstie cluster status\n  crosstie cluster status --json --data /var/lib/crosstie"))]
     Status(Node),
+    /// Take in a node: it gets the log as a learner, and a vote when it is promoted
+    #[command(after_help = examples("crosstie cluster add --id 4 --name n4 --region east --address 10.0.0.4:7900 --reason 'replaces n2'"))]
+    Add(Add),
+    /// Give a learner its vote, once it has caught up
+    #[command(after_help = examples("crosstie cluster promote 4 --reason 'in service'\n  crosstie cluster promote 4 --instead-of 2 --wait 10m --reason 'n2 is dead'"))]
+    Promote(Promote),
+    /// Remove a node for good; its number is never used again
+    #[command(after_help = examples("crosstie cluster remove 2 --reason 'machine sold'\n  crosstie cluster remove 2 --dry-run"))]
+    Remove(Remove),
+}
+
+/// Why, and whether to do it.
+#[derive(Args)]
+pub(super) struct Change {
+    /// Why; written to the log lines of the node that leads, with your name
+    #[arg(
+        long,
+        value_name = "TEXT",
+        required_unless_present = "dry_run",
+        default_value = "",
+        hide_default_value = true
+    )]
+    reason: String,
+    /// Only say what is against it
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    node: Node,
+}
+
+#[derive(Args)]
+pub(super) struct Add {
+    /// Its number: new, and never given to another one
+    #[arg(long)]
+    id: u64,
+    /// Its name, for people
+    #[arg(long)]
+    name: String,
+    /// Where it stands
+    #[arg(long)]
+    region: String,
+    /// Where the other nodes reach it
+    #[arg(long, value_name = "HOST:PORT")]
+    address: String,
+    /// What it will be; a witness votes and keeps the log, but serves no participants
+    #[arg(long, value_enum, default_value = "voter")]
+    kind: MemberRole,
+    #[command(flatten)]
+    change: Change,
+}
+
+#[derive(Args)]
+pub(super) struct Promote {
+    /// The learner
+    learner: u64,
+    /// Remove this node in the same step: a dead one
+    #[arg(long, value_name = "NODE")]
+    instead_of: Option<u64>,
+    /// How long to wait until it has caught up
+    #[arg(long, value_name = "LENGTH", default_value = "60s", value_parser = crate::config::parse_length)]
+    wait: Duration,
+    #[command(flatten)]
+    change: Change,
+}
+
+#[derive(Args)]
+pub(super) struct Remove {
+    /// The node
+    member: u64,
+    #[command(flatten)]
+    change: Change,
 }
 
 #[derive(Subcommand)]
@@ -23,6 +101,12 @@ pub(super) enum One {
     /// Give up the damaged log of a node that is not running, so that the others bring it back
     #[command(after_help = examples("crosstie node repair --config node-2.toml --dry-run\n  crosstie node repair --config node-2.toml"))]
     Repair(super::repair::Repair),
+    /// Serve nobody: hand leadership over, send participants to other nodes. A node alone refuses new payments
+    #[command(after_help = examples("crosstie node drain && crosstie cluster status"))]
+    Drain(Node),
+    /// Take a drain back
+    #[command(after_help = examples("crosstie node undrain"))]
+    Undrain(Node),
 }
 
 #[derive(Args)]
@@ -36,24 +120,81 @@ pub(super) struct StepDown {
 
 impl Cluster {
     pub(super) fn run(self) -> Result<Exit, Failure> {
-        let Cluster::Status(node) = self;
-        let answer = node.ask(Command::Cluster, "")?;
-        node.output.show(&answer, || {
-            let cluster: protocol::Cluster = read(&answer)?;
-            if !node.output.plain {
-                eprintln!("{}", summary(&cluster));
-            }
-            Ok(table(&cluster))
+        match self {
+            Cluster::Status(node) => show(&node, &node.ask(Command::Cluster, "")?),
+            Cluster::Add(add) => add.run(),
+            Cluster::Promote(promote) => promote.run(),
+            Cluster::Remove(Remove { member, change }) => change
+                .ask(Command::RemoveMember { node: member, dry_run: change.dry_run }, || {
+                    format!("node {member} is no member any more; stop it, and give its number to nobody")
+                }),
+        }
+    }
+}
+
+impl Change {
+    fn ask(&self, command: Command, done: impl FnOnce() -> String) -> Result<Exit, Failure> {
+        let answer = self.node.ask(command, &self.reason)?;
+        self.show(&answer, &done())
+    }
+
+    fn show(&self, answer: &Value, done: &str) -> Result<Exit, Failure> {
+        eprintln!("{}", if self.dry_run { "nothing is against it; nothing was changed" } else { done });
+        show(&self.node, answer)
+    }
+}
+
+impl Add {
+    fn run(self) -> Result<Exit, Failure> {
+        let Add { id, name, region, address, kind: role, change } = self;
+        let command =
+            Command::AddMember { member: NewMember { id, name, region, address, role }, dry_run: change.dry_run };
+        change.ask(command, || {
+            format!(
+                "node {id} is a learner: start it with cluster.node = {id} and cluster.join = \"yes\", then crosstie cluster promote {id}"
+            )
         })
+    }
+}
+
+impl Promote {
+    /// Asks until the learner has caught up, and says how far it is whenever that changes.
+    fn run(self) -> Result<Exit, Failure> {
+        let Promote { learner: node, instead_of, wait, change } = self;
+        let until = Instant::now() + wait;
+        let mut told = String::new();
+        loop {
+            let command = Command::Promote { node, instead_of, dry_run: change.dry_run };
+            match change.node.ask(command, &change.reason) {
+                Ok(answer) => return change.show(&answer, &format!("node {node} has its vote")),
+                // Not yet; or leadership changes hands just now.
+                Err(Failure { exit: Exit::No, message, .. }) if Instant::now() < until => {
+                    if told != message {
+                        eprintln!("{message}");
+                        told = message;
+                    }
+                    std::thread::sleep(LOOK_EVERY);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
     }
 }
 
 impl One {
     pub(super) fn run(self) -> Result<Exit, Failure> {
-        let StepDown { to, node } = match self {
-            One::StepDown(step_down) => step_down,
-            One::Repair(repair) => return repair.run(),
-        };
+        match self {
+            One::StepDown(step_down) => step_down.run(),
+            One::Repair(repair) => repair.run(),
+            One::Drain(node) => drain(&node),
+            One::Undrain(node) => undrain(&node),
+        }
+    }
+}
+
+impl StepDown {
+    fn run(self) -> Result<Exit, Failure> {
+        let StepDown { to, node } = self;
         let answer = node.ask(Command::StepDown { node: to }, "")?;
         node.output.show(&answer, || {
             let leadership: protocol::Leadership = read(&answer)?;
@@ -64,6 +205,16 @@ impl One {
             Ok(table)
         })
     }
+}
+
+fn show(node: &Node, answer: &Value) -> Result<Exit, Failure> {
+    node.output.show(answer, || {
+        let cluster: protocol::Cluster = read(answer)?;
+        if !node.output.plain {
+            eprintln!("{}", summary(&cluster));
+        }
+        Ok(table(&cluster))
+    })
 }
 
 /// What is true of all of them.
@@ -83,13 +234,16 @@ fn summary(cluster: &protocol::Cluster) -> String {
 }
 
 fn table(cluster: &protocol::Cluster) -> Table {
-    let mut table = Table::new(&["NODE", "NAME", "REGION", "KIND", "STATE", "LAG", "ROUND TRIP MS", "ADDRESS"]);
+    let mut table =
+        Table::new(&["NODE", "NAME", "REGION", "KIND", "STATE", "LAG", "LAG MS", "ROUND TRIP MS", "ADDRESS", "SERVES"]);
     for member in &cluster.members {
-        let lag = member.lag_entries.map_or("-".into(), |lag| lag.to_string());
-        let round_trip = member.round_trip_us.map_or("-".into(), |us| format!("{:.1}", us as f64 / 1e3));
-        let protocol::Member { node, name, region, kind, address, state, .. } = member;
-        let state = state.as_deref().unwrap_or("-");
-        table.row([&node.to_string(), name, region, kind, state, &lag, &round_trip, address]);
+        let or_dash = |number: Option<String>| number.unwrap_or("-".into());
+        let lag = or_dash(member.lag_entries.map(|lag| lag.to_string()));
+        let lag_ms = or_dash(member.lag_ms.map(|lag| lag.to_string()));
+        let round_trip = or_dash(member.round_trip_us.map(|us| format!("{:.1}", us as f64 / 1e3)));
+        let protocol::Member { node, name, region, kind, address, state, serves, .. } = member;
+        let (state, serves) = (state.as_deref().unwrap_or("-"), serves.as_deref().unwrap_or("-"));
+        table.row([&node.to_string(), name, region, kind, state, &lag, &lag_ms, &round_trip, address, serves]);
     }
     table
 }

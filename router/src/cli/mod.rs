@@ -57,7 +57,7 @@ enum Command {
     /// The nodes of the cluster
     #[command(subcommand)]
     Cluster(cluster::Cluster),
-    /// This node among the others
+    /// This node: drain it, hand leadership over
     #[command(subcommand)]
     Node(cluster::One),
     /// A cluster on this machine for work by hand: kill, cut off, delay, pause
@@ -75,10 +75,7 @@ enum Command {
     /// Ask for a snapshot now, besides those that come by themselves
     #[command(after_help = examples("crosstie snapshot"))]
     Snapshot(Node),
-    /// Refuse new payments from now on; those in process end
-    #[command(after_help = examples("crosstie drain && crosstie status"))]
-    Drain(Node),
-    /// Drain, then end the node in good order
+    /// End the node in good order; among others it hands leadership over and sends its participants to them
     #[command(after_help = examples("crosstie stop"))]
     Stop(Node),
     /// The log of a node that is not running
@@ -194,7 +191,6 @@ pub fn main() -> ExitCode {
         Command::Payment(payment) => payment.run(),
         Command::Day(day) => day.run(),
         Command::Snapshot(node) => operate::snapshot(&node),
-        Command::Drain(node) => operate::drain(&node),
         Command::Stop(node) => operate::stop(&node),
         Command::Log(log) => log.run(),
         Command::Config(configuration) => configuration.run(),

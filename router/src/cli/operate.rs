@@ -220,8 +220,27 @@ pub(super) fn snapshot(node: &Node) -> Result<Exit, Failure> {
 
 pub(super) fn drain(node: &Node) -> Result<Exit, Failure> {
     let value = node.ask(Command::Drain, "")?;
-    let left = &value["in_process"];
-    tell(node, &value, &format!("new payments are refused; {left} in process. Only a restart takes this back"))
+    let back = "crosstie node undrain, or a restart, takes this back";
+    let sentence = match value["elsewhere"].as_array() {
+        Some(nodes) => {
+            let nodes: Vec<&str> = nodes.iter().filter_map(Value::as_str).collect();
+            format!(
+                "the node serves nobody and does not lead; its participants were sent to {}. {back}",
+                nodes.join(", ")
+            )
+        }
+        None => format!("new payments are refused; {} in process. {back}", value["in_process"]),
+    };
+    tell(node, &value, &sentence)
+}
+
+pub(super) fn undrain(node: &Node) -> Result<Exit, Failure> {
+    let value = node.ask(Command::Undrain, "")?;
+    let sentence = match value["closed"].as_str() {
+        Some(closed) => format!("the drain is taken back; the node still serves nobody: {}", closed.replace('_', " ")),
+        None => "the node serves participants again".into(),
+    };
+    tell(node, &value, &sentence)
 }
 
 pub(super) fn stop(node: &Node) -> Result<Exit, Failure> {

@@ -21,13 +21,16 @@ pub(super) fn status(node: &Node) -> Result<Exit, Failure> {
         let status: Status = read(&value)?;
         let mut table = Table::default();
         let mut line = |name: &str, text: String| table.row([name.to_string(), text]);
-        let refusing =
-            status.refusing.map_or_else(|| "taking payments".into(), |reason| format!("refusing with {reason}"));
+        let state = match (status.closed, status.refusing) {
+            (Some(closed), _) => format!("serving no participants: {}", closed.replace('_', " ")),
+            (None, Some(reason)) => format!("refusing with {reason}"),
+            (None, None) => "taking payments".into(),
+        };
         line(
             "node",
             format!("{} {} (process {}, up {} s)", status.node, status.version, status.pid, status.up_seconds),
         );
-        line("state", refusing);
+        line("state", state);
         let leader = match (status.leadership.role.as_str(), status.leadership.leader) {
             ("leader", _) => "this node".into(),
             (_, Some(leader)) => format!("node {leader}"),

@@ -41,6 +41,13 @@ pub(super) fn contradictions(config: &Config) -> Vec<(&'static str, String)> {
         );
         found.push(("listen.sign_on_timeout", what));
     }
+    if config.cluster.node > 0 && listen.address.ip().is_unspecified() && listen.advertise.is_empty() {
+        let what = format!(
+            "listen.address = \"{}\" tells no participant where this node is: set listen.advertise to a HOST:PORT at which they reach it",
+            listen.address
+        );
+        found.push(("listen.advertise", what));
+    }
     found.extend(cluster(config));
     let socket = config.socket();
     let socket_bytes = socket.as_os_str().len();

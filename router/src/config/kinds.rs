@@ -135,6 +135,25 @@ impl Kind for Routes {
     }
 }
 
+/// Where others find something; empty where that has a meaning.
+pub(super) struct HostPort;
+
+impl Kind for HostPort {
+    type Value = String;
+    fn parse(&self, text: &str) -> Result<String, String> {
+        match text.is_empty() || (text.len() <= 255 && wire::nodes::is_address(text)) {
+            true => Ok(text.into()),
+            false => Err(format!("{text:?} is no host and port such as north.example:7800")),
+        }
+    }
+    fn show(&self, value: &String) -> String {
+        value.clone()
+    }
+    fn describe(&self) -> String {
+        "empty, or HOST:PORT of at most 255 bytes".into()
+    }
+}
+
 pub(super) struct Address;
 
 impl Kind for Address {

@@ -26,6 +26,8 @@ impl Config {
         let among = self.among()?;
         Ok(crate::node::Config {
             listen: listen.address,
+            advertise: Some(listen.advertise.clone()).filter(|address| !address.is_empty()),
+            spread: self.drain.spread,
             connections_max: listen.connections_max as usize,
             session: crate::session::Limits {
                 node: node.name.clone(),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Seed;
-use super::kinds::{Address, Bytes, Choice, Count, DayRoll, Kind, Length, Name, Place, Routes, TimeOfDay};
+use super::kinds::{Address, Bytes, Choice, Count, DayRoll, HostPort, Kind, Length, Name, Place, Routes, TimeOfDay};
 
 /// One setting, as text.
 pub struct Setting {
@@ -117,6 +117,8 @@ settings! {
     listen: Listen {
         /// Where participants connect.
         address: SocketAddr = Address => "127.0.0.1:7800";
+        /// Where participants reach this node, as other nodes tell those whom they send away; empty: listen.address.
+        advertise: String = HostPort => "";
         /// Connections at most, signed on or not.
         connections_max: u64 = Count(1, 100_000) => "4096";
         /// Instructions of one session that may be outstanding; when it is used up, its socket is no longer read.
@@ -187,10 +189,12 @@ settings! {
         /// Where it is; empty: `admin.sock` in log.directory. At most 107 bytes long.
         socket: PathBuf = Place { may_be_empty: true } => "";
     }
-    /// Stopping in good order.
+    /// Stopping and draining in good order.
     drain: Drain {
-        /// How long payments in process may take to end before the node stops without them; they go on at its next start.
+        /// How long payments in process may take to end before a node alone stops without them; they go on at its next start.
         deadline: Duration = Length(ms(0), ms(HOUR)) => "15s";
+        /// Over how long a node among others sends its participants to those, a few at a time.
+        spread: Duration = Length(ms(0), ms(HOUR)) => "2s";
     }
     /// Log lines on stderr, as JSON. The environment variable RUST_LOG overrides the level in detail.
     logs: Logs {

@@ -22,7 +22,7 @@ fn refused(text: &str, line: usize, part: &str) {
 fn what_is_unknown_is_refused_with_its_line_and_the_nearest_name() {
     refused("[scheme]\npayment_timout = \"8s\"\n", 2, "did you mean \"payment_timeout\"?");
     refused("\n\n[schema]\npayment_timeout = \"8s\"\n", 3, "did you mean \"scheme\"?");
-    refused("[listen]\nxyz = 1\n", 2, "it has address, connections_max");
+    refused("[listen]\nxyz = 1\n", 2, "it has address, advertise, connections_max");
     refused("[listen]\npayment_timeout = \"8s\"\n", 2, "it belongs under [scheme]");
     refused("window = 10\n", 1, "belongs under [listen]");
     refused("listen = 5\n", 1, "write [listen]");

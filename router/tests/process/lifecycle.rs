@@ -135,7 +135,7 @@ fn signals_and_operators_stop_a_node_in_good_order() {
         assert!(log.contains("\"event\":\"stopped\"") && log.contains(&format!("SIG{signal}")), "{log}");
     }
     let node = Node::start(data.path(), &[]);
-    node.ask(&["drain"]).with(0);
+    node.ask(&["node", "drain"]).with(0);
     assert_eq!(node.ask(&["status", "--json"]).with(0).json()["refusing"], "DRAN");
     node.ask(&["stop"]).with(0);
     assert_eq!(node.ended().0, Some(0));

@@ -406,7 +406,8 @@ impl Floor {
         if let Some(former) = self.participants[place].connection.replace(slot)
             && former != slot
         {
-            let go_away = GoAway { reason: Reason::SIGN, retry_after_ms: 1000, text: "superseded by a newer session" };
+            let text = "superseded by a newer session";
+            let go_away = GoAway { reason: Reason::SIGN, retry_after_ms: 1000, text, nodes: None };
             self.tell(former, |out| frame::encode(Kind::GoAway, &go_away, out));
         }
         self.connections[slot].as_mut()?.participant = Some(place);

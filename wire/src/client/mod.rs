@@ -35,6 +35,7 @@ mod instruction;
 mod notices;
 mod options;
 mod outcome;
+mod route;
 mod session;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,8 @@ use crate::{BusinessDate, ParticipantId, Timestamp};
 /// `Options { payments_max: 100, ..Options::new("127.0.0.1:7800", participant) }`.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// `host:port` of the nodes. Any of them will do; they are tried in turn.
+    /// `host:port` of the nodes. Any of them will do; they are tried in turn, after those that a node names when it sends
+    /// its clients away.
     pub addresses: Vec<String>,
     pub participant: ParticipantId,
     /// Name and version of your program, for the operator's eyes: 1 to 64 characters.
@@ -34,7 +35,9 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// How long one attempt may take from the first packet to the switch's answer.
     pub attempt_timeout: Duration,
-    /// The pause before the next attempt.
+    /// A node that is asked by heartbeats and says nothing for so long is given up, if it does not itself allow less.
+    pub silence_max: Duration,
+    /// The pause before a node is tried again; one that was not tried since the last pause is tried at once.
     pub backoff: Backoff,
 }
 
@@ -52,6 +55,7 @@ impl Options {
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             attempt_timeout: Duration::from_secs(5),
+            silence_max: Duration::from_secs(6),
             backoff: Backoff { first: Duration::from_millis(50), most: Duration::from_secs(5) },
         }
     }
@@ -70,6 +74,9 @@ impl Options {
             if bound == 0 || bound > 10_000_000 {
                 return wrong(field, "must be 1 to 10000000");
             }
+        }
+        if self.silence_max < Duration::from_millis(30) {
+            return wrong("silence_max", "must be at least 30 ms");
         }
         crate::text::check(&self.software, 64, "software").map_err(Error::Invalid)
     }

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use super::route::Route;
 use super::{Error, Feed, Notice, Resume, Rules, Shared, State};
 use crate::frame::{Frames, HEADER_BYTES, Kind, decode, encode};
 use crate::message::{GoAway, Heartbeat, PROTOCOL_MAX, PROTOCOL_MIN, SignOn, SignedOn};
@@ -22,17 +23,18 @@ const TICK_MAX: Duration = Duration::from_millis(250);
 
 /// How a session, or the attempt at one, came to its end.
 enum Ending {
-    /// Connect again.
+    /// Connect again: to this node not before so long, to those that it names at once.
     Lost {
         because: String,
         wait_at_least: Duration,
+        nodes: Vec<String>,
     },
     Over(Error),
 }
 
 impl Ending {
     fn lost(because: impl Into<String>) -> Self {
-        Ending::Lost { because: because.into(), wait_at_least: Duration::ZERO }
+        Ending::Lost { because: because.into(), wait_at_least: Duration::ZERO, nodes: Vec::new() }
     }
 
     fn broken(error: &crate::Error) -> Self {
@@ -58,10 +60,19 @@ pub(super) async fn run(shared: std::sync::Arc<Shared>) {
 
 async fn live(shared: &Shared) -> Error {
     let mut closing = shared.closing.subscribe();
-    let mut failures = 0;
-    for address in shared.options.addresses.iter().cycle() {
+    let mut route = Route::new(&shared.options.addresses, shared.options.backoff);
+    let mut lost = String::new();
+    loop {
+        let (address, pause) = route.next(Instant::now());
+        if !pause.is_zero() {
+            let until = Timestamp::now().plus(pause);
+            shared.state.send_replace(State::Waiting { until, because: std::mem::take(&mut lost) });
+            if !wait(shared, pause, &mut closing).await {
+                return Error::Closed;
+            }
+        }
         shared.state.send_replace(State::Connecting { address: address.clone() });
-        let attempt = timeout(shared.options.attempt_timeout, sign_on(shared, address));
+        let attempt = timeout(shared.options.attempt_timeout, sign_on(shared, &address));
         let attempt = tokio::select! {
             attempt = attempt => attempt.unwrap_or_else(|_| Err(Ending::lost(format!("{address} did not answer in time")))),
             _ = closing.wait_for(|closing| *closing) => return Error::Closed,
@@ -71,26 +82,21 @@ async fn live(shared: &Shared) -> Error {
                 let began = Instant::now();
                 let ending = session.run().await;
                 shared.desk.lock().signed_off_or_lost();
-                failures = if began.elapsed() > shared.options.backoff.most { 0 } else { failures + 1 };
+                route.had_session(&address, began.elapsed());
                 ending
             }
-            Err(ending) => {
-                failures += 1;
-                ending
-            }
+            Err(ending) => ending,
         };
-        let (because, wait_at_least) = match ending {
+        match ending {
             Ending::Over(why) => return why,
-            Ending::Lost { because, wait_at_least } => (because, wait_at_least),
-        };
-        let pause = shared.options.backoff.pause(failures - failures.min(1)).max(wait_at_least);
-        tracing::warn!(because, ?pause, "disconnected, will connect again");
-        shared.state.send_replace(State::Waiting { until: Timestamp::now().plus(pause), because });
-        if !wait(shared, pause, &mut closing).await {
-            return Error::Closed;
+            Ending::Lost { because, wait_at_least, nodes } => {
+                route.sent_away(&address, wait_at_least, &nodes, Instant::now());
+                shared.desk.lock().sweep(Instant::now(), || shared.standing());
+                tracing::warn!(because, "disconnected, will connect again");
+                lost = because;
+            }
         }
     }
-    unreachable!("the addresses are gone through for ever")
 }
 
 /// False when the client was closed meanwhile. Deadlines pass while waiting, too.
@@ -159,7 +165,7 @@ fn begin(shared: &Shared, signed_on: &SignedOn<'_>, asked: Resume) -> Result<Rul
     let rules = Rules {
         protocol: signed_on.protocol,
         window: signed_on.window,
-        silence_max: Duration::from_millis(u64::from(signed_on.silence_max_ms).max(30)),
+        silence_max: Duration::from_millis(u64::from(signed_on.silence_max_ms).max(30)).min(shared.options.silence_max),
         payment_timeout: Duration::from_millis(signed_on.payment_timeout_ms.into()),
         creditor_share: Duration::from_millis(signed_on.creditor_share_ms.into()),
         skew_max: Duration::from_millis(signed_on.skew_max_ms.into()),
@@ -181,6 +187,7 @@ fn sent_away(go_away: &GoAway<'_>, at_sign_on: bool) -> Ending {
         _ => Ending::Lost {
             because: format!("the switch ended the session: {reason}: {text}"),
             wait_at_least: Duration::from_millis(go_away.retry_after_ms.into()),
+            nodes: go_away.nodes.map_or_else(Vec::new, |nodes| nodes.split(',').map(ToString::to_string).collect()),
         },
     }
 }

@@ -156,8 +156,13 @@ impl Line {
         heard.await.expect("an answer")
     }
 
+    async fn name_nodes(&mut self, nodes: &str) {
+        let go_away = GoAway { reason: Reason::DRAN, retry_after_ms: 60_000, text: "drained", nodes: Some(nodes) };
+        self.send(&[Message::GoAway(go_away)]).await;
+    }
+
     async fn go_away(&mut self, reason: Reason) {
-        self.send(&[Message::GoAway(GoAway { reason, retry_after_ms: 10, text: "because" })]).await;
+        self.send(&[Message::GoAway(GoAway { reason, retry_after_ms: 10, text: "because", nodes: None })]).await;
     }
 }
 
@@ -541,6 +546,22 @@ async fn a_superseded_client_ends_and_a_draining_node_is_left_for_the_next() {
     assert_eq!(client.ended().await, Error::Superseded { text: "because".into() });
     assert!(matches!(notices.next().await, Err(Error::Superseded { .. })));
     assert!(timeout(Duration::from_millis(50), switch.listener.accept()).await.is_err(), "it must not come back");
+}
+
+/// Also to nodes that the client has never heard of, and past one that does not answer.
+#[tokio::test]
+async fn a_client_that_is_sent_away_goes_to_a_node_that_is_named() {
+    let (switch, other) = (Switch::new().await, Switch::new().await);
+    let (client, _notices, mut line) = switch.connected(switch.options()).await;
+    let paying = client.submit(&transfer()).await.unwrap();
+    line.payment().await;
+    let nobody = Switch::new().await.listener.local_addr().unwrap();
+    line.name_nodes(&format!("{nobody},{}", other.listener.local_addr().unwrap())).await;
+    let mut line = other.session().await;
+    assert_eq!(line.payment().await, paying.uetr());
+    line.send(&[outcome(1, paying.uetr(), Status::ACSC)]).await;
+    assert!(paying.outcome().await.unwrap().is_settled());
+    assert!(timeout(Duration::from_millis(50), switch.listener.accept()).await.is_err(), "it was asked to stay away");
 }
 
 #[tokio::test]

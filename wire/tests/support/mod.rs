@@ -15,6 +15,7 @@ pub(crate) struct Sample {
     pub(crate) remittance: String,
     pub(crate) additional: String,
     pub(crate) text: String,
+    pub(crate) nodes: Option<String>,
     pub(crate) software: String,
     pub(crate) message_id: String,
     pub(crate) participants: [ParticipantId; 2],
@@ -36,6 +37,7 @@ pub(crate) fn small() -> Sample {
         remittance: "I".into(),
         additional: "x".into(),
         text: "t".into(),
+        nodes: None,
         software: "s".into(),
         message_id: "20261123NORTHBANK1".into(),
         participants: ["N".parse().unwrap(), "021000021".parse().unwrap()],
@@ -47,6 +49,11 @@ pub(crate) fn small() -> Sample {
         date: BusinessDate::NONE,
         reasons: Reasons::NONE,
     }
+}
+
+/// Sixteen of them, with commas between, are as long as a list may be.
+fn longest_address(number: usize) -> String {
+    format!("{}.example:{}", "n".repeat(if number == 0 { 50 } else { 49 }), 65_520 + number)
 }
 
 /// Everything as long and as large as it may be, and text that is not ASCII.
@@ -61,6 +68,7 @@ pub(crate) fn large() -> Sample {
         remittance: "𝄞".repeat(140),
         additional: "ß".repeat(105),
         text: "~".repeat(512),
+        nodes: Some((0..16).map(longest_address).collect::<Vec<_>>().join(",")),
         software: "client/1 ".repeat(8)[..64].into(),
         message_id: "M20261123NORTHBANK01B00012345678901".into(),
         participants: ["ABCDEFGH-1234567".parse().unwrap(), "DEUTDEFF500".parse().unwrap()],
@@ -153,7 +161,12 @@ impl Sample {
                 business_date: date,
                 sent_at: at,
             }),
-            Message::GoAway(GoAway { reason: Reason::DRAN, retry_after_ms: four, text: &self.text }),
+            Message::GoAway(GoAway {
+                reason: Reason::DRAN,
+                retry_after_ms: four,
+                text: &self.text,
+                nodes: self.nodes.as_deref(),
+            }),
             Message::HeartbeatReply(HeartbeatReply { echo: at, sent_at: Timestamp(1) }),
             Message::Refused(Refused {
                 kind: if large { u16::MAX } else { 0 },
@@ -267,7 +280,9 @@ pub(crate) fn fields(message: &Message<'_>) -> Value {
             "business_date": it.business_date.number(), "sent_at": it.sent_at.0,
         }),
         Message::GoAway(it) => {
-            json!({ "reason": code(it.reason), "retry_after_ms": it.retry_after_ms, "text": it.text })
+            json!({
+                "reason": code(it.reason), "retry_after_ms": it.retry_after_ms, "text": it.text, "nodes": it.nodes,
+            })
         }
         Message::HeartbeatReply(it) => json!({ "echo": it.echo.0, "sent_at": it.sent_at.0 }),
         Message::Refused(it) => json!({

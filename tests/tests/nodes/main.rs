@@ -1,0 +1,9 @@
+//! Nodes that join, are removed, are drained or die, and the participants that they serve: real processes, real clients.
+
+#![allow(clippy::unwrap_used)] // a test may panic, its helpers too
+
+mod client;
+mod drain;
+mod members;
+mod support;
+mod witness;
