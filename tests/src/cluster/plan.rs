@@ -36,7 +36,8 @@ impl<'a> Plan<'a> {
 
     /// Two nodes in one region, two in another, a witness in a third.
     pub fn two_two_witness(setup: &'a Setup) -> Plan<'a> {
-        let places = [("north", "voter"), ("north", "voter"), ("south", "voter"), ("south", "voter"), ("west", "witness")];
+        let places =
+            [("north", "voter"), ("north", "voter"), ("south", "voter"), ("south", "voter"), ("west", "witness")];
         let seats = places.map(|(region, kind)| Seat { region: region.into(), kind }).to_vec();
         Plan { seats, setup, has_roads: false, slow_disk: None }
     }

@@ -42,5 +42,8 @@ pub struct Options {
 }
 
 fn count_of_nodes(text: &str) -> Result<u16, String> {
-    text.parse().ok().filter(|nodes| [1, 3, 5].contains(nodes)).ok_or("a cluster here has 3 or 5 nodes; 1 is a node alone".into())
+    text.parse()
+        .ok()
+        .filter(|nodes| [1, 3, 5].contains(nodes))
+        .ok_or("a cluster here has 3 or 5 nodes; 1 is a node alone".into())
 }
