@@ -152,7 +152,8 @@ impl Inbound {
         });
         let Some((line, has_room)) = line else { return is_next };
         if !has_room || key.is_none() {
-            let reason = if has_room { Reason::AGNT } else { Reason::BUSY };
+            // Its own node knows the participant: if this one does not, it no longer leads.
+            let reason = if has_room { Reason::DRAN } else { Reason::BUSY };
             post.end(&line, Ending::new(reason, 1000, "the leading node does not take this connection"));
             return true;
         }

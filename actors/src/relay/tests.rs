@@ -764,7 +764,7 @@ async fn what_is_not_meant_for_this_reign_is_dropped() {
             ended.push((connection, reason));
         }
     }
-    assert_eq!(ended, [(5, Reason::AGNT), (6, Reason::FORM)]);
+    assert_eq!(ended, [(5, Reason::DRAN), (6, Reason::FORM)]);
 
     // Replies by a way that is not ours count nothing.
     cluster.net.0.lock().held.push((2, 1));
