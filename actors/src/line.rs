@@ -15,7 +15,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 use settlement::Key;
 use tokio::sync::Notify;
 use wire::{ParticipantId, Reason, Timestamp};
@@ -114,6 +116,52 @@ struct Said {
     /// Instructions done that the connection's node was not told of. Goes together with the replies to them: what was
     /// refused and told so must not be asked again.
     done: u32,
+    /// Inquiries that the archive has not answered, and those behind them, in order.
+    owed: VecDeque<Owed>,
+    /// Of the last inquiry that was owed an answer.
+    owed_last: u64,
+}
+
+/// An inquiry that is done when the archive has answered it. What comes behind it is done after it: whoever leads next is
+/// asked all but the first so many.
+struct Owed {
+    number: u64,
+    answer: Option<Vec<u8>>,
+    /// Instructions behind it that are decided and committed, and the replies to them.
+    behind: u32,
+    replies: Vec<u8>,
+}
+
+impl Said {
+    /// Gives back how many instructions are done by that.
+    fn finish(&mut self, instructions: u32, replies: &[u8]) -> u32 {
+        match self.owed.back_mut() {
+            Some(owed) => {
+                owed.behind += instructions;
+                owed.replies.extend_from_slice(replies);
+                0
+            }
+            None => {
+                self.frames.extend_from_slice(replies);
+                instructions
+            }
+        }
+    }
+
+    fn pay(&mut self, number: u64, answer: &[u8]) -> u32 {
+        if let Some(owed) = self.owed.iter_mut().find(|owed| owed.number == number) {
+            owed.answer = Some(answer.to_vec());
+        }
+        let mut done = 0;
+        while let Some(Owed { answer: Some(answer), behind, replies, .. }) =
+            self.owed.pop_front_if(|owed| owed.answer.is_some())
+        {
+            self.frames.extend_from_slice(&answer);
+            self.frames.extend_from_slice(&replies);
+            done += 1 + behind;
+        }
+        done
+    }
 }
 
 /// See the file's head.
@@ -268,20 +316,41 @@ impl Line {
     /// Instructions are decided and committed, and these are the replies to them. Never more than are outstanding.
     ///
     /// Gives back how many bytes of replies wait now, when there are some to this.
+        self.said.lock().owed.clear();
     pub(crate) fn finish(&self, instructions: u32, replies: &[u8]) -> usize {
-        let mut waiting = 0;
-        if self.remote.is_some() || !replies.is_empty() {
-            let mut said = self.said.lock();
-            said.frames.extend_from_slice(replies);
-            said.done += instructions;
-            waiting = said.frames.len();
-        }
-        if self.remote.is_none() {
-            self.kept.lock().finish(instructions as usize);
-        }
-        self.outstanding.fetch_sub(instructions, Ordering::AcqRel);
-        self.free();
+        let mut said = self.said.lock();
+        let done = said.finish(instructions, replies);
+        let waiting = said.frames.len();
+        self.count(said, done);
         waiting
+    }
+
+    /// The next instruction is an inquiry that the archive answers: it is done with [`Line::pay`].
+    pub(crate) fn owe(&self) -> u64 {
+        let mut said = self.said.lock();
+        said.owed_last += 1;
+        let number = said.owed_last;
+        said.owed.push_back(Owed { number, answer: None, behind: 0, replies: Vec::new() });
+        number
+    }
+
+    /// The archive's answer to an inquiry, as a frame. Dropped when another leader was asked meanwhile.
+    pub(crate) fn pay(&self, owed: u64, answer: &[u8]) {
+        let mut said = self.said.lock();
+        let done = said.pay(owed, answer);
+        self.count(said, done);
+    }
+
+    fn count(&self, mut said: MutexGuard<'_, Said>, done: u32) {
+        if self.remote.is_some() {
+            said.done += done;
+            drop(said);
+        } else {
+            drop(said);
+            self.kept.lock().finish(done as usize);
+        }
+        self.outstanding.fetch_sub(done, Ordering::AcqRel);
+        self.free();
     }
 
     fn free(&self) {
@@ -498,3 +567,29 @@ mod tests {
         assert_eq!((line.take_done(&mut out), line.outstanding()), (0, 2));
     }
 }
+    /// The archive answers late; nothing overtakes its answer, and until then another leader would be asked.
+    #[test]
+    fn what_the_archive_owes_is_not_done() {
+        let line = line(1000);
+        line.hand_over(batch(6), |_| 6);
+        line.finish(1, b"a");
+        let (first, second) = (line.owe(), line.owe());
+        line.finish(2, b"d");
+        assert_eq!(line.outstanding(), 5);
+        line.pay(second, b"c");
+        let mut out = Vec::new();
+        line.take_direct(&mut out);
+        assert_eq!((out.as_slice(), line.outstanding()), (b"a".as_slice(), 5));
+        line.pay(first, b"b");
+        line.take_direct(&mut out);
+        assert_eq!((out.as_slice(), line.outstanding()), (b"abcd".as_slice(), 1));
+
+        let third = line.owe();
+        line.begin_again();
+        line.pay(third, b"e");
+        let mut asked = Vec::new();
+        line.send_rest(sent(9, &mut asked));
+        line.take_direct(&mut out);
+        assert_eq!((asked, line.outstanding(), out.len()), (vec![(5, 1)], 1, 4));
+    }
+

@@ -39,11 +39,11 @@ impl Walk {
     }
 
     /// What ended in the next entries up to `to`, in one chunk of about the usual size. It covers nothing while it still
-    /// looks back.
+    /// looks back. Fails with [`Error::Behind`] when the log ends before `to`.
     pub(super) fn chunk(&mut self, to: Index) -> Result<Chunk, Error> {
         let Walk { reader, from, decided } = self;
         let mut entries = Vec::with_capacity(CHUNK_ENTRIES);
-        let first = reader.position().max(*from);
+        let begin = reader.position();
         for _ in 0..LOG_ENTRIES_PER_CHUNK {
             if entries.len() >= CHUNK_ENTRIES {
                 break;
@@ -62,6 +62,9 @@ impl Walk {
                 }
             }
         }
-        Ok(Chunk { span: Span { first, last: reader.position() - 1 }, entries })
+        if reader.position() == begin && begin <= to {
+            return Err(Error::Behind);
+        }
+        Ok(Chunk { span: Span { first: begin.max(*from), last: reader.position() - 1 }, entries })
     }
 }
