@@ -257,6 +257,7 @@ impl Reading {
             }
             if !self.line.has_room() {
                 self.line.wait_for_room().await;
+                self.heard.now();
             }
             if buffer.capacity() - buffer.len() < FRAME_BYTES_MAX {
                 buffer.reserve(self.context.limits.read_bytes);
@@ -358,6 +359,10 @@ async fn mind(
                     Err(ending) => break 'needs ending,
                 },
                 _ = look.tick() => {
+                    // With the window full nothing is read: that is not the participant's silence.
+                    if !outlet.line().has_room() {
+                        heard.now();
+                    }
                     if heard.silent() > silence_max {
                         let text = format!("nothing was heard for {} ms; send heartbeats", silence_max.as_millis());
                         break 'needs Some(ending(Reason::IDLE, 0, text));
