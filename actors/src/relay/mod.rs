@@ -223,7 +223,7 @@ impl Relay {
         };
         let mut all = true;
         for node in self.owed.nodes() {
-            // Taken off first: if something is lost meanwhile, it is owed again.
+            // Taken off first: if something is lost meanwhile, it is owed again; and when its connection comes up again.
             self.owed.is_paid(node);
             let reign = Message::Reign { term: post.term(), node: self.dispatch.node };
             if !self.wire.send(node, reign.encode()) {
@@ -240,7 +240,7 @@ impl Relay {
             self.dispatch.stalled.notified().await;
             loop {
                 let all_told = self.pay() & self.show_door();
-                let all_sent = self.dispatch.flush();
+                let all_sent = self.flush();
                 if all_told && all_sent {
                     break;
                 }
@@ -271,6 +271,9 @@ impl Relay {
 
     fn asked(&self, from: NodeId, id: u64, what: &[u8]) {
         let outcome = match self.dispatch.reign() {
+            if !self.is_linked(node) {
+                continue;
+            }
             None => Outcome::DoesNotLead,
             Some(_) => {
                 let asked = Asked { from, what: what.to_vec(), id, wire: self.wire.clone() };
@@ -280,6 +283,16 @@ impl Relay {
                 }
             }
         };
+    /// Sends the leader what it could not be sent. With no connection to it, that is done when there is one.
+    fn flush(&self) -> bool {
+        let leader = self.dispatch.outbound().map(|outbound| outbound.leader);
+        leader.is_none_or(|leader| !self.is_linked(leader)) || self.dispatch.flush()
+    }
+
+    fn is_linked(&self, node: NodeId) -> bool {
+        self.links.lock().contains(&node)
+    }
+
         tell(&*self.wire, from, id, outcome, &[]);
     }
 
@@ -334,3 +347,6 @@ impl Relay {
         self.dispatch.outbound().map(|outbound| (outbound.term, outbound.leader))
     }
 }
+            if !self.is_linked(node) {
+                continue;
+            }
