@@ -29,6 +29,8 @@ const TEXT_BYTES_MAX: usize = 512;
 
 /// Bytes from another node that are no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// The journal's terms are smaller.
+const TERM_MAX: Term = 1 << 62;
 #[error("a message between nodes cannot be read: {0}")]
 pub struct Malformed(pub &'static str);
 
@@ -226,7 +228,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Message<'_>, Malformed> {
     }
     let mut reader = Reader(bytes);
     let message = match reader.byte()? {
-        1 => Message::Reign { term: reader.u64()?, node: reader.u64()? },
+        1 => Message::Reign { term: reader.term()?, node: reader.u64()? },
         2 => Message::Route { term: reader.u64()?, route: reader.u64()? },
         3 => Message::SignOn(reader.announced()?),
         4 => Message::Presence(reader.announced()?),
@@ -283,6 +285,12 @@ impl<'a> Reader<'a> {
 
     fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.0)
+    }
+
+    /// A node that believed a reign of the last term there is would believe no other any more.
+    fn term(&mut self) -> Result<Term, Malformed> {
+        let term = self.u64()?;
+        if term < TERM_MAX { Ok(term) } else { Err(Malformed("its term is out of bounds")) }
     }
 
     fn mark(&mut self) -> Result<Mark, Malformed> {
@@ -462,6 +470,7 @@ mod tests {
             (vec![11, 0], "that is no address for participants"),
             ([&[11, 0][..], b"north"].concat(), "that is no address for participants"),
             (vec![11, 1, 0], "it has more bytes than it may"),
+            (Message::Reign { term: TERM_MAX, node: 2 }.encode(), "its term is out of bounds"),
             ([Message::Reign { term: 1, node: 2 }.encode(), vec![0]].concat(), "it has more bytes than it may"),
             (vec![9; MESSAGE_BYTES_MAX + 1], "it is too long"),
             ([begin_replies(MARK, 1), [0; 12].to_vec(), vec![255; 4]].concat(), "it ends early"),
