@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 use settlement::Key;
 use tokio::sync::Notify;
-use wire::{ParticipantId, Reason, Timestamp};
+use wire::{ParticipantId, Reason};
 
 use crate::Batch;
 use crate::relay::WayBack;
@@ -170,8 +170,8 @@ pub struct Line {
     participant: ParticipantId,
     /// Of the connection, never twice in a process.
     number: u64,
-    /// When the connection was accepted, by the clock of its node.
-    pub(crate) since: Timestamp,
+    /// When the connection was accepted. Of another node's its age was told: clocks of nodes are never compared.
+    pub(crate) since: Instant,
     pub(crate) remote: Option<Remote>,
     window: u32,
     outstanding: AtomicU32,
@@ -199,7 +199,7 @@ impl Line {
             key,
             participant,
             number: CONNECTIONS.fetch_add(1, Ordering::Relaxed),
-            since: Timestamp::now(),
+            since: Instant::now(),
             remote: None,
             window,
             outstanding: AtomicU32::new(0),
@@ -217,10 +217,12 @@ impl Line {
     pub(crate) fn of_another_node(
         key: Key,
         participant: ParticipantId,
-        since: Timestamp,
+        age: Duration,
         way_back: Arc<WayBack>,
         connection: u64,
     ) -> Self {
+        let now = Instant::now();
+        let since = now.checked_sub(age).unwrap_or(now);
         let remote = Some(Remote { way_back, connection, is_gone: AtomicBool::new(false) });
         Line { since, remote, ..Line::new(key, participant, u32::MAX) }
     }
@@ -243,6 +245,16 @@ impl Line {
             (None, None) => self.number == other.number,
             (Some(one), Some(other)) => (one.way_back.node, one.connection) == (other.way_back.node, other.connection),
             _ => false,
+        }
+    }
+
+    /// Whether the connection was accepted after another of its participant, as far as can be told: of two of one node their
+    /// numbers tell, of others their ages, give or take what lay on the way or the messages lay somewhere.
+    pub(crate) fn is_newer(&self, other: &Line, give_or_take: Duration) -> bool {
+        match (&self.remote, &other.remote) {
+            (None, None) => self.number > other.number,
+            (Some(own), Some(other)) if own.way_back.node == other.way_back.node => own.connection > other.connection,
+            _ => self.since > other.since + give_or_take,
         }
     }
 
@@ -304,6 +316,7 @@ impl Line {
 
     /// Another leads: it was sent nothing yet.
     pub(crate) fn begin_again(&self) {
+        self.said.lock().owed.clear();
         let mut kept = self.kept.lock();
         (kept.sent, kept.sent_of_next, kept.is_present) = (0, 0, false);
     }
@@ -316,7 +329,6 @@ impl Line {
     /// Instructions are decided and committed, and these are the replies to them. Never more than are outstanding.
     ///
     /// Gives back how many bytes of replies wait now, when there are some to this.
-        self.said.lock().owed.clear();
     pub(crate) fn finish(&self, instructions: u32, replies: &[u8]) -> usize {
         let mut said = self.said.lock();
         let done = said.finish(instructions, replies);
@@ -555,18 +567,6 @@ mod tests {
         assert!(Arc::as_ptr(&spare) == address && spare.items.is_empty() && spare.bytes.capacity() >= 100);
     }
 
-    #[test]
-    fn what_is_done_and_the_replies_to_it_go_together() {
-        let line =
-            Line::of_another_node(Key(0), "BANK-0".parse().unwrap(), Timestamp(1), Arc::new(WayBack::new(2, 3)), 4);
-        line.take(5);
-        line.finish(2, b"ab");
-        line.finish(1, b"");
-        let mut out = Vec::new();
-        assert_eq!((line.take_done(&mut out), out.as_slice()), (3, b"ab".as_slice()));
-        assert_eq!((line.take_done(&mut out), line.outstanding()), (0, 2));
-    }
-}
     /// The archive answers late; nothing overtakes its answer, and until then another leader would be asked.
     #[test]
     fn what_the_archive_owes_is_not_done() {
@@ -593,3 +593,15 @@ mod tests {
         assert_eq!((asked, line.outstanding(), out.len()), (vec![(5, 1)], 1, 4));
     }
 
+    #[test]
+    fn what_is_done_and_the_replies_to_it_go_together() {
+        let line =
+            Line::of_another_node(Key(0), "BANK-0".parse().unwrap(), Duration::ZERO, Arc::new(WayBack::new(2, 3)), 4);
+        line.take(5);
+        line.finish(2, b"ab");
+        line.finish(1, b"");
+        let mut out = Vec::new();
+        assert_eq!((line.take_done(&mut out), out.as_slice()), (3, b"ab".as_slice()));
+        assert_eq!((line.take_done(&mut out), line.outstanding()), (0, 2));
+    }
+}

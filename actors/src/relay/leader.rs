@@ -133,14 +133,14 @@ impl Inbound {
         announced: &Announced,
         signs_on: bool,
     ) -> bool {
-        let Announced { mark, connection, since, participant } = *announced;
+        let Announced { mark, connection, age, participant } = *announced;
         let key = post.scheme().key(participant);
         let mut line = None;
         let is_next = self.with(from, mark, |peer| {
             let new = Line::of_another_node(
                 key.unwrap_or(settlement::Key::NONE),
                 participant,
-                since,
+                age,
                 peer.way_back.clone(),
                 connection,
             );
