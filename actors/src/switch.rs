@@ -163,7 +163,6 @@ impl Switch {
         }
     }
 
-    /// Returns when this node no longer leads.
     /// Asks a majority whether this node leads. If so, its book has everything that was committed before it was asked.
     pub async fn leads_for_sure(&self) -> bool {
         match self.reign() {
@@ -172,6 +171,7 @@ impl Switch {
         }
     }
 
+    /// Returns when this node no longer leads.
     pub async fn until_reign_ends(&self) {
         drop(self.phase.clone().wait_for(|phase| !matches!(phase, Phase::Reigning(_))).await);
     }

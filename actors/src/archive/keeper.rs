@@ -325,35 +325,30 @@ impl Keeper {
         if oldest > hole.first {
             self.lose(Span { first: hole.first, last: hole.last.min(oldest - 1) });
         }
-        let (mut first, mut entries) = (hole.first.max(oldest), Vec::new());
-        let mut read_from = first;
-        if first > hole.last {
+        // Of a log that was begun anew and comes back from the other nodes nothing can be read yet.
+        let last = hole.last.min(self.known);
+        let mut first = hole.first.max(oldest);
+        if last < hole.last && first <= hole.last {
+            self.lose(Span { first: first.max(last + 1), last: hole.last });
+        }
+        if first > last {
             return Ok(());
         }
+        let (mut read_from, mut entries) = (first, Vec::new());
         let mut walk = Walk::open(&self.log, read_from)?;
-        while read_from <= hole.last {
+        while read_from <= last {
             if self.abandoned() {
                 return Err(Error::Stopped);
             }
-            let chunk = match walk.chunk(hole.last) {
-                // The log was begun anew and comes back from the other nodes.
-                Err(Error::Behind) => {
-                    self.lose(Span { first: read_from, last: hole.last });
-                    break;
-                }
-                chunk => chunk?,
-            };
+            let chunk = walk.chunk(last)?;
             entries.extend(chunk.entries);
             read_from = read_from.max(chunk.span.last + 1);
-            if entries.len() >= self.config.run_entries && read_from <= hole.last {
+            if entries.len() >= self.config.run_entries && read_from <= last {
                 self.insert(Span { first, last: read_from - 1 }, &mut entries)?;
                 first = read_from;
             }
         }
-        if first < read_from {
-            self.insert(Span { first, last: read_from - 1 }, &mut entries)?;
-        }
-        Ok(())
+        self.insert(Span { first, last }, &mut entries)
     }
 
     fn insert(&mut self, span: Span, entries: &mut Vec<Entry>) -> Result<(), Error> {

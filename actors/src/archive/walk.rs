@@ -39,11 +39,11 @@ impl Walk {
     }
 
     /// What ended in the next entries up to `to`, in one chunk of about the usual size. It covers nothing while it still
-    /// looks back. Fails with [`Error::Behind`] when the log ends before `to`.
+    /// looks back. `to` is committed.
     pub(super) fn chunk(&mut self, to: Index) -> Result<Chunk, Error> {
         let Walk { reader, from, decided } = self;
         let mut entries = Vec::with_capacity(CHUNK_ENTRIES);
-        let begin = reader.position();
+        let first = reader.position().max(*from);
         for _ in 0..LOG_ENTRIES_PER_CHUNK {
             if entries.len() >= CHUNK_ENTRIES {
                 break;
@@ -62,9 +62,6 @@ impl Walk {
                 }
             }
         }
-        if reader.position() == begin && begin <= to {
-            return Err(Error::Behind);
-        }
-        Ok(Chunk { span: Span { first: begin.max(*from), last: reader.position() - 1 }, entries })
+        Ok(Chunk { span: Span { first, last: reader.position() - 1 }, entries })
     }
 }
