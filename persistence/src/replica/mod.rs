@@ -112,6 +112,8 @@ pub struct Replica<D: Disk, F: Fold> {
     checkpoint_every: u64,
     /// What its log once promised is not there again yet: it follows, but has no say in elections.
     is_repairing: bool,
+    /// It was said that its log is empty while others have entries.
+    is_known_empty: bool,
     /// The term in which this node handed leadership over because another one knew of a later term.
     handed_over_in: Term,
     /// A snapshot that a peer sent, by its index, and the file it lies in.
@@ -197,6 +199,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             entry_bytes_max: config.entry_bytes_max() as usize,
             checkpoint_every: config.checkpoint_every,
             is_repairing,
+            is_known_empty: false,
             handed_over_in: 0,
             arrived: None,
             failure: None,
