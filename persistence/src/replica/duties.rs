@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use raft::ProgressState;
 
-use super::message::Report;
+use super::message::{Report, Stance};
 use super::{IN_FLIGHT_FROM_DISK_MAX, IN_FLIGHT_MAX, Replica};
 use crate::disk::Disk;
 use crate::error::Error;
@@ -25,6 +25,8 @@ pub struct PeerStatistics {
     pub behind: Duration,
     /// It was heard in the last seconds.
     pub is_active: bool,
+    /// It says that it is being brought back: it holds nothing of what it had promised yet, and has no vote.
+    pub is_repairing: bool,
     /// It is being sent a snapshot.
     pub needs_snapshot: bool,
 }
@@ -66,6 +68,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
                 matched: progress.matched,
                 behind: self.pace.age_after(progress.matched, self.now),
                 is_active: self.health.is_heard(*id),
+                is_repairing: self.health.stance(*id) == Stance::Repairing,
                 needs_snapshot: progress.state == ProgressState::Snapshot,
             })
             .collect();
@@ -102,7 +105,12 @@ impl<D: Disk, F: Fold> Replica<D, F> {
     }
 
     pub(super) fn tell_others(&mut self) {
-        let figures = self.health.report(self.tick, self.is_unwilling);
+        let stance = match (self.is_repairing, self.is_unwilling) {
+            (true, _) => Stance::Repairing,
+            (false, true) => Stance::Unwilling,
+            (false, false) => Stance::Willing,
+        };
+        let figures = self.health.report(self.tick, stance);
         let report = Report { checkpoint: self.report.checkpoint, hash: self.report.hash, from: self.node, ..figures };
         for member in self.members.iter().filter(|member| member.id != self.node) {
             self.surroundings.peers.send(member.id, report.encode(member.id));

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::message::Report;
+use super::message::{Report, Stance};
 use crate::fold::NodeId;
 
 /// A leader is sick when its figure is this many times that of the best other node, and above the least,
@@ -61,12 +61,12 @@ impl Health {
         self.sync.get() + self.late.get()
     }
 
-    pub(super) fn report(&self, tick: Duration, unwilling: bool) -> Report {
+    pub(super) fn report(&self, tick: Duration, stance: Stance) -> Report {
         Report {
             sync_us: microseconds(self.sync.get()),
             late_us: microseconds(self.late.get()),
             tick_us: microseconds(tick),
-            unwilling,
+            stance,
             ..Report::default()
         }
     }
@@ -83,7 +83,13 @@ impl Health {
 
     /// Whether it would rather not lead, as far as is known.
     pub(super) fn is_unwilling(&self, node: NodeId) -> bool {
-        self.others.iter().any(|heard| heard.report.from == node && heard.report.unwilling)
+        self.stance(node) != Stance::Willing
+    }
+
+    /// As far as is known.
+    pub(super) fn stance(&self, node: NodeId) -> Stance {
+        let heard = self.others.iter().find(|heard| heard.report.from == node);
+        heard.map_or(Stance::Willing, |heard| heard.report.stance)
     }
 
     /// The tick that another node goes by, as far as is known.
@@ -104,7 +110,7 @@ impl Health {
     pub(super) fn better(&mut self, passed: Duration, suits: impl Fn(NodeId) -> bool) -> Option<NodeId> {
         let figure = |report: &Report| Duration::from_micros(u64::from(report.sync_us) + u64::from(report.late_us));
         let others = self.others.iter().map(|heard| heard.report);
-        let suited = others.filter(|report| !report.unwilling && suits(report.from));
+        let suited = others.filter(|report| report.stance == Stance::Willing && suits(report.from));
         let best = suited.min_by_key(|report| (figure(report), report.from));
         let own = self.figure();
         match best {

@@ -89,8 +89,18 @@ pub(crate) struct Report {
     pub(crate) sync_us: u32,
     pub(crate) late_us: u32,
     pub(crate) tick_us: u32,
-    /// It would rather not lead: its operator has drained it.
-    pub(crate) unwilling: bool,
+    pub(crate) stance: Stance,
+}
+
+/// How a node stands to leading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stance {
+    #[default]
+    Willing = 0,
+    /// It would rather not: its operator has drained it.
+    Unwilling = 1,
+    /// It cannot: its log was given up, and it has no vote until it holds again what it had promised.
+    Repairing = 2,
 }
 
 /// The kinds of raft messages that travel, and the fields that each of them has.
@@ -319,7 +329,7 @@ impl Report {
         for number in [self.from, to, self.checkpoint, self.hash] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
-        for number in [self.sync_us, self.late_us, self.tick_us, u32::from(self.unwilling)] {
+        for number in [self.sync_us, self.late_us, self.tick_us, self.stance as u32] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes
@@ -342,9 +352,10 @@ fn report(me: NodeId, from: NodeId, bytes: &Bytes) -> Result<Report, Malformed> 
         sync_us: reader.u32()?,
         late_us: reader.u32()?,
         tick_us: reader.u32()?,
-        unwilling: match reader.u32()? {
-            0 => false,
-            1 => true,
+        stance: match reader.u32()? {
+            0 => Stance::Willing,
+            1 => Stance::Unwilling,
+            2 => Stance::Repairing,
             _ => return Err(Malformed("it has unknown flags")),
         },
     };
@@ -424,7 +435,7 @@ mod tests {
             sync_us: 1,
             late_us: 2,
             tick_us: 3,
-            unwilling: true,
+            stance: Stance::Repairing,
         };
         assert_eq!(decode(ME, PEER, &Bytes::from(report.encode(ME))), Ok(Received::Report(report)));
     }

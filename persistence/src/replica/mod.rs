@@ -51,7 +51,7 @@ pub use duties::PeerStatistics;
 use flights::Flights;
 use health::Health;
 use membership::{ChangeRefused, MemberChange, Members, Statement};
-use message::{Arrived, Malformed, Received, Report};
+use message::{Arrived, Malformed, Received, Report, Stance};
 use pace::Pace;
 use peers::Peers;
 use store::Store;
@@ -355,7 +355,8 @@ impl<D: Disk, F: Fold> Replica<D, F> {
 
     /// Hands leadership over, to the best of those who could lead when nobody is named. Proposals wait meanwhile.
     pub fn transfer(&mut self, to: Option<NodeId>) -> bool {
-        let Some(to) = to.filter(|to| self.members.votes(*to)).or_else(|| self.best_successor(self.node)) else {
+        let can_lead = |to: &NodeId| self.members.votes(*to) && self.health.stance(*to) != Stance::Repairing;
+        let Some(to) = to.filter(can_lead).or_else(|| self.best_successor(self.node)) else {
             return false;
         };
         if !self.leads_now() || to == self.node {
@@ -472,13 +473,13 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         self.is_unwilling || self.members.is_witness(self.node)
     }
 
-    /// Whoever stands best to lead after this node: it votes, was heard lately, is no witness, is willing if anybody is, and
-    /// lacks least.
+    /// Whoever stands best to lead after this node: it votes, was heard lately, is no witness nor being brought back, is
+    /// willing if anybody is, and lacks least.
     fn best_successor(&self, except: NodeId) -> Option<NodeId> {
         let others = self.raw.raft.prs().iter().filter(|(id, progress)| {
             let id = **id;
             let is_other = id != self.node && id != except && self.members.votes(id) && !self.members.is_witness(id);
-            is_other && progress.matched > 0 && self.health.is_heard(id)
+            is_other && progress.matched > 0 && self.health.is_heard(id) && self.health.stance(id) != Stance::Repairing
         });
         let rank = |id: NodeId, matched: Index| (!self.health.is_unwilling(id), matched, id);
         others.max_by_key(|(id, progress)| rank(**id, progress.matched)).map(|(id, _)| *id)

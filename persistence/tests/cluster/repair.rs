@@ -58,6 +58,30 @@ fn a_node_is_brought_back_and_its_vote_counts_again() {
     }
 }
 
+#[test]
+fn who_is_being_brought_back_is_known_and_asked_to_lead_by_nobody() {
+    let (mut world, leader) = three(22);
+    let (node, third) = ((leader + 1) % 3, (leader + 2) % 3);
+    let (id, other) = (world.nodes[node].id, world.nodes[third].id);
+    // It is heard, and hears nobody.
+    for from in [world.nodes[leader].id, other] {
+        world.network.cut(from, id);
+    }
+    give_up(&mut world, node);
+    let says = |world: &World, leader: usize| {
+        let peers = world.nodes[leader].replica.as_ref().map(|replica| replica.peers()).unwrap_or_default();
+        peers.iter().filter(|peer| peer.is_active && peer.is_repairing).map(|peer| peer.node).collect::<Vec<_>>()
+    };
+    world.run_while(5 * SECOND_US, |world| says(world, leader) != [id]).unwrap();
+    assert!(world.nodes[leader].replica.as_mut().unwrap().transfer(Some(id)));
+    world.turn(leader);
+    world.run_while(SECOND_US, |world| world.leader() != Some(third)).unwrap();
+    world.network.heal();
+    world.heal_and_check().unwrap();
+    let leader = world.leader().unwrap();
+    world.run_while(5 * SECOND_US, |world| !says(world, leader).is_empty()).unwrap();
+}
+
 /// Nothing that is in flight is lost, and nobody has to notice.
 #[test]
 fn leadership_is_handed_over_for_it() {

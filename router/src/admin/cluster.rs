@@ -16,6 +16,7 @@ pub(super) fn cluster(switch: &Switch, door: &Door, leadership: Leadership) -> C
         _ if leadership.leader == Some(node) => Some("leader"),
         _ if node == own && seen.is_repairing => Some("repairing"),
         _ if node == own => Some("follower"),
+        Some(PeerStatistics { is_active: true, is_repairing: true, .. }) => Some("repairing"),
         Some(PeerStatistics { is_active: true, .. }) => Some("follower"),
         Some(_) if leads => Some("silent"),
         _ => None,
@@ -50,7 +51,8 @@ pub(super) fn cluster(switch: &Switch, door: &Door, leadership: Leadership) -> C
         round_trip_us: round_trip(member.id),
     };
     let voters = || seen.members.iter().filter(|member| seen.members.votes(member.id));
-    let heard = voters().filter(|member| member.id == own || of(member.id).is_some_and(|peer| peer.is_active)).count();
+    let votes = |peer: &PeerStatistics| peer.is_active && !peer.is_repairing;
+    let heard = voters().filter(|member| member.id == own || of(member.id).is_some_and(votes)).count();
     let quorum = voters().count() / 2 + 1;
     Cluster {
         node: own,

@@ -1,5 +1,5 @@
-//! The leader is taken out in good order: leadership is handed over first, its banks are told to go elsewhere, it ends; and
-//! it comes back.
+//! The leader is taken out in good order, as before work on its machine: `node drain` hands leadership over and sends its
+//! banks to other nodes; then it ends, and comes back.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,11 +12,11 @@ use super::super::nodes::Presence;
 use super::super::scene::named;
 use super::super::stage::Stage;
 use super::{AWAY_FOR, PATIENCE, bring_back};
-use crate::admin::protocol::{Command, Leadership};
-use crate::exit::Failure;
+use crate::admin::protocol::Command;
+use crate::exit::{Exit, Failure};
 use crate::local::{Cluster, ask};
 
-const STEP_DOWN_TIMEOUT: Duration = Duration::from_secs(10);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(super) async fn play(stage: &Arc<Stage>, cluster: &mut Cluster) -> Result<(), Failure> {
     let (leader, _) = cluster.leader_among(&cluster.up(), PATIENCE).await?;
@@ -32,10 +32,13 @@ pub(super) async fn play(stage: &Arc<Stage>, cluster: &mut Cluster) -> Result<()
         format!("{}, the leader, with {banks} banks, is drained: it hands over first", named(leader)),
     );
     let socket = cluster.place().admin(leader);
-    let _: Leadership = ask(socket, Command::StepDown { node: None }, STEP_DOWN_TIMEOUT).await?;
+    let drain = tokio::spawn(ask::<serde_json::Value>(socket, Command::Drain, DRAIN_TIMEOUT));
     let (new_leader, term) = cluster.leader_among(&others, PATIENCE).await?;
     let handed_over_ms = count(started.elapsed().as_millis() as u64);
     stage.tell(Tone::Drama, format!("{} leads in term {term} after {handed_over_ms} ms", named(new_leader)));
+    drain.await.map_err(|error| Failure::new(Exit::No, format!("the drain ended: {error}")))??;
+    let moved_ms = count(started.elapsed().as_millis() as u64);
+    stage.tell(Tone::Drama, format!("its last bank has gone to another node after {moved_ms} ms; it can be stopped"));
     cluster.stop(leader).await?;
     stage.with_node(leader, |seen| (seen.pid, seen.presence) = (None, Presence::Drained));
     let ended_ms = count(started.elapsed().as_millis() as u64);
