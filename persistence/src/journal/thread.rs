@@ -115,8 +115,10 @@ impl<D: Disk, F: Fold> Thread<D, F> {
             let has_company = !self.replica.is_alone();
             self.shared.batches.wait(self.spin, has_company.then_some(self.tick_due));
             self.take_events();
-            if has_company {
-                self.tick_if_due();
+            match has_company {
+                true => self.tick_if_due(),
+                // Time begins to count when company comes.
+                false => self.tick_due = Instant::now() + self.tick,
             }
             let state = self.take_batch();
             self.replica.turn()?;

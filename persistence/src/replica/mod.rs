@@ -87,6 +87,8 @@ pub struct Replica<D: Disk, F: Fold> {
     members: Members,
     /// The index of the entry that stated the members; 0 while they are those of the configuration.
     members_since: Index,
+    /// The term in which this node last proposed to state the first members.
+    stated_in: Term,
     surroundings: Surroundings,
     random: SmallRng,
     timeout: Timeout,
@@ -177,6 +179,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             fold,
             members,
             members_since,
+            stated_in: 0,
             random: SmallRng::seed_from_u64(surroundings.seed),
             surroundings,
             timeout: Timeout::default(),
