@@ -31,6 +31,13 @@ pub struct PeerStatistics {
     pub needs_snapshot: bool,
 }
 
+impl PeerStatistics {
+    /// Whether its vote, if it has one, would be given now.
+    pub fn can_vote(&self) -> bool {
+        self.is_active && !self.is_repairing
+    }
+}
+
 impl<D: Disk, F: Fold> Replica<D, F> {
     /// A tick of this length has passed; this call comes `late` after its end.
     pub fn tick(&mut self, length: Duration, late: Duration) {

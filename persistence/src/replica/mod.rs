@@ -402,6 +402,9 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         if let MemberChange::Promote { node, .. } = change
             && let Some(progress) = raft.prs().get(*node)
         {
+            if self.health.stance(*node) == Stance::Repairing {
+                return Err(ChangeRefused::Repairing(*node));
+            }
             let lag = raft.raft_log.committed.saturating_sub(progress.matched);
             // Who got all there is by a snapshot is sent nothing more until there is something new.
             let follows = progress.state == ProgressState::Replicate || lag == 0;
