@@ -143,7 +143,7 @@ impl<D: Disk, F: Fold> Thread<D, F> {
             return true;
         }
         if self.replica.is_settled() {
-            self.replica.transfer(None);
+            let _ = self.replica.transfer(None); // without one who could lead, the others elect
         }
         false
     }
@@ -175,7 +175,7 @@ impl<D: Disk, F: Fold> Thread<D, F> {
                 Event::Unreachable(node) => self.replica.unreachable(node),
                 Event::SnapshotSent(to, went_well) => self.replica.snapshot_sent(to, went_well),
                 Event::SnapshotArrived(arrived) => self.replica.take_snapshot(arrived),
-                Event::Transfer(to) => drop(self.replica.transfer(to)),
+                Event::Transfer(to, told) => told(self.replica.transfer(to)),
                 Event::Willing(is_willing) => self.replica.set_willing(is_willing),
                 Event::Change(change, done) => self.replica.change(&change, done),
             }
