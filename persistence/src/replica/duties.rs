@@ -12,8 +12,6 @@ use crate::fold::{Fold, Index, NodeId};
 
 /// A report goes out once in so many ticks.
 const REPORT_TICKS: u64 = 4;
-/// A node that lacks no more entries than this could lead at once.
-const SUCCESSOR_LAG_MAX: u64 = 256;
 
 /// How another node fares, as the leader knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +27,13 @@ pub struct PeerStatistics {
     pub is_repairing: bool,
     /// It is being sent a snapshot.
     pub needs_snapshot: bool,
+}
+
+impl PeerStatistics {
+    /// Whether its vote, if it has one, would be given now.
+    pub fn can_vote(&self) -> bool {
+        self.is_active && !self.is_repairing
+    }
 }
 
 impl<D: Disk, F: Fold> Replica<D, F> {
@@ -136,26 +141,21 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         if self.raw.raft.lead_transferee.is_some() {
             return;
         }
-        let raft = &self.raw.raft;
-        let (members, node, last) = (&self.members, self.node, raft.raft_log.last_index());
-        let suits = |id: NodeId| {
-            let lag = raft.prs().get(id).map(|progress| last.saturating_sub(progress.matched));
-            id != node
-                && members.votes(id)
-                && !members.is_witness(id)
-                && lag.is_some_and(|lag| lag <= SUCCESSOR_LAG_MAX)
-        };
-        let better = self.health.better(passed, suits);
-        if let Some(better) = better {
+        let others = self.members.iter().map(|member| member.id);
+        let suited: Vec<NodeId> =
+            others.filter(|id| !self.members.is_witness(*id) && self.could_lead(*id).is_ok()).collect();
+        let better = self.health.better(passed, |id| suited.contains(&id));
+        let successor = if let Some(better) = better {
             tracing::warn!(node = self.node, to = better, "this leader is slow; another one takes over");
-            self.transfer(Some(better));
-        } else if self.standing.leads
-            && self.leads_reluctantly()
-            && let Some(willing) = self.willing_successor()
-        {
-            self.transfer(Some(willing));
-        } else if self.standing.leads && self.members.is_witness(self.node) {
-            self.transfer(None);
+            Some(better)
+        } else if self.standing.leads && self.leads_reluctantly() {
+            let is_witness = self.members.is_witness(self.node);
+            self.willing_successor().or_else(|| self.best_successor(self.node).filter(|_| is_witness))
+        } else {
+            None
+        };
+        if let Some(successor) = successor {
+            let _ = self.transfer(Some(successor)); // who was chosen could lead
         }
     }
 }

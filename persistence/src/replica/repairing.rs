@@ -82,6 +82,6 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         }
         self.handed_over_in = term;
         let successor = self.best_successor(message.from);
-        successor.is_some_and(|successor| self.transfer(Some(successor)))
+        successor.is_some_and(|successor| self.transfer(Some(successor)).is_ok())
     }
 }

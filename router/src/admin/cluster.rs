@@ -51,8 +51,8 @@ pub(super) fn cluster(switch: &Switch, door: &Door, leadership: Leadership) -> C
         round_trip_us: round_trip(member.id),
     };
     let voters = || seen.members.iter().filter(|member| seen.members.votes(member.id));
-    let votes = |peer: &PeerStatistics| peer.is_active && !peer.is_repairing;
-    let heard = voters().filter(|member| member.id == own || of(member.id).is_some_and(votes)).count();
+    let heard =
+        voters().filter(|member| member.id == own || of(member.id).is_some_and(PeerStatistics::can_vote)).count();
     let quorum = voters().count() / 2 + 1;
     Cluster {
         node: own,

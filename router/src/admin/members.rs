@@ -106,7 +106,7 @@ impl Desk {
             }
             _ => {}
         }
-        if !is_heard(&seen, self.switch.node(), node) {
+        if !seen.peers.iter().any(|peer| peer.node == node && peer.is_active) {
             return Err(not_yet(format!(
                 "node {node} ({}) has not been heard of: is it running, with cluster.join = \"yes\" or in the cluster before?",
                 member.address
@@ -170,18 +170,18 @@ impl Desk {
         }
     }
 
-    /// Whether these voters have a majority that is heard.
+    /// Whether these voters have a majority that is heard and whole.
     fn stays_able(&self, seen: &Cluster, voters: &[NodeId]) -> Result<(), Problem> {
-        let heard = voters.iter().filter(|voter| is_heard(seen, self.switch.node(), **voter)).count();
+        let heard = voters.iter().filter(|voter| can_vote(seen, self.switch.node(), **voter)).count();
         let needed = voters.len() / 2 + 1;
         if heard >= needed {
             return Ok(());
         }
         let message = format!(
-            "then {} nodes would vote, {needed} of them would be needed, and only {heard} are heard: nothing could be acknowledged",
+            "then {} nodes would vote, {needed} of them would be needed, and only {heard} are heard and whole: nothing could be acknowledged",
             voters.len()
         );
-        let next = "bring the silent ones back, or replace one: crosstie cluster promote NEW --instead-of DEAD";
+        let next = "bring the others back, or replace one: crosstie cluster promote NEW --instead-of DEAD";
         Err(refused(message, next))
     }
 
@@ -203,7 +203,7 @@ impl Desk {
         })?;
         match changed.unwrap_or(Err(ChangeRefused::Unknown)) {
             Ok(()) => {}
-            Err(refusal @ (ChangeRefused::Behind(..) | ChangeRefused::Busy)) => {
+            Err(refusal @ (ChangeRefused::Behind(..) | ChangeRefused::Repairing(_) | ChangeRefused::Busy)) => {
                 return Err(not_yet(refusal.to_string()));
             }
             // Asked again because the first answer was lost, it may have been done meanwhile.
@@ -236,8 +236,8 @@ fn voters(seen: &Cluster) -> impl Iterator<Item = NodeId> + '_ {
     seen.members.iter().map(|member| member.id).filter(|id| seen.members.votes(*id))
 }
 
-fn is_heard(seen: &Cluster, own: NodeId, node: NodeId) -> bool {
-    node == own || seen.peers.iter().any(|peer| peer.node == node && peer.is_active)
+fn can_vote(seen: &Cluster, own: NodeId, node: NodeId) -> bool {
+    node == own || seen.peers.iter().any(|peer| peer.node == node && peer.can_vote())
 }
 
 fn no_member(seen: &Cluster, node: NodeId) -> Problem {
