@@ -1,9 +1,8 @@
 //! Real nodes in a cluster on this machine: each a process of its own on a directory of its own, over mutual TLS; with
-//! `roads` between them that can be made long, lossy or cut, and nodes that can be made `sick`.
+//! `roads` between them that can be made long, lossy or cut.
 
 pub mod plan;
 pub mod roads;
-pub mod sick;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -89,9 +88,6 @@ impl Cluster {
             let mut setup = Setup { more: members.clone(), ..plan.setup.clone() };
             if let Some(roads) = &roads {
                 setup = setup.with("cluster.routes", roads.routes(node));
-            }
-            if let Some(slow_disk) = plan.slow_disk {
-                setup = slow_disk.put_before(node, setup).map_err(|error| failed(&error))?;
             }
             places.push(prepare(program, directory, node, *listen, setup)?);
         }

@@ -133,14 +133,14 @@ impl Inbound {
         announced: &Announced,
         signs_on: bool,
     ) -> bool {
-        let Announced { mark, connection, since, participant } = *announced;
+        let Announced { mark, connection, age, participant } = *announced;
         let key = post.scheme().key(participant);
         let mut line = None;
         let is_next = self.with(from, mark, |peer| {
             let new = Line::of_another_node(
                 key.unwrap_or(settlement::Key::NONE),
                 participant,
-                since,
+                age,
                 peer.way_back.clone(),
                 connection,
             );
@@ -152,7 +152,8 @@ impl Inbound {
         });
         let Some((line, has_room)) = line else { return is_next };
         if !has_room || key.is_none() {
-            let reason = if has_room { Reason::AGNT } else { Reason::BUSY };
+            // Its own node knows the participant: if this one does not, it no longer leads.
+            let reason = if has_room { Reason::DRAN } else { Reason::BUSY };
             post.end(&line, Ending::new(reason, 1000, "the leading node does not take this connection"));
             return true;
         }

@@ -46,7 +46,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         }
         if self.leads_now() {
             self.bound_flights();
-            self.hand_over_if_unfit(length);
+            self.hand_over_if_unfit(length + late);
         }
     }
 
@@ -132,7 +132,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
     }
 
     /// A witness does not keep leadership, nor does a drained node or one that is much slower than another.
-    fn hand_over_if_unfit(&mut self, length: Duration) {
+    fn hand_over_if_unfit(&mut self, passed: Duration) {
         if self.raw.raft.lead_transferee.is_some() {
             return;
         }
@@ -145,7 +145,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
                 && !members.is_witness(id)
                 && lag.is_some_and(|lag| lag <= SUCCESSOR_LAG_MAX)
         };
-        let better = self.health.better(length, suits);
+        let better = self.health.better(passed, suits);
         if let Some(better) = better {
             tracing::warn!(node = self.node, to = better, "this leader is slow; another one takes over");
             self.transfer(Some(better));

@@ -112,6 +112,8 @@ pub struct Replica<D: Disk, F: Fold> {
     checkpoint_every: u64,
     /// What its log once promised is not there again yet: it follows, but has no say in elections.
     is_repairing: bool,
+    /// It was said that its log is empty while others have entries.
+    is_known_empty: bool,
     /// The term in which this node handed leadership over because another one knew of a later term.
     handed_over_in: Term,
     /// A snapshot that a peer sent, by its index, and the file it lies in.
@@ -197,6 +199,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             entry_bytes_max: config.entry_bytes_max() as usize,
             checkpoint_every: config.checkpoint_every,
             is_repairing,
+            is_known_empty: false,
             handed_over_in: 0,
             arrived: None,
             failure: None,
@@ -342,13 +345,15 @@ impl<D: Disk, F: Fold> Replica<D, F> {
 
     /// It was checked that the file is what was announced. Raft says whether it is needed.
     pub(crate) fn take_snapshot(&mut self, arrived: Arrived) {
-        let index = arrived.message.get_snapshot().get_metadata().index;
-        if let Some((_, old)) = self.arrived.replace((index, arrived.file)) {
-            self.discard(&old);
-        }
+        let metadata = arrived.message.get_snapshot().get_metadata();
+        let (index, term) = (metadata.index, metadata.term);
+        let waiting = self.arrived.replace((index, arrived.file));
         self.step_raft(arrived.message);
-        let is_needed = self.raw.raft.snap().is_some_and(|snapshot| snapshot.get_metadata().index == index);
-        if !is_needed && let Some((_, file)) = self.arrived.take() {
+        let taken = self.raw.raft.snap().map(raft::eraftpb::Snapshot::get_metadata);
+        let is_wanted = taken.is_some_and(|taken| (taken.index, taken.term) == (index, term));
+        // One that came before may still wait to be installed: it stays unless this one takes its place.
+        let other = if is_wanted { waiting } else { std::mem::replace(&mut self.arrived, waiting) };
+        if let Some((_, file)) = other {
             self.discard(&file);
         }
     }
@@ -491,6 +496,10 @@ impl<D: Disk, F: Fold> Replica<D, F> {
 
     pub(crate) fn step(&mut self, received: Received) {
         match received {
+            // Snapshots come with their files, by `take_snapshot`.
+            Received::Raft(message) if message.get_msg_type() == MessageType::MsgSnapshot => {
+                self.counters.refuse_message();
+            }
             Received::Raft(message) => self.step_raft(message),
             Received::Report(report) => self.heard(report),
         }
@@ -521,7 +530,6 @@ impl<D: Disk, F: Fold> Replica<D, F> {
                 false
             }
             MessageType::MsgAppendResponse if message.term == term && self.leads_now() => message.index <= last,
-            MessageType::MsgSnapshot => self.arrived.is_some(),
             MessageType::MsgAppend => self.fits(message),
             _ => true,
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use persistence::simulated::SimulatedDisk;
 use persistence::{Error, MemberKind, Remedy};
 
-use crate::world::{SECOND_US, World, member, voters};
+use crate::world::{Event, SECOND_US, World, member, voters};
 
 fn isolate(world: &mut World, node: usize) {
     let id = world.nodes[node].id;
@@ -238,4 +238,47 @@ fn a_node_alone_leads_at_once() {
         assert_eq!(world.nodes[0].replica.as_ref().unwrap().folded_index(), world.oracle.lock().committed());
     }
     assert!(world.oracle.lock().acknowledged() >= 40);
+}
+
+/// Two that are looked at in one turn: that of the leader, and a newer one of a leader that is none any more.
+#[test]
+fn a_snapshot_of_a_former_leader_does_not_displace_that_of_the_present_one() {
+    const TERM_AT: std::ops::Range<usize> = 24..32;
+    for seed in 12..32 {
+        let (mut world, leader) = three(seed);
+        let (id, node) = (world.nodes[leader].id, (leader + 1) % 3);
+        let behind = world.nodes[node].id;
+        let mut caught = Vec::new();
+        while caught.len() < 2 {
+            world.network.cut(id, behind);
+            for _ in 0..2 {
+                world.write_some(60).unwrap();
+                world.snapshot(leader);
+            }
+            world.network.heal();
+            let until = world.now() + 5 * SECOND_US;
+            while world.now() < until {
+                world.step().unwrap();
+                if let Some((from, to, header, content)) = world.catch_snapshot() {
+                    assert_eq!((from, to), (id, behind));
+                    let index = u64::from_le_bytes(header[32..40].try_into().unwrap());
+                    caught.push((index, header.to_vec(), content));
+                    world.plan(world.now(), Event::SnapshotSent { from, to, went_well: false });
+                    break;
+                }
+            }
+        }
+        let newer = caught.pop().unwrap();
+        let (index, mut header, content) = caught.pop().unwrap();
+        assert!(newer.0 > index);
+        let term = u64::from_le_bytes(header[TERM_AT].try_into().unwrap());
+        header[TERM_AT].copy_from_slice(&(term + 1).to_le_bytes());
+        for (file, header, content) in [("one.tmp", header, content), ("two.tmp", newer.1, newer.2)] {
+            world.nodes[node].disk.set_content(file, content);
+            world.nodes[node].replica.as_mut().unwrap().snapshot_arrived(id, &header, file).unwrap();
+        }
+        world.turn(node);
+        assert_eq!(world.nodes[node].replica.as_ref().unwrap().folded_index(), index, "seed {seed}");
+        assert!(!world.nodes[node].disk.files().iter().any(|name| name == "one.tmp" || name == "two.tmp"));
+    }
 }

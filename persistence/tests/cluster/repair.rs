@@ -1,6 +1,6 @@
 //! Logs are damaged and given up, and the nodes come back by what their peers have.
 
-use persistence::simulated::Fault;
+use persistence::simulated::{Fault, SimulatedDisk};
 use persistence::{Error, NodeId, repair};
 use rand::Rng;
 
@@ -134,7 +134,37 @@ fn who_forgot_does_not_elect_who_never_knew() {
     }
 }
 
-/// As above, but who forgot has got the beginning of the log again when the other one dies.
+/// As above, but who forgot does not know it: it was started with an empty directory in place of its own.
+#[test]
+fn who_has_an_empty_log_does_not_elect_who_never_knew() {
+    for seed in 0..20 {
+        let (mut world, leader) = three(300 + seed);
+        let (forgets, behind) = ((leader + 1) % 3, (leader + 2) % 3);
+        cut_between(&mut world, leader, behind);
+        cut_between(&mut world, forgets, behind);
+        let acknowledged = world.oracle.lock().acknowledged();
+        world.write_some(3).unwrap();
+        assert!(world.oracle.lock().acknowledged() >= acknowledged + 3);
+        world.crash(leader);
+        world.nodes[leader].is_gone = true;
+        world.nodes[forgets].replica = None;
+        world.nodes[forgets].disk = SimulatedDisk::new();
+        world.network.heal();
+        world.start(forgets);
+        let led = world.oracle.lock().reigns();
+        let until = world.now() + 10 * SECOND_US;
+        world.run_until(until).unwrap();
+        assert_eq!(world.oracle.lock().reigns(), led, "seed {seed}: nobody can be elected");
+        world.nodes[leader].is_gone = false;
+        world.start(leader);
+        world.heal_and_check().unwrap();
+        // Once it has what the others have, its vote counts again.
+        world.take_away(behind);
+        world.write_some(5).unwrap();
+    }
+}
+
+/// As before, but who was given up has got the beginning of the log again when the other one dies.
 #[test]
 fn who_is_half_way_back_does_not_vote_either() {
     for seed in 0..20 {
@@ -237,7 +267,7 @@ fn what_is_lost_is_not_started_again() {
     let (mut world, leader) = three(27);
     let node = (leader + 1) % 3;
     world.crash(node);
-    world.nodes[node].disk = persistence::simulated::SimulatedDisk::new();
+    world.nodes[node].disk = SimulatedDisk::new();
     world.tolerates_end = true;
     world.run_while(5 * SECOND_US, |world| world.nodes[node].failure.is_none()).unwrap();
     for _ in 0..2 {

@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, Notify};
 use wire::{BusinessDate, Currency, Money, ParticipantId, Uetr};
 
 use super::figures::{archive, journal, recovery, report};
+use super::leading::who_leads;
 use super::protocol::{
     Command, Day, Forwarded, Leadership, OPERATOR_LENGTH_MAX, Participant, Problem, ProblemKind, REASON_LENGTH_MAX,
     Reply, Request, Status, Traffic,
@@ -173,11 +174,7 @@ impl Desk {
 
     pub(super) fn leadership(&self) -> Leadership {
         let standing = self.switch.standing();
-        // Whose actors are known to be ready, or who was elected as far as the log knows.
-        let (term, leader) = match self.switch.relay.leader() {
-            Some((term, node)) if term >= standing.term => (term, Some(node)),
-            _ => (standing.term, standing.leader),
-        };
+        let (term, leader) = who_leads(&standing, self.switch.relay.leader());
         let role = if self.switch.reign().is_some() { "leader" } else { "follower" };
         Leadership { role: role.into(), term, leader, committed_index: self.switch.committed_index() }
     }

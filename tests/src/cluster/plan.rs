@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use peers::pki;
 
 use super::free_address;
-use super::sick::SlowDisk;
 use crate::process::{Place, Setup};
 
 /// Where a node stands, and whether it is a `voter` or a `witness`.
@@ -23,7 +22,6 @@ pub struct Plan<'a> {
     pub setup: &'a Setup,
     /// Proxies between the nodes.
     pub has_roads: bool,
-    pub slow_disk: Option<&'a SlowDisk>,
 }
 
 impl<'a> Plan<'a> {
@@ -31,7 +29,7 @@ impl<'a> Plan<'a> {
     pub fn of(kinds: &[&'static str], setup: &'a Setup) -> Plan<'a> {
         let seat = |(node, kind): (usize, &&'static str)| Seat { region: format!("region-{}", node + 1), kind };
         let seats = kinds.iter().enumerate().map(seat).collect();
-        Plan { seats, setup, has_roads: false, slow_disk: None }
+        Plan { seats, setup, has_roads: false }
     }
 
     /// Two nodes in one region, two in another, a witness in a third.
@@ -39,7 +37,7 @@ impl<'a> Plan<'a> {
         let places =
             [("north", "voter"), ("north", "voter"), ("south", "voter"), ("south", "voter"), ("west", "witness")];
         let seats = places.map(|(region, kind)| Seat { region: region.into(), kind }).to_vec();
-        Plan { seats, setup, has_roads: false, slow_disk: None }
+        Plan { seats, setup, has_roads: false }
     }
 
     #[must_use]
