@@ -137,6 +137,8 @@ pub struct Replica<D: Disk, F: Fold> {
     checkpoint_every: u64,
     /// What its log once promised is not there again yet: it follows, but has no say in elections.
     is_repairing: bool,
+    /// Its log was made at this start, and no candidate was heard who knows of nothing either.
+    is_new: bool,
     /// It was said that its log is empty while others have entries.
     is_known_empty: bool,
     /// The term in which this node handed leadership over because another one knew of a later term.
@@ -192,6 +194,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         start::claim(&mut log, config, members_since > 0)?;
         repairing::check_not_lost(&log)?;
         let is_repairing = log.repairing().is_some();
+        let is_new = log.last().index == 0 && log.vote().term == 0;
         let folded = Folded { index: log.folded(), term: log.term(log.folded()).unwrap_or_default() };
         counters.opened(folded.index, recovery.snapshot_index);
         let store = Store::new(log, &members);
@@ -225,6 +228,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             entry_bytes_max: config.entry_bytes_max() as usize,
             checkpoint_every: config.checkpoint_every,
             is_repairing,
+            is_new,
             is_known_empty: false,
             handed_over_in: 0,
             arrived: None,

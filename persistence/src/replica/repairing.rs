@@ -8,6 +8,7 @@
 use raft::eraftpb::{Message, MessageType};
 
 use super::Replica;
+use super::message::Stance;
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::fold::{Fold, Index};
@@ -29,20 +30,27 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         self.failure.get_or_insert(noted.err().unwrap_or(Error::Lost { known, last }));
     }
 
-    /// Neither a node that is being brought back has a say in elections, nor one whose log is empty while another one knows
-    /// of committed entries: it may have been among those who acknowledged them, and its directory is no longer what it was.
+    /// A node that is being brought back has no say in elections.
     pub(super) fn has_no_say_in(&mut self, message: &Message) -> bool {
-        let (kind, is_empty) = (message.get_msg_type(), self.raw.raft.raft_log.last_index() == 0);
-        match kind {
-            MessageType::MsgRequestVote | MessageType::MsgRequestPreVote if is_empty && message.commit > 0 => {
-                self.refuse_as_empty(message);
-                true
-            }
-            // Whoever leads has an entry, and asks only who has all.
-            MessageType::MsgTimeoutNow => self.is_repairing || is_empty,
-            MessageType::MsgRequestVote | MessageType::MsgRequestPreVote => self.is_repairing,
-            _ => false,
+        let is_request = matches!(message.get_msg_type(), MessageType::MsgRequestVote | MessageType::MsgRequestPreVote);
+        let is_told_to_stand = message.get_msg_type() == MessageType::MsgTimeoutNow;
+        (self.is_repairing && (is_request || is_told_to_stand)) || (is_request && self.may_have_forgotten(message))
+    }
+
+    /// A log that was made just now belongs to a cluster that begins, or its node may have been among those who acknowledged
+    /// what others have, and its directory is not what it was. The first candidate it hears tells which. While so many are
+    /// being brought back that all others must agree, its vote does no harm: those who remember agree too.
+    fn may_have_forgotten(&mut self, message: &Message) -> bool {
+        self.is_new &= message.commit > 0 && self.raw.raft.raft_log.last_index() == 0;
+        let voters = self.members.iter().filter(|member| self.members.votes(member.id));
+        let (count, repairing) = voters.fold((0, 0), |(count, repairing), member| {
+            (count + 1, repairing + usize::from(self.health.stance(member.id) == Stance::Repairing))
+        });
+        let all_must_agree = count > 0 && repairing >= count - (count / 2 + 1);
+        if self.is_new && !all_must_agree {
+            self.refuse_as_empty(message);
         }
+        self.is_new && !all_must_agree
     }
 
     fn refuse_as_empty(&mut self, message: &Message) {
