@@ -42,7 +42,7 @@ fn answer_and_timeout_never_both_win_while_the_leader_changes() {
             ("decided otherwise", otherwise),
             ("decided again", races.decided_again),
         ] {
-            assert!(count >= 1_000, "only {count} {what}");
+            assert!(count >= 500, "only {count} {what}");
         }
         assert!(races.after.iter().all(|count| *count >= 1_000), "the leader went in every way: {:?}", races.after);
         assert!(races.two_reigns_at_once >= 100, "a deposed leader hardly ever went on: {}", races.two_reigns_at_once);
