@@ -106,6 +106,8 @@ fn tell(wire: &dyn Wire, to: NodeId, id: u64, outcome: Outcome, answer: &[u8]) {
 #[derive(Default)]
 struct Known {
     members: BTreeSet<NodeId>,
+    /// Those that were, while this node ran.
+    former: BTreeSet<NodeId>,
     /// Reigns of nodes that are no members as far as is known: this node may be behind.
     announced: BTreeMap<NodeId, Term>,
 }
@@ -139,7 +141,8 @@ impl Relay {
         let mut known = self.members.lock();
         let (named, announced) =
             std::mem::take(&mut known.announced).into_iter().partition(|(node, _)| members.contains(node));
-        *known = Known { members, announced };
+        let former = known.former.union(&known.members).copied().filter(|node| !members.contains(node)).collect();
+        *known = Known { members, former, announced };
         drop(known);
         BTreeMap::into_iter(named).for_each(|(node, term)| self.dispatch.announced(term, node));
     }
@@ -226,7 +229,12 @@ impl Relay {
             }
             // Nobody is sent to it before it is one.
             Message::Serves { door } => self.doors.heard(from, &door),
-            Message::Ask { id, .. } => tell(&*self.wire, from, id, Outcome::Busy, &[]),
+            Message::Ask { id, .. } => {
+                if self.members.lock().former.contains(&from) {
+                    _ = self.wire.send(from, Message::Removed.encode());
+                }
+                tell(&*self.wire, from, id, Outcome::Busy, &[]);
+            }
             _ => {}
         }
     }

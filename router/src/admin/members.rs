@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::Desk;
 use super::desk::{Answer, problem, unavailable, value, wrong};
 use super::protocol::{Command, Forwarded, MemberRole, NewMember, Problem, ProblemKind};
+use crate::door::Closed;
 
 /// For a change to be committed, and for another node to lead.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -152,6 +153,12 @@ impl Desk {
         let forwarded = Forwarded { command, note, uid };
         loop {
             match self.forward(&forwarded).await {
+                // It was done, and the answer lost: the others take no questions of a node that is gone.
+                Err(_) if self.door.closed() == Some(Closed::Removed) => {
+                    let mut cluster = self.cluster();
+                    cluster.members.retain(|member| member.node != self.switch.node());
+                    return value(cluster);
+                }
                 Err(Problem { kind: ProblemKind::Unavailable | ProblemKind::NotYet, .. }) if Instant::now() < until => {
                     sleep(Duration::from_millis(50)).await;
                 }
