@@ -135,25 +135,35 @@ fn leadership_is_handed_over_for_it() {
     world.heal_and_check().unwrap();
 }
 
+/// Two of three acknowledge what the third never hears of; then the one of them that led is gone.
+fn acknowledge_without(world: &mut World, leader: usize, behind: usize) {
+    let other = 3 - leader - behind;
+    cut_between(world, leader, behind);
+    cut_between(world, other, behind);
+    let acknowledged = world.oracle.lock().acknowledged();
+    world.write_some(3).unwrap();
+    assert!(world.oracle.lock().acknowledged() >= acknowledged + 3);
+    world.crash(leader);
+    world.nodes[leader].is_gone = true;
+}
+
+fn nobody_is_elected(world: &mut World, seed: u64) {
+    let led = world.oracle.lock().reigns();
+    let until = world.now() + 10 * SECOND_US;
+    world.run_until(until).unwrap();
+    assert_eq!(world.oracle.lock().reigns(), led, "seed {seed}: nobody can be elected");
+}
+
 /// Two of three acknowledge, one of them forgets, the other one dies: the third must not be elected without what they had.
 #[test]
 fn who_forgot_does_not_elect_who_never_knew() {
     for seed in 0..20 {
         let (mut world, leader) = three(100 + seed);
         let (forgets, behind) = ((leader + 1) % 3, (leader + 2) % 3);
-        cut_between(&mut world, leader, behind);
-        cut_between(&mut world, forgets, behind);
-        let acknowledged = world.oracle.lock().acknowledged();
-        world.write_some(3).unwrap();
-        assert!(world.oracle.lock().acknowledged() >= acknowledged + 3);
-        world.crash(leader);
-        world.nodes[leader].is_gone = true;
+        acknowledge_without(&mut world, leader, behind);
         world.network.heal();
         give_up(&mut world, forgets);
-        let led = world.oracle.lock().reigns();
-        let until = world.now() + 10 * SECOND_US;
-        world.run_until(until).unwrap();
-        assert_eq!(world.oracle.lock().reigns(), led, "seed {seed}: nobody can be elected");
+        nobody_is_elected(&mut world, seed);
         assert!(is_repairing(&world, forgets));
         world.nodes[leader].is_gone = false;
         world.start(leader);
@@ -168,21 +178,12 @@ fn who_has_an_empty_log_does_not_elect_who_never_knew() {
     for seed in 0..20 {
         let (mut world, leader) = three(300 + seed);
         let (forgets, behind) = ((leader + 1) % 3, (leader + 2) % 3);
-        cut_between(&mut world, leader, behind);
-        cut_between(&mut world, forgets, behind);
-        let acknowledged = world.oracle.lock().acknowledged();
-        world.write_some(3).unwrap();
-        assert!(world.oracle.lock().acknowledged() >= acknowledged + 3);
-        world.crash(leader);
-        world.nodes[leader].is_gone = true;
+        acknowledge_without(&mut world, leader, behind);
         world.nodes[forgets].replica = None;
         world.nodes[forgets].disk = SimulatedDisk::new();
         world.network.heal();
         world.start(forgets);
-        let led = world.oracle.lock().reigns();
-        let until = world.now() + 10 * SECOND_US;
-        world.run_until(until).unwrap();
-        assert_eq!(world.oracle.lock().reigns(), led, "seed {seed}: nobody can be elected");
+        nobody_is_elected(&mut world, seed);
         world.nodes[leader].is_gone = false;
         world.start(leader);
         world.heal_and_check().unwrap();
