@@ -14,7 +14,7 @@ use wire::ParticipantId;
 use super::bank::Bank;
 use super::journal::Journal;
 use super::options::Options;
-use super::record::Record;
+use super::record::{Counts, Record};
 use super::session::{Stage, Standing, live};
 
 /// All payments have an outcome so long after the last one was submitted.
@@ -64,6 +64,17 @@ impl Crowd {
     /// Where they connect from now on: none while the only node is down.
     pub(super) fn reach(&self, addresses: Vec<std::net::SocketAddr>) {
         self.stage.send_modify(|stage| stage.addresses = addresses);
+    }
+
+    /// Tells how a cycle ended; false when something that must not be was seen, in it or before.
+    pub(super) fn is_well_after(&self, cycle: u32, ended: Result<String, String>, say: &mut dyn FnMut(&str)) -> bool {
+        let line = ended.unwrap_or_else(|error| {
+            self.record.violate(error.clone());
+            error
+        });
+        let Counts { acknowledged, violated, .. } = self.record.counts();
+        say(&format!("cycle {cycle}: {line}; acknowledged {acknowledged}"));
+        violated == 0
     }
 
     /// Payments without an outcome.

@@ -160,13 +160,8 @@ impl Run {
         let mut cycles = 0;
         for cycle in 1..=self.cycles {
             cycles = cycle;
-            let line = self.cycle().await.unwrap_or_else(|error| {
-                self.crowd.record.violate(error.clone());
-                error
-            });
-            let Counts { acknowledged, violated, .. } = self.crowd.record.counts();
-            say(&format!("cycle {cycle}: {line}; acknowledged {acknowledged}"));
-            if violated > 0 {
+            let ended = self.cycle().await;
+            if !self.crowd.is_well_after(cycle, ended, say) {
                 break;
             }
         }

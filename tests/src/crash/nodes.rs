@@ -20,7 +20,7 @@ use tokio::time::sleep;
 use super::crowd::{Crowd, ids};
 use super::fault::{Bag, Fault, Stroke};
 use super::options::Options;
-use super::{Counts, Hits, Outcome, audit, replay, setup};
+use super::{Hits, Outcome, audit, replay, setup};
 use crate::cluster::Cluster;
 use crate::cluster::plan::Plan;
 
@@ -83,13 +83,8 @@ impl Run {
         let mut cycles = 0;
         for cycle in 1..=self.options.cycles {
             cycles = cycle;
-            let line = self.cycle().await.unwrap_or_else(|error| {
-                self.crowd.record.violate(error.clone());
-                error
-            });
-            let Counts { acknowledged, violated, .. } = self.crowd.record.counts();
-            say(&format!("cycle {cycle}: {line}; acknowledged {acknowledged}"));
-            if violated > 0 {
+            let ended = self.cycle().await;
+            if !self.crowd.is_well_after(cycle, ended, say) {
                 break;
             }
         }
