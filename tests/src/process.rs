@@ -86,7 +86,7 @@ impl Place {
         &self.log
     }
 
-    fn configuration(&self) -> PathBuf {
+    pub(crate) fn configuration(&self) -> PathBuf {
         self.directory.join("crosstie.toml")
     }
 

@@ -222,9 +222,14 @@ impl Relay {
             return true;
         };
         let mut all = true;
+        let links = self.links.lock().clone();
         for node in self.owed.nodes() {
             // Taken off first: if something is lost meanwhile, it is owed again.
             self.owed.is_paid(node);
+            // Told when it connects.
+            if !links.contains(&node) {
+                continue;
+            }
             let reign = Message::Reign { term: post.term(), node: self.dispatch.node };
             if !self.wire.send(node, reign.encode()) {
                 all = false;
@@ -294,8 +299,12 @@ impl Relay {
     /// Tells those who are to know. False when some could not be told.
     fn show_door(&self) -> bool {
         let mut all = true;
+        let links = self.links.lock().clone();
         for node in self.doors.owed.nodes() {
             self.doors.owed.is_paid(node);
+            if !links.contains(&node) {
+                continue;
+            }
             let message = Message::Serves { door: self.doors.own().as_told() }.encode();
             if !self.wire.send(node, message) {
                 all = false;
