@@ -115,14 +115,14 @@ impl State {
         let Instructions { line, batch, .. } = instructions;
         let mut replies = Vec::new();
         let count = items.len() as u32;
-        for instruction in &batch.items[items] {
+        for (at, instruction) in (0..).zip(&batch.items[items]) {
             let reply = match instruction.command(&batch.bytes, &scheme) {
                 Ok(command) => self.decide(line.key(), command, &view),
                 Err(reason) => Some(Reply::Refused(reason)),
             };
             if let Some(reply) = reply {
                 let (kind, uetr) = instruction.subject();
-                replies.push(Answered { kind, uetr, reply });
+                replies.push(Answered { at, kind, uetr, reply });
             }
         }
         self.outbox.passengers.push(Passenger::Done { line: line.clone(), instructions: count, replies });

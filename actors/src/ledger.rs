@@ -50,6 +50,8 @@ pub enum Passenger {
 
 /// The answer to an instruction that made no fact.
 pub struct Answered {
+    /// Which of the instructions that are done with it, from 0.
+    pub(crate) at: u32,
     pub(crate) kind: Kind,
     pub(crate) uetr: Option<Uetr>,
     pub(crate) reply: Reply,
@@ -182,20 +184,29 @@ impl Ledger {
 
     fn finish(&mut self, line: Arc<Line>, instructions: u32, replies: Vec<Answered>) {
         self.replies.clear();
-        for Answered { kind, uetr, reply } in replies {
+        let mut finished = 0;
+        for Answered { at, kind, uetr, reply } in replies {
             if let Reply::Inquire(inquiry) = &reply
                 && inquiry.purpose == Purpose::Request
                 && self.book.answer(line.key(), inquiry).is_none()
             {
+                self.finish_some(&line, at - finished);
+                finished = at + 1;
                 self.ask_archive(line.clone(), inquiry);
             } else {
                 self.reply(line.key(), kind, uetr, reply);
             }
         }
+        self.finish_some(&line, instructions - finished);
+    }
+
+    /// The next instructions are done, and the replies at hand are those to them.
+    fn finish_some(&mut self, line: &Arc<Line>, instructions: u32) {
         let waiting = line.finish(instructions, &self.replies);
         if line.remote.is_some() || !self.replies.is_empty() {
-            self.rung.add(line);
+            self.rung.add(line.clone());
         }
+        self.replies.clear();
         if waiting > REPLY_BYTES {
             self.bell.ring(&mut self.rung);
         }
@@ -214,19 +225,20 @@ impl Ledger {
     }
 
     /// The book does not know the payment, or not this party of it: perhaps it has forgotten. The archive answers on its
-    /// own thread, after everything that ended before.
+    /// own thread, after everything that ended before. The inquiry is done only then.
     fn ask_archive(&mut self, line: Arc<Line>, inquiry: &Inquiry) {
         let Inquiry { debtor, uetr, .. } = *inquiry;
         let (bell, debtor_agent) = (self.bell.clone(), self.book.scheme().id(debtor));
-        let answer = move |found: Result<Vec<archive::Entry>, archive::Error>| {
-            match found {
-                Ok(found) => match found.iter().find(|entry| entry.concerns(line.key())) {
-                    Some(entry) => line.say(|out| Message::StatusReport(entry.report(debtor_agent)).encode(out)),
-                    None => line.say(|out| refuse(out, Kind::StatusRequest, Some(uetr), Reason::AG09, UNKNOWN)),
-                },
-                Err(_) => line.say(|out| refuse(out, Kind::StatusRequest, Some(uetr), Reason::FULL, ASK_AGAIN)),
+        let mut debt = Debt { number: line.owe(), line, bell, uetr, reply: Vec::new() };
+        let answer = move |found: Result<archive::Found, archive::Error>| {
+            let Ok(found) = found else { return };
+            let entry = found.entries.iter().find(|entry| entry.concerns(debt.line.key()));
+            let reply = &mut debt.reply;
+            match entry {
+                Some(entry) => Message::StatusReport(entry.report(debtor_agent)).encode(reply),
+                None if found.is_whole => refuse(reply, Kind::StatusRequest, Some(uetr), Reason::AG09, UNKNOWN),
+                None => refuse(reply, Kind::StatusRequest, Some(uetr), Reason::FULL, NOT_SO_FAR_BACK),
             }
-            bell.ring_for(line);
         };
         if let Err(question) = self.archive.ask(Question { uetr, debtor, answer: Box::new(answer) }) {
             (question.answer)(Err(archive::Error::Behind));
@@ -234,8 +246,31 @@ impl Ledger {
     }
 }
 
+/// The archive's answer that a connection waits for, paid when this is dropped: whatever becomes of the archive, the
+/// connection goes on.
+struct Debt {
+    line: Arc<Line>,
+    number: u64,
+    bell: Arc<Bell>,
+    uetr: Uetr,
+    reply: Vec<u8>,
+}
+
+impl Drop for Debt {
+    fn drop(&mut self) {
+        if self.reply.is_empty() {
+            refuse(&mut self.reply, Kind::StatusRequest, Some(self.uetr), Reason::FULL, ASK_AGAIN);
+        }
+        self.line.pay(self.number, &self.reply);
+        self.bell.ring_for(self.line.clone());
+    }
+}
+
 const UNKNOWN: &str = "No such payment is known.";
 const ASK_AGAIN: &str = "The archive cannot be searched just now; ask again.";
+/// A gap in the archive of the node that leads: it says nothing of what another node may have told before.
+const NOT_SO_FAR_BACK: &str = "Not known within the duplicate window, and the archive of the node that leads does not go \
+     back to the beginning: whether this payment ended longer ago, the operator finds at another node.";
 
 fn refuse(out: &mut Vec<u8>, kind: Kind, uetr: Option<Uetr>, reason: Reason, text: &str) {
     let uetr = uetr.map_or([0; 16], |uetr| *uetr.bytes());
@@ -275,6 +310,7 @@ impl Fold for Ledger {
     const CHECKPOINT_VERSION: u32 = settlement::DIGEST_VERSION;
 
     fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), String> {
+        self.archive.skipped();
         self.book = settlement::restore(snapshot)?;
         let everyone = read_marks(snapshot)?;
         self.feeds.everyone.resume(self.book.last_system_notice(), everyone);

@@ -15,10 +15,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 use settlement::Key;
 use tokio::sync::Notify;
-use wire::{ParticipantId, Reason, Timestamp};
+use wire::{ParticipantId, Reason};
 
 use crate::Batch;
 use crate::relay::WayBack;
@@ -123,6 +125,52 @@ struct Said {
     /// Instructions done that the connection's node was not told of. Goes together with the replies to them: what was
     /// refused and told so must not be asked again.
     done: u32,
+    /// Inquiries that the archive has not answered, and those behind them, in order.
+    owed: VecDeque<Owed>,
+    /// Of the last inquiry that was owed an answer.
+    owed_last: u64,
+}
+
+/// An inquiry that is done when the archive has answered it. What comes behind it is done after it: whoever leads next is
+/// asked all but the first so many.
+struct Owed {
+    number: u64,
+    answer: Option<Vec<u8>>,
+    /// Instructions behind it that are decided and committed, and the replies to them.
+    behind: u32,
+    replies: Vec<u8>,
+}
+
+impl Said {
+    /// Gives back how many instructions are done by that.
+    fn finish(&mut self, instructions: u32, replies: &[u8]) -> u32 {
+        match self.owed.back_mut() {
+            Some(owed) => {
+                owed.behind += instructions;
+                owed.replies.extend_from_slice(replies);
+                0
+            }
+            None => {
+                self.frames.extend_from_slice(replies);
+                instructions
+            }
+        }
+    }
+
+    fn pay(&mut self, number: u64, answer: &[u8]) -> u32 {
+        if let Some(owed) = self.owed.iter_mut().find(|owed| owed.number == number) {
+            owed.answer = Some(answer.to_vec());
+        }
+        let mut done = 0;
+        while let Some(Owed { answer: Some(answer), behind, replies, .. }) =
+            self.owed.pop_front_if(|owed| owed.answer.is_some())
+        {
+            self.frames.extend_from_slice(&answer);
+            self.frames.extend_from_slice(&replies);
+            done += 1 + behind;
+        }
+        done
+    }
 }
 
 /// See the file's head.
@@ -131,8 +179,8 @@ pub struct Line {
     participant: ParticipantId,
     /// Of the connection, never twice in a process.
     number: u64,
-    /// When the connection was accepted, by the clock of its node.
-    pub(crate) since: Timestamp,
+    /// When the connection was accepted. Of another node's its age was told: clocks of nodes are never compared.
+    pub(crate) since: Instant,
     pub(crate) remote: Option<Remote>,
     window: u32,
     outstanding: AtomicU32,
@@ -160,7 +208,7 @@ impl Line {
             key,
             participant,
             number: CONNECTIONS.fetch_add(1, Ordering::Relaxed),
-            since: Timestamp::now(),
+            since: Instant::now(),
             remote: None,
             window,
             outstanding: AtomicU32::new(0),
@@ -178,10 +226,12 @@ impl Line {
     pub(crate) fn of_another_node(
         key: Key,
         participant: ParticipantId,
-        since: Timestamp,
+        age: Duration,
         way_back: Arc<WayBack>,
         connection: u64,
     ) -> Self {
+        let now = Instant::now();
+        let since = now.checked_sub(age).unwrap_or(now);
         let remote = Some(Remote { way_back, connection, is_gone: AtomicBool::new(false) });
         Line { since, remote, ..Line::new(key, participant, u32::MAX) }
     }
@@ -211,6 +261,16 @@ impl Line {
     /// not done.
     pub(crate) fn is_void(&self) -> bool {
         self.remote.as_ref().is_some_and(|remote| remote.way_back.is_void())
+    }
+
+    /// Whether the connection was accepted after another of its participant, as far as can be told: of two of one node their
+    /// numbers tell, of others their ages, give or take what lay on the way or the messages lay somewhere.
+    pub(crate) fn is_newer(&self, other: &Line, give_or_take: Duration) -> bool {
+        match (&self.remote, &other.remote) {
+            (None, None) => self.number > other.number,
+            (Some(own), Some(other)) if own.way_back.node == other.way_back.node => own.connection > other.connection,
+            _ => self.since > other.since + give_or_take,
+        }
     }
 
     pub fn outstanding(&self) -> u32 {
@@ -271,6 +331,7 @@ impl Line {
 
     /// Another leads: it was sent nothing yet.
     pub(crate) fn begin_again(&self) {
+        self.said.lock().owed.clear();
         let mut kept = self.kept.lock();
         (kept.sent, kept.sent_of_next, kept.is_present) = (0, 0, false);
     }
@@ -284,19 +345,39 @@ impl Line {
     ///
     /// Gives back how many bytes of replies wait now, when there are some to this.
     pub(crate) fn finish(&self, instructions: u32, replies: &[u8]) -> usize {
-        let mut waiting = 0;
-        if self.remote.is_some() || !replies.is_empty() {
-            let mut said = self.said.lock();
-            said.frames.extend_from_slice(replies);
-            said.done += instructions;
-            waiting = said.frames.len();
-        }
-        if self.remote.is_none() {
-            self.kept.lock().finish(instructions as usize);
-        }
-        self.outstanding.fetch_sub(instructions, Ordering::AcqRel);
-        self.free();
+        let mut said = self.said.lock();
+        let done = said.finish(instructions, replies);
+        let waiting = said.frames.len();
+        self.count(said, done);
         waiting
+    }
+
+    /// The next instruction is an inquiry that the archive answers: it is done with [`Line::pay`].
+    pub(crate) fn owe(&self) -> u64 {
+        let mut said = self.said.lock();
+        said.owed_last += 1;
+        let number = said.owed_last;
+        said.owed.push_back(Owed { number, answer: None, behind: 0, replies: Vec::new() });
+        number
+    }
+
+    /// The archive's answer to an inquiry, as a frame. Dropped when another leader was asked meanwhile.
+    pub(crate) fn pay(&self, owed: u64, answer: &[u8]) {
+        let mut said = self.said.lock();
+        let done = said.pay(owed, answer);
+        self.count(said, done);
+    }
+
+    fn count(&self, mut said: MutexGuard<'_, Said>, done: u32) {
+        if self.remote.is_some() {
+            said.done += done;
+            drop(said);
+        } else {
+            drop(said);
+            self.kept.lock().finish(done as usize);
+        }
+        self.outstanding.fetch_sub(done, Ordering::AcqRel);
+        self.free();
     }
 
     fn free(&self) {
@@ -501,10 +582,36 @@ mod tests {
         assert!(Arc::as_ptr(&spare) == address && spare.items.is_empty() && spare.bytes.capacity() >= 100);
     }
 
+    /// The archive answers late; nothing overtakes its answer, and until then another leader would be asked.
+    #[test]
+    fn what_the_archive_owes_is_not_done() {
+        let line = line(1000);
+        line.hand_over(batch(6), |_| 6);
+        line.finish(1, b"a");
+        let (first, second) = (line.owe(), line.owe());
+        line.finish(2, b"d");
+        assert_eq!(line.outstanding(), 5);
+        line.pay(second, b"c");
+        let mut out = Vec::new();
+        line.take_direct(&mut out);
+        assert_eq!((out.as_slice(), line.outstanding()), (b"a".as_slice(), 5));
+        line.pay(first, b"b");
+        line.take_direct(&mut out);
+        assert_eq!((out.as_slice(), line.outstanding()), (b"abcd".as_slice(), 1));
+
+        let third = line.owe();
+        line.begin_again();
+        line.pay(third, b"e");
+        let mut asked = Vec::new();
+        line.send_rest(sent(9, &mut asked));
+        line.take_direct(&mut out);
+        assert_eq!((asked, line.outstanding(), out.len()), (vec![(5, 1)], 1, 4));
+    }
+
     #[test]
     fn what_is_done_and_the_replies_to_it_go_together() {
         let line =
-            Line::of_another_node(Key(0), "BANK-0".parse().unwrap(), Timestamp(1), Arc::new(WayBack::new(2, 3)), 4);
+            Line::of_another_node(Key(0), "BANK-0".parse().unwrap(), Duration::ZERO, Arc::new(WayBack::new(2, 3)), 4);
         line.take(5);
         line.finish(2, b"ab");
         line.finish(1, b"");

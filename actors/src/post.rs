@@ -27,8 +27,8 @@ use crate::relay::Inbound;
 use crate::supervisor;
 use crate::switch::Error;
 
-/// The clocks of nodes agree better than this.
-const CLOCKS_APART_MAX: Duration = Duration::from_secs(1);
+/// A message between nodes is on its way for less, or its connection ends and everything goes again.
+const ON_THE_WAY_MAX: Duration = Duration::from_secs(1);
 
 /// What one mailbox message led to, not yet handed over.
 #[derive(Default)]
@@ -305,8 +305,8 @@ impl PostOffice {
     }
 
     /// Makes `line` the connection of its participant, and the older one ends, wherever either is. Of two that had signed on
-    /// before this reign, the clocks of their nodes tell which is newer. One that signs on is, unless its node has held its
-    /// sign-on back for long, cut off from the others: its client has gone elsewhere meanwhile.
+    /// before this reign, their ages tell which is newer. One that signs on is, unless its node has held its sign-on back for
+    /// long, cut off from the others: its client has gone elsewhere meanwhile.
     pub(crate) fn claim(&self, line: &Arc<Line>, signs_on: bool) {
         let mut claims = self.claims.lock();
         let place = line.key().place();
@@ -314,8 +314,8 @@ impl PostOffice {
             claims.resize_with(place + 1, || None);
         }
         let own = &mut claims[place];
-        let apart_max = if signs_on { CLOCKS_APART_MAX } else { Duration::ZERO };
-        let is_late = |other: &Arc<Line>| other.since > line.since.plus(apart_max) && !other.is_same_connection(line);
+        let give_or_take = if signs_on { ON_THE_WAY_MAX } else { Duration::ZERO };
+        let is_late = |other: &Arc<Line>| other.is_newer(line, give_or_take) && !other.is_same_connection(line);
         let loser = if own.as_ref().is_some_and(is_late) { Some(line.clone()) } else { own.replace(line.clone()) };
         drop(claims);
         if let Some(loser) = loser.filter(|loser| Arc::ptr_eq(loser, line) || !loser.is_same_connection(line)) {

@@ -11,7 +11,7 @@ use settlement::{Book, Key, Rules, Scheme};
 use tokio::sync::{mpsc, oneshot, watch};
 use wire::{BusinessDate, Currency, ParticipantId, Timestamp};
 
-use crate::archive::{self, Archive};
+use crate::archive::{self, Archive, LogEnd};
 use crate::bell::Bell;
 use crate::clock::Clock;
 use crate::dispatch::Dispatch;
@@ -110,7 +110,7 @@ pub(crate) fn build(
 ) -> Result<(Arc<Switch>, persistence::Recovery, Throne), Error> {
     let feeds = Arc::new(Feeds::new(config.feed_tail_bytes_max));
     let bell = Arc::new(Bell::default());
-    let log_directory = config.log.directory.clone();
+    let (log_directory, is_alone) = (config.log.directory.clone(), config.log.cluster == 0);
     let (gatherer, archive) = archive::prepare();
     let (known, leading) = (Arc::<Known>::default(), Arc::<AtomicU64>::default());
     let dispatch = Arc::new(Dispatch::new(config.node, wire.clone()));
@@ -119,7 +119,8 @@ pub(crate) fn build(
         Throne { known: known.clone(), leading: leading.clone(), dispatch: Arc::downgrade(&dispatch), changes };
     let ledger = Ledger::new(feeds.clone(), bell.clone(), gatherer, throne.clone());
     let (journal, recovery) = persistence::open(config.log, ledger, peers)?;
-    let archive = Arc::new(archive.start(config.archive, log_directory.clone(), recovery.last_index)?);
+    let end = if is_alone { LogEnd::At } else { LogEnd::NotBefore }(recovery.last_index);
+    let archive = Arc::new(archive.start(config.archive, log_directory.clone(), end)?);
 
     let premises = Arc::new(Premises {
         journal,
@@ -159,6 +160,14 @@ impl Switch {
         match &*reached {
             Phase::Failed(why) => Err(Error::Actors(why.clone())),
             _ => Ok(()),
+        }
+    }
+
+    /// Asks a majority whether this node leads. If so, its book has everything that was committed before it was asked.
+    pub async fn leads_for_sure(&self) -> bool {
+        match self.reign() {
+            Some(post) => post.query(|_| ()).await.is_ok(),
+            None => false,
         }
     }
 

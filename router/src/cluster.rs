@@ -44,8 +44,8 @@ struct Inner {
     node: NodeId,
     door: Arc<Door>,
     peers: OnceLock<Peers>,
-    /// Members that the journal told of before there were connections.
-    members: Mutex<Vec<(NodeId, String)>>,
+    /// Members that the journal told of, perhaps before there were connections.
+    members: Mutex<Members>,
     routes: OnceLock<BTreeMap<NodeId, String>>,
     switch: OnceLock<Weak<Switch>>,
 }
@@ -73,10 +73,9 @@ impl persistence::Peers for Lines {
     }
 
     fn members(&self, members: &Members) {
-        let known: Vec<_> = members.iter().map(|member| (member.id, member.address.clone())).collect();
         self.0.door.members(self.0.node, members);
         let mut own = self.0.members.lock();
-        *own = known;
+        *own = members.clone();
         self.0.tell_members(&own);
     }
 }
@@ -86,11 +85,15 @@ impl Inner {
         self.switch.get().and_then(Weak::upgrade)
     }
 
-    fn tell_members(&self, members: &[(NodeId, String)]) {
+    fn tell_members(&self, members: &Members) {
+        if let Some(switch) = self.switch() {
+            let ids = members.iter().map(|member| member.id).filter(|node| !members.is_retired(*node));
+            switch.relay.set_members(ids.collect());
+        }
         let Some(peers) = self.peers.get() else { return };
-        let route = |node| self.routes.get().and_then(|routes| routes.get(node)).cloned();
-        let members: Vec<_> =
-            members.iter().map(|(node, address)| (*node, route(node).unwrap_or_else(|| address.clone()))).collect();
+        let route = |node| self.routes.get().and_then(|routes| routes.get(&node)).cloned();
+        let members = members.iter().map(|own| (own.id, route(own.id).unwrap_or_else(|| own.address.clone())));
+        let members: Vec<_> = members.collect();
         if let Err(error) = peers.set_members(&members) {
             tracing::error!(event = "members_not_reached", error = %error);
         }
@@ -115,6 +118,7 @@ impl Lines {
         let Config { cluster, node, tls, routes, .. } = config;
         drop(self.0.routes.set(routes));
         drop(self.0.switch.set(Arc::downgrade(switch)));
+        self.0.tell_members(&self.0.members.lock());
         let upcalls = Arc::new(Incoming { switch: Arc::downgrade(switch) });
         let own = peers::Config { cluster, node, address, tls, limits: peers::Limits::default() };
         drop(self.0.peers.set(Peers::start(own, listener, upcalls)?));

@@ -152,7 +152,12 @@ fn prepare(stream: &TcpStream) {
 impl Node {
     /// Leadership first, if there is anybody to have it.
     async fn hand_over(&self) {
-        if self.switch.reign().is_some() && self.switch.journal().transfer(None).is_ok() {
+        let (sender, told) = tokio::sync::oneshot::channel();
+        let tell = Box::new(move |told| _ = sender.send(told));
+        if self.switch.reign().is_none() || self.switch.journal().transfer(None, tell).is_err() {
+            return;
+        }
+        if let Ok(Ok(_)) = told.await {
             let handed_over = tokio::time::timeout(HAND_OVER_PATIENCE, self.switch.until_reign_ends()).await;
             tracing::info!(event = "leadership_handed_over", done = handed_over.is_ok());
         }

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use actors::{OwnedOperation, Switch};
 use serde::Serialize;
+use settlement::Book;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
@@ -175,26 +176,38 @@ fn die(error: &persistence::Error) {
     std::process::exit(failure.exit as i32);
 }
 
-/// Participants of the configuration that are not registered yet. All at once, so that they share commits.
+/// Participants of the configuration that are not registered yet, or were by a leader that was lost before it had furnished
+/// them. All at once, so that they share commits.
 async fn take_in(switch: &Arc<Switch>, seeds: &[Seed]) -> Result<(), Failure> {
     let known: Vec<_> = switch.scheme().listings().iter().map(|listing| listing.id).collect();
-    let new: Vec<&Seed> = seeds.iter().filter(|seed| !known.contains(&seed.id)).collect();
+    let new = without_position(switch, seeds.to_vec()).await?;
     let mut registered = std::collections::HashSet::new();
     let mut tasks = JoinSet::new();
-    for seed in new.iter().filter(|seed| registered.insert(seed.id)) {
+    let unknown = new.iter().filter(|seed| !known.contains(&seed.id));
+    for seed in unknown.filter(|seed| registered.insert(seed.id)) {
         let (switch, id, currency) = (switch.clone(), seed.id, seed.currency);
         tasks.spawn(async move { switch.register(id, currency).await.map(|_| ()) });
     }
     settle(&mut tasks).await?;
-    for seed in &new {
-        let (switch, seed) = (switch.clone(), (*seed).clone());
+    let furnished: std::collections::HashSet<_> = new.iter().map(|seed| seed.id).collect();
+    for seed in new {
+        let switch = switch.clone();
         tasks.spawn(async move { furnish(&switch, seed).await });
     }
     settle(&mut tasks).await?;
-    if !registered.is_empty() {
-        tracing::info!(event = "participants_taken_in", count = registered.len());
+    if !furnished.is_empty() {
+        tracing::info!(event = "participants_taken_in", count = furnished.len());
     }
     Ok(())
+}
+
+/// Who is registered by hand has a position from then on, if an empty one.
+async fn without_position(switch: &Switch, seeds: Vec<Seed>) -> Result<Vec<Seed>, Failure> {
+    let read = move |book: &Book| {
+        let position = |seed: &Seed| book.participant(book.scheme().key(seed.id)?)?.position(seed.currency).copied();
+        seeds.into_iter().filter(|seed| position(seed).is_none()).collect()
+    };
+    switch.read(read).await.map_err(|error| Failure::from(&node::Error::Switch(error)))
 }
 
 /// The node that leads takes them in, whichever it is.

@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use wire::frame::{FRAME_BYTES_MAX, HEADER_BYTES, decode};
 use wire::message::{FROM_NOW, GoAway, HeartbeatReply, PROTOCOL_MAX, PROTOCOL_MIN, Refused, SignOn, SignedOn};
 use wire::{Frames, Message, ParticipantId, Reason};
@@ -159,20 +159,26 @@ fn is_closed(reader: &OwnedReadHalf, buffer: &mut Vec<u8>) -> bool {
     }
 }
 
-/// A node that does not lead may not have heard yet of what the participant was told elsewhere.
+/// A node that does not lead, or no longer and does not know it yet, may not have heard of what the participant was told
+/// elsewhere.
 async fn accept_when_caught_up(context: &Context, sign_on: &SignOn<'_>) -> Result<Accepted, Ending> {
     let until = Instant::now() + context.limits.sign_on_timeout / 2;
+    let mut leads_for_sure = false;
     loop {
         if let Some(closed) = context.door.closed() {
             return Err(closed.ending());
         }
         match accept(context, sign_on) {
-            Err(Ending { reason: Reason::AGNT | Reason::FORM, .. }) if context.switch.reign().is_none() => {
+            // The client ends for good when it hears that: only who has all that was committed may say so.
+            Err(Ending { reason: Reason::AGNT | Reason::FORM, .. }) if !leads_for_sure => {
                 if Instant::now() >= until {
                     let text = "this node is behind what you know: connect again, or to another node";
                     return Err(Ending::elsewhere(Reason::DRAN, 1000, text));
                 }
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                leads_for_sure = timeout_at(until, context.switch.leads_for_sure()).await.unwrap_or(false);
+                if !leads_for_sure {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
             }
             accepted => return accepted,
         }
@@ -255,6 +261,7 @@ impl Reading {
             }
             if !self.line.has_room() {
                 self.line.wait_for_room().await;
+                self.heard.now();
             }
             if buffer.capacity() - buffer.len() < FRAME_BYTES_MAX {
                 buffer.reserve(self.context.limits.read_bytes);
@@ -356,6 +363,10 @@ async fn mind(
                     Err(ending) => break 'needs ending,
                 },
                 _ = look.tick() => {
+                    // With the window full nothing is read: that is not the participant's silence.
+                    if !outlet.line().has_room() {
+                        heard.now();
+                    }
                     if heard.silent() > silence_max {
                         let text = format!("nothing was heard for {} ms; send heartbeats", silence_max.as_millis());
                         break 'needs Some(ending(Reason::IDLE, 0, text));

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // the helpers, too, are tests
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -132,7 +132,26 @@ async fn be_paid(client: Client, mut notices: Notices) {
     }
 }
 
-fn give_up_a_sign_on(address: &str, last_notice: u64) {
+/// What a node says to it: that it is signed on, or the reason why it goes away.
+fn answer_to_sign_on(stream: &mut TcpStream) -> String {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut bytes = Vec::new();
+    loop {
+        let mut read = [0; 4096];
+        let count = stream.read(&mut read).unwrap();
+        assert!(count > 0, "it was closed without an answer");
+        bytes.extend_from_slice(&read[..count]);
+        let Some(frame) = wire::Frames::new(&bytes).next() else { continue };
+        let frame = frame.unwrap();
+        return match wire::frame::decode(frame.kind, frame.body).unwrap() {
+            Message::SignedOn(_) => "signed on".into(),
+            Message::GoAway(go_away) => go_away.reason.to_string(),
+            other => panic!("{other:?}"),
+        };
+    }
+}
+
+fn sign_on(address: &str, last_notice: u64) -> TcpStream {
     let sign_on = wire::message::SignOn {
         protocol_min: wire::message::PROTOCOL_MIN,
         protocol_max: wire::message::PROTOCOL_MAX,
@@ -145,6 +164,19 @@ fn give_up_a_sign_on(address: &str, last_notice: u64) {
     Message::SignOn(sign_on).encode(&mut bytes);
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(&bytes).unwrap();
+    stream
+}
+
+/// Waits until a node leads to which no bank is connected.
+fn leader_without_banks(up: &Up, bank_node: u64) -> u64 {
+    if up.leader() == bank_node {
+        let data = up.directory.join(format!("data-{bank_node}"));
+        let mut step_down = Command::new(env!("CARGO_BIN_EXE_crosstie"));
+        let output = step_down.args(["node", "step-down", "--data"]).arg(data).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        up.until("another leads", |seen| seen["nodes"][bank_node as usize - 1]["role"] == "follower");
+    }
+    up.leader()
 }
 
 async fn pay(client: &Client) {
@@ -192,7 +224,7 @@ async fn a_cluster_on_this_machine_is_killed_cut_off_slowed_down_and_pays() {
     // A sign-on waits there, because the node is behind, and is given up. When it counts no more it must not end the
     // connection that the bank uses.
     let cut_off = &up.addresses()[away as usize - 1];
-    give_up_a_sign_on(cut_off, payer.position().last_notice.max(2));
+    _ = sign_on(cut_off, payer.position().last_notice.max(2));
     done(&["heal"], &directory);
     let newest = status(&directory)["nodes"][follower as usize]["committed_index"].as_u64();
     up.until("it has caught up", |seen| seen["nodes"][away as usize - 1]["committed_index"].as_u64() >= newest);
@@ -205,6 +237,22 @@ async fn a_cluster_on_this_machine_is_killed_cut_off_slowed_down_and_pays() {
     assert_eq!(status(&directory)["nodes"][paused as usize - 1]["state"], "paused");
     done(&["resume", &paused.to_string()], &directory);
     pay(&payer).await;
+
+    // A leader that was stopped and wakes does not know yet that another leads. A sign-on that is ahead of it waits until it
+    // has caught up, or is sent elsewhere; FORM would end the client for good.
+    let paused = leader_without_banks(&up, bank_node);
+    let address = up.addresses()[paused as usize - 1].clone();
+    done(&["pause", &paused.to_string()], &directory);
+    up.until("another leads", |seen| {
+        let others = seen["nodes"].as_array().unwrap().iter().filter(|node| node["node"] != paused);
+        others.into_iter().any(|node| node["role"] == "leader")
+    });
+    pay(&payer).await;
+    let ahead = payer.position().last_notice;
+    let mut stream = sign_on(&address, ahead);
+    done(&["resume", &paused.to_string()], &directory);
+    let answer = answer_to_sign_on(&mut stream);
+    assert!(answer == "signed on" || answer == "DRAN", "{answer}");
 
     let said = done(&["down"], &directory);
     assert!(said.contains("the data stays"), "{said}");

@@ -1,24 +1,40 @@
-//! Real nodes in a cluster on this machine: each a process of its own on a directory of its own, over mutual TLS.
+//! Real nodes in a cluster on this machine: each a process of its own on a directory of its own, over mutual TLS; with
+//! `roads` between them that can be made long, lossy or cut.
 
-use std::fmt::Write as _;
+pub mod plan;
+pub mod roads;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use crosstie::admin::client::exchange;
+use crosstie::admin::protocol::{self, Command};
 use peers::pki;
+use rand::Rng;
+use rustix::process::Signal;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::process::{Place, Process, Setup};
+use crate::process::{Place, Process, Setup, stands_still};
+use plan::{Plan, Seat, members, prepare};
+use roads::Roads;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A node that does not answer a question so soon is paused, or as good as that.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
+/// Below the ports that the system gives to those who connect: a node that is away keeps its own.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
-/// Nodes 1 to n, each in a region of its own.
+/// Nodes 1 to n.
 pub struct Cluster {
+    seats: Vec<Seat>,
     places: Vec<Place>,
     processes: Vec<Option<Process>>,
     addresses: Vec<SocketAddr>,
+    roads: Option<Roads>,
 }
 
 /// What one node says of the cluster.
@@ -26,32 +42,22 @@ pub struct Cluster {
 pub struct View {
     pub term: u64,
     pub leader: Option<u64>,
+    /// It leads, and its actors are ready.
+    pub leads: bool,
     pub committed_index: u64,
     pub agreed_index: u64,
 }
 
 /// An address that nobody listens at just now, on this machine.
 fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind("127.0.0.1:0")?.local_addr()
-}
-
-/// Certificate and configuration of a node in a directory of its own.
-fn prepare(program: &Path, directory: &Path, node: u64, listen: SocketAddr, setup: Setup) -> Result<Place, String> {
-    let failed = |error: &dyn std::fmt::Display| error.to_string();
-    let authority = directory.join("pki");
-    let request = pki::Request { node, names: vec!["localhost".into()], days: 2, renews: false };
-    let (_, files) = pki::issue(&authority, &request).map_err(|error| failed(&error))?;
-    let own: PathBuf = directory.join(format!("n{node}"));
-    std::fs::create_dir_all(&own).map_err(|error| failed(&error))?;
-    let path = |path: &Path| path.display().to_string();
-    let setup = setup
-        .with("node.name", format!("n{node}"))
-        .with("cluster.node", node.to_string())
-        .with("cluster.listen", listen.to_string())
-        .with("cluster.ca", path(&authority.join("ca.pem")))
-        .with("cluster.certificate", path(&files.certificate))
-        .with("cluster.key", path(&files.key));
-    Place::new(program, own, &setup).map_err(|error| failed(&error))
+    let mut error = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..100 {
+        match TcpListener::bind(("127.0.0.1", rand::rng().random_range(PORTS))) {
+            Ok(listener) => return listener.local_addr(),
+            Err(taken) => error = taken,
+        }
+    }
+    Err(error)
 }
 
 impl Cluster {
@@ -61,27 +67,34 @@ impl Cluster {
     }
 
     /// [`Cluster::start`] with as many nodes as kinds: `voter` or `witness`.
-    pub async fn start_as(program: &Path, directory: &Path, kinds: &[&str], setup: &Setup) -> Result<Cluster, String> {
-        let nodes = kinds.len() as u64;
+    pub async fn start_as(
+        program: &Path,
+        directory: &Path,
+        kinds: &[&'static str],
+        setup: &Setup,
+    ) -> Result<Cluster, String> {
+        Cluster::start_by(program, directory, &Plan::of(kinds, setup)).await
+    }
+
+    /// Writes certificates and configurations into `directory` and starts all nodes of a plan.
+    pub async fn start_by(program: &Path, directory: &Path, plan: &Plan<'_>) -> Result<Cluster, String> {
         let failed = |error: &dyn std::fmt::Display| error.to_string();
-        let authority = directory.join("pki");
-        pki::init(&authority, None).map_err(|error| failed(&error))?;
-        let listens =
-            (0..nodes).map(|_| free_address()).collect::<io::Result<Vec<_>>>().map_err(|error| failed(&error))?;
-        let mut members = String::new();
-        for ((node, address), kind) in (1..).zip(&listens).zip(kinds) {
-            let _ = write!(
-                members,
-                "\n[[members]]\nid = {node}\nname = \"n{node}\"\nregion = \"region-{node}\"\naddress = \"{address}\"\nkind = \"{kind}\"\n"
-            );
-        }
+        pki::init(&directory.join("pki"), None).map_err(|error| failed(&error))?;
+        let listens = plan.seats.iter().map(|_| free_address()).collect::<io::Result<Vec<_>>>();
+        let listens = listens.map_err(|error| failed(&error))?;
+        let roads = plan.has_roads.then(|| Roads::lay(&listens)).transpose().map_err(|error| failed(&error))?;
+        let members = members(&plan.seats, &listens);
         let mut places = Vec::new();
         for (node, listen) in (1..).zip(&listens) {
-            let setup = Setup { more: members.clone(), ..setup.clone() };
+            let mut setup = Setup { more: members.clone(), ..plan.setup.clone() };
+            if let Some(roads) = &roads {
+                setup = setup.with("cluster.routes", roads.routes(node));
+            }
             places.push(prepare(program, directory, node, *listen, setup)?);
         }
-        let mut cluster = Cluster { places, processes: (0..nodes).map(|_| None).collect(), addresses: Vec::new() };
-        for node in 1..=nodes {
+        let processes = places.iter().map(|_| None).collect();
+        let mut cluster = Cluster { seats: plan.seats.clone(), places, processes, addresses: Vec::new(), roads };
+        for node in cluster.nodes() {
             let address = cluster.start_node(node).await?;
             cluster.addresses.push(address);
         }
@@ -95,6 +108,7 @@ impl Cluster {
         let listen = free_address().map_err(|error| error.to_string())?;
         let setup = setup.clone().with("cluster.join", "yes");
         self.places.push(prepare(program, directory, node, listen, setup)?);
+        self.seats.push(Seat { region: format!("region-{node}"), kind: "learner" });
         self.processes.push(None);
         let address = self.start_node(node).await?;
         self.addresses.push(address);
@@ -106,8 +120,26 @@ impl Cluster {
         std::fs::read_to_string(self.place(node).diary()).unwrap_or_default()
     }
 
-    fn place(&self, node: u64) -> &Place {
+    pub fn nodes(&self) -> std::ops::RangeInclusive<u64> {
+        1..=self.places.len() as u64
+    }
+
+    pub fn seat(&self, node: u64) -> &Seat {
+        &self.seats[node as usize - 1]
+    }
+
+    /// Those of a region.
+    pub fn nodes_in(&self, region: &str) -> Vec<u64> {
+        self.nodes().filter(|node| self.seat(*node).region == region).collect()
+    }
+
+    pub fn place(&self, node: u64) -> &Place {
         &self.places[node as usize - 1]
+    }
+
+    /// Between the nodes; it was planned that there are some.
+    pub fn roads(&self) -> &Roads {
+        self.roads.as_ref().expect("a cluster that was planned with roads")
     }
 
     /// Starts a node (again) and waits until participants can connect; where, it says.
@@ -117,7 +149,7 @@ impl Cluster {
         Ok(ready.address)
     }
 
-    /// Where participants reached it when it was first started.
+    /// Where participants reach it, while it runs.
     pub fn address(&self, node: u64) -> SocketAddr {
         self.addresses[node as usize - 1]
     }
@@ -161,21 +193,57 @@ impl Cluster {
         }
     }
 
+    /// Whether there is a process.
+    pub fn runs(&self, node: u64) -> bool {
+        self.process_id(node).is_some()
+    }
+
+    /// SIGSTOP, and waits until it has taken hold.
+    pub async fn pause(&self, node: u64) -> Result<(), String> {
+        let process = self.processes[node as usize - 1].as_ref().ok_or("it does not run")?;
+        process.signal(Signal::STOP).map_err(|error| error.to_string())?;
+        self.until(|_| Ok(stands_still(process.id()).then_some(()))).await
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self, node: u64) -> Result<(), String> {
+        let process = self.processes[node as usize - 1].as_ref().ok_or("it does not run")?;
+        process.signal(Signal::CONT).map_err(|error| error.to_string())
+    }
+
+    /// How it ended, when nobody asked it to.
+    pub fn ended(&mut self, node: u64) -> Option<String> {
+        let status = self.processes[node as usize - 1].as_mut()?.ended()?;
+        Some(format!("node {node} ended by itself, {status}\n{}", self.place(node).diary_tail()))
+    }
+
+    /// Asks a node over its socket.
+    pub fn exchange<T: DeserializeOwned>(&self, node: u64, command: Command) -> Result<T, String> {
+        let socket = self.place(node).log().join("admin.sock");
+        let line = exchange(&socket, command, "", ANSWER_PATIENCE).map_err(|failure| failure.to_string())?;
+        let value = line.reply.result().map_err(|failure| failure.to_string())?;
+        serde_json::from_value(value).map_err(|error| error.to_string())
+    }
+
     /// Asks a node by the command line.
     pub fn ask(&self, node: u64, arguments: &[&str]) -> Result<Value, String> {
         self.place(node).ask(arguments)
     }
 
     pub fn view(&self, node: u64) -> Result<View, String> {
-        let answer = self.ask(node, &["cluster", "status"])?;
-        let number = |value: &Value| value.as_u64().unwrap_or_default();
-        let leadership = &answer["leadership"];
-        Ok(View {
-            term: number(&leadership["term"]),
-            leader: leadership["leader"].as_u64(),
-            committed_index: number(&leadership["committed_index"]),
-            agreed_index: number(&answer["agreed_index"]),
+        let protocol::Cluster { leadership, agreed_index, .. } = self.exchange(node, Command::Cluster)?;
+        let protocol::Leadership { role, term, leader, committed_index } = leadership;
+        Ok(View { term, leader, leads: role == "leader", committed_index, agreed_index })
+    }
+
+    /// Waits until one of these nodes leads and is ready for work; which, and in which term.
+    pub async fn leader_among(&self, nodes: &[u64]) -> Result<(u64, u64), String> {
+        self.until(|cluster| {
+            let views = nodes.iter().filter_map(|node| cluster.view(*node).ok().map(|view| (*node, view)));
+            let leading = views.filter(|(_, view)| view.leads).map(|(node, view)| (node, view.term));
+            Ok(leading.max_by_key(|(_, term)| *term))
         })
+        .await
     }
 
     /// Waits until `node` knows a leader, and says which.
@@ -185,7 +253,7 @@ impl Cluster {
 
     /// Waits until all nodes have folded the same; what everybody then holds.
     pub async fn at_rest(&self) -> Result<Value, String> {
-        self.at_rest_among(&(1..=self.places.len() as u64).collect::<Vec<_>>()).await
+        self.at_rest_among(&self.nodes().collect::<Vec<_>>()).await
     }
 
     /// [`Cluster::at_rest`] for some of the nodes.
@@ -223,7 +291,7 @@ impl Cluster {
                 let why = seen.err().unwrap_or_else(|| "it did not come".into());
                 return Err(format!("{why}\n{}", diaries.join("\n---\n")));
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 }

@@ -5,6 +5,8 @@ pub mod crash;
 pub mod peer;
 pub mod process;
 pub mod promises;
+pub mod replicated;
+pub mod seeds;
 pub mod shards;
 pub mod simulation;
 pub mod witness;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -17,6 +18,8 @@ pub struct Setup {
     pub participants: Vec<Member>,
     /// What else stands in the configuration.
     pub more: String,
+    /// Environment of its processes.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 /// A participant with money in EUR.
@@ -38,6 +41,11 @@ impl Setup {
     pub fn member(mut self, id: impl Into<String>, funded: impl Into<String>) -> Setup {
         self.participants.push(Member { id: id.into(), funded: funded.into() });
         self
+    }
+
+    /// The last value given to a setting.
+    fn value(&self, setting: &str) -> Option<&str> {
+        self.settings.iter().rev().find(|(path, _)| *path == setting).map(|(_, value)| value.as_str())
     }
 
     fn text(&self) -> String {
@@ -63,16 +71,17 @@ pub struct Place {
     program: PathBuf,
     directory: PathBuf,
     log: PathBuf,
+    listen: String,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Place {
     /// Writes the configuration into `directory`, which exists.
     pub fn new(program: impl Into<PathBuf>, directory: impl Into<PathBuf>, setup: &Setup) -> io::Result<Place> {
         let directory = directory.into();
-        let log = directory.join("log");
-        let given = setup.settings.iter().find(|(path, _)| *path == "log.directory");
-        let log = given.map_or(log, |(_, log)| log.into());
-        let place = Place { program: program.into(), directory, log };
+        let log = setup.value("log.directory").map_or_else(|| directory.join("log"), PathBuf::from);
+        let listen = setup.value("listen.address").unwrap_or("127.0.0.1:0").into();
+        let place = Place { program: program.into(), directory, log, listen, environment: setup.environment.clone() };
         std::fs::write(place.configuration(), setup.text())?;
         Ok(place)
     }
@@ -107,14 +116,15 @@ impl Place {
         let diary = File::options().create(true).append(true).open(self.diary())?;
         let mut command = Command::new(&self.program);
         command.arg("serve").arg("--config").arg(self.configuration()).arg("--data").arg(self.log());
-        command.args(["--listen", "127.0.0.1:0"]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(diary);
+        command.args(["--listen", &self.listen, "--end-with-stdin"]);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(diary);
         let started = Instant::now();
         let mut child = command.spawn()?;
         let (sender, ready) = oneshot::channel();
         let output = child.stdout.take().expect("its output is piped");
         std::thread::spawn(move || listen(output, sender));
-        Ok(Process { child, ready: Some(ready), place: self.clone(), started })
+        Ok(Process { child, ready: Some(ready), address: None, place: self.clone(), started })
     }
 
     /// Asks the running node something by the command line; its answer as JSON.
@@ -160,6 +170,7 @@ impl Ready {
 pub struct Process {
     child: Child,
     ready: Option<oneshot::Receiver<Ready>>,
+    address: Option<SocketAddr>,
     place: Place,
     pub started: Instant,
 }
@@ -169,13 +180,21 @@ impl Process {
     pub async fn ready(&mut self, patience: Duration) -> Result<Ready, String> {
         let ready = self.ready.take().expect("it is ready once");
         match tokio::time::timeout(patience, ready).await {
-            Ok(Ok(ready)) => Ok(ready),
+            Ok(Ok(ready)) => {
+                self.address = Some(ready.address);
+                Ok(ready)
+            }
             Ok(Err(_)) => {
                 let status = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
                 Err(format!("the switch ended before it was ready: {status}\n{}", self.place.diary_tail()))
             }
             Err(_) => Err(format!("the switch was not ready after {patience:?}\n{}", self.place.diary_tail())),
         }
+    }
+
+    /// Where participants connect, once it was ready.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     pub fn id(&self) -> u32 {
@@ -194,6 +213,11 @@ impl Process {
         _ = self.child.wait();
     }
 
+    /// SIGSTOP, SIGCONT, SIGTERM.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        signal_to(self.id(), signal)
+    }
+
     /// Resident memory (VmRSS).
     pub fn memory_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
@@ -201,6 +225,29 @@ impl Process {
         let kibibytes = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
         kibibytes.unwrap_or(0) << 10
     }
+}
+
+pub(crate) fn signal_to(process: u32, signal: Signal) -> io::Result<()> {
+    let pid = Pid::from_raw(process as i32).ok_or(io::ErrorKind::NotFound)?;
+    Ok(kill_process(pid, signal)?)
+}
+
+/// The fields of `/proc/PID/stat` behind the name, the state first.
+fn stat(process: u32) -> Vec<String> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields);
+    fields.split_ascii_whitespace().map(String::from).collect()
+}
+
+/// Whether SIGSTOP has taken hold of it.
+pub fn stands_still(process: u32) -> bool {
+    stat(process).first().is_some_and(|state| state == "T")
+}
+
+/// Processor time that it has used, in hundredths of a second.
+pub fn processor_ticks(process: u32) -> u64 {
+    let fields = stat(process);
+    [11, 12].iter().filter_map(|place| fields.get(*place)?.parse::<u64>().ok()).sum()
 }
 
 impl Drop for Process {

@@ -1,5 +1,6 @@
-//! Three real nodes under load from real connections, through the death, the pause and the orderly hand-over of a leader:
-//! nothing is lost or doubled, no connection to a healthy node drops, and in the end all books are equal.
+//! Real nodes under load from real connections: three through the death, the pause and the orderly hand-over of a leader,
+//! five that lose two, two regions and a witness that lose a region. Nothing is lost or doubled, no connection to a healthy
+//! node drops, and in the end all books are equal.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +10,10 @@ use loadgen::options::Trust;
 use loadgen::units::Rate;
 use loadgen::{Bank, Options, Outcome, Progress};
 use tests::cluster::Cluster;
+use tests::cluster::plan::Plan;
+use tests::peer::{Peer, sign_on};
 use tests::process::Setup;
+use wire::{Message, Reason};
 
 const BANKS: usize = 6;
 
@@ -40,6 +44,26 @@ fn signal(process: u32, name: &str) {
     assert!(sent.is_ok_and(|status| status.success()), "SIG{name} to {process}");
 }
 
+/// Waits until there is a leader that has taken in the participants; which node it is, and its term.
+async fn ready(cluster: &Cluster) -> Result<(u64, u64), String> {
+    cluster
+        .until(|cluster| {
+            let listed = cluster.ask(1, &["participant", "list"])?;
+            Ok(listed.as_array().is_some_and(|all| all.len() == BANKS).then_some(()))
+        })
+        .await?;
+    cluster.leader_among(&cluster.nodes().collect::<Vec<_>>()).await
+}
+
+/// The load has ended: the money check holds, and nobody was disconnected from the node that the load was at.
+async fn nothing_was_lost(paying: std::thread::JoinHandle<Outcome>, settled_least: u64) -> Result<(), String> {
+    let outcome = tokio::task::spawn_blocking(move || paying.join()).await.map_err(|error| error.to_string())?;
+    let outcome = outcome.map_err(|_| "the load panicked")?;
+    assert!(outcome.check.holds() && outcome.check.settled > settled_least, "{:?}", outcome.check);
+    assert_eq!(outcome.reconnects, 0, "the node that they are connected to was healthy all the time");
+    Ok(())
+}
+
 async fn seconds(count: u64) {
     tokio::time::sleep(Duration::from_secs(count)).await;
 }
@@ -50,11 +74,7 @@ async fn leaders_come_and_go_and_nothing_is_lost() -> Result<(), String> {
         tempfile::Builder::new().prefix("crosstie-cluster-").tempdir().map_err(|error| error.to_string())?;
     let program = Path::new(env!("CARGO_BIN_EXE_node"));
     let mut cluster = Cluster::start(program, directory.path(), 3, &setup()).await?;
-    let first = cluster.leader_seen_by(1).await?;
-    // The participants are there once the first leader has taken them in.
-    while cluster.ask(1, &["participant", "list"])?.as_array().is_none_or(|all| all.len() < BANKS) {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    let (first, _) = ready(&cluster).await?;
     let near = first % 3 + 1;
     let before = cluster.view(near)?;
     let paying = load(&cluster, near, Duration::from_secs(16));
@@ -81,11 +101,76 @@ async fn leaders_come_and_go_and_nothing_is_lost() -> Result<(), String> {
         assert!(third.term > second.term && third.leader != Some(leader), "{third:?}");
     }
 
-    let outcome = tokio::task::spawn_blocking(move || paying.join()).await.map_err(|error| error.to_string())?;
-    let outcome = outcome.map_err(|_| "the load panicked")?;
-    assert!(outcome.check.holds(), "{:?}", outcome.check);
-    assert!(outcome.check.settled > 2_000, "{:?}", outcome.check);
-    assert_eq!(outcome.reconnects, 0, "the node that they are connected to was healthy all the time");
+    nothing_was_lost(paying, 2_000).await?;
+    let books = cluster.at_rest().await?;
+    assert_eq!(books.as_array().map(Vec::len), Some(BANKS), "{books}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_five_nodes_two_may_be_lost() -> Result<(), String> {
+    let directory =
+        tempfile::Builder::new().prefix("crosstie-cluster-").tempdir().map_err(|error| error.to_string())?;
+    let program = Path::new(env!("CARGO_BIN_EXE_node"));
+    let mut cluster = Cluster::start(program, directory.path(), 5, &setup()).await?;
+    let (leader, term) = ready(&cluster).await?;
+    let (near, other) = (leader % 5 + 1, (leader + 1) % 5 + 1);
+    let paying = load(&cluster, near, Duration::from_secs(9));
+
+    seconds(2).await;
+    cluster.kill(leader);
+    cluster.kill(other);
+    let left: Vec<u64> = cluster.nodes().filter(|node| ![leader, other].contains(node)).collect();
+    let (next, after) = cluster.leader_among(&left).await?;
+    assert!(after > term && left.contains(&next), "node {next} leads in term {after}");
+    let before = cluster.view(next)?.committed_index;
+    cluster.until(|cluster| Ok((cluster.view(next)?.committed_index > before + 20).then_some(()))).await?;
+
+    nothing_was_lost(paying, 1_000).await?;
+    for node in [leader, other] {
+        cluster.start_node(node).await?;
+    }
+    let books = cluster.at_rest().await?;
+    assert_eq!(books.as_array().map(Vec::len), Some(BANKS), "{books}");
+    Ok(())
+}
+
+/// Recovery point zero: a region dies as a whole, and everything that was acknowledged is in the other one, which goes on.
+#[tokio::test]
+async fn of_two_regions_and_a_witness_one_may_be_lost() -> Result<(), String> {
+    let directory =
+        tempfile::Builder::new().prefix("crosstie-cluster-").tempdir().map_err(|error| error.to_string())?;
+    let program = Path::new(env!("CARGO_BIN_EXE_node"));
+    let setup = setup();
+    let plan = Plan::two_two_witness(&setup).with_roads();
+    let mut cluster = Cluster::start_by(program, directory.path(), &plan).await?;
+    let (leader, term) = ready(&cluster).await?;
+    let lost = cluster.nodes_in(&cluster.seat(leader).region);
+    let left: Vec<u64> = cluster.nodes().filter(|node| !lost.contains(node)).collect();
+    let (near, witness) = (left[0], cluster.nodes_in("west")[0]);
+    assert_eq!((lost.len(), cluster.seat(leader).kind, witness), (2, "voter", 5), "node {leader} leads");
+    for (one, other) in lost.iter().flat_map(|one| left.iter().map(move |other| (*one, *other))) {
+        cluster.roads().set_round_trip(one, other, Duration::from_millis(10));
+    }
+    let paying = load(&cluster, near, Duration::from_secs(9));
+
+    seconds(2).await;
+    lost.iter().for_each(|node| cluster.kill(*node));
+    let serving: Vec<u64> = left.iter().copied().filter(|node| *node != witness).collect();
+    let (next, after) = cluster.leader_among(&serving).await?;
+    assert!(after > term, "node {next} leads in term {after}");
+    let before = cluster.view(next)?.committed_index;
+    cluster.until(|cluster| Ok((cluster.view(next)?.committed_index > before + 20).then_some(()))).await?;
+
+    let bank = "BANK-0001".parse().map_err(|error| format!("{error}"))?;
+    let signed_on = Peer::sign_on(cluster.address(witness), &sign_on(bank, 0, 0)).await;
+    let (_, answer) = signed_on.map_err(|error| error.to_string())?;
+    assert!(matches!(answer.message(), Ok(Message::GoAway(end)) if end.reason == Reason::DRAN), "{answer:?}");
+
+    nothing_was_lost(paying, 1_000).await?;
+    for node in lost {
+        cluster.start_node(node).await?;
+    }
     let books = cluster.at_rest().await?;
     assert_eq!(books.as_array().map(Vec::len), Some(BANKS), "{books}");
     Ok(())

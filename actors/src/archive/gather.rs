@@ -24,7 +24,14 @@ pub(super) struct Chunk {
     pub(super) entries: Vec<Entry>,
 }
 
-type Answer = Box<dyn FnOnce(Result<Vec<Entry>, Error>) + Send>;
+/// What was found, the latest first.
+pub(crate) struct Found {
+    pub(crate) entries: Vec<Entry>,
+    /// The archive goes back to the first log entry without a gap: what is not found never was.
+    pub(crate) is_whole: bool,
+}
+
+type Answer = Box<dyn FnOnce(Result<Found, Error>) + Send>;
 
 /// A question that must be answered after everything that was handed over before it.
 pub(crate) struct Question {
@@ -80,21 +87,36 @@ impl Gatherer {
         }
     }
 
+    /// The book was taken from a snapshot: between what was folded before and what comes next entries were skipped.
+    pub(crate) fn skipped(&mut self) {
+        self.send();
+        self.span = None;
+    }
+
     /// Hands over what is at hand. If there is no room it is dropped, and the next chunk shows the hole.
     pub(crate) fn hand_over(&mut self) {
-        let Some(span) = self.span.as_mut() else { return };
-        if self.entries.is_empty() {
-            return;
+        if !self.entries.is_empty() {
+            self.send();
         }
+    }
+
+    /// Sends what is at hand, also when nothing has ended: the archive then knows how far it should have come. False when
+    /// there was no room.
+    fn send(&mut self) -> bool {
+        let Some(span) = self.span.as_mut() else { return true };
         let next = Span { first: span.last + 1, last: span.last };
         let chunk = Chunk { span: std::mem::replace(span, next), entries: std::mem::take(&mut self.entries) };
         match self.sender.try_send(Message::Ended(chunk)) {
-            Ok(()) => self.entries = Vec::with_capacity(CHUNK_ENTRIES),
+            Ok(()) => {
+                self.entries = Vec::with_capacity(CHUNK_ENTRIES);
+                true
+            }
             Err(TrySendError::Full(Message::Ended(chunk))) => {
                 self.entries = chunk.entries;
                 self.entries.clear();
+                false
             }
-            Err(_) => {}
+            Err(_) => false,
         }
     }
 
@@ -109,7 +131,9 @@ impl Gatherer {
 
     /// Asks after everything noted so far. Gives the question back when too much waits.
     pub(crate) fn ask(&mut self, question: Question) -> Result<(), Question> {
-        self.hand_over();
+        if !self.send() {
+            return Err(question);
+        }
         match self.sender.try_send(Message::Ask(question)) {
             Err(TrySendError::Full(Message::Ask(question)) | TrySendError::Disconnected(Message::Ask(question))) => {
                 Err(question)

@@ -15,10 +15,10 @@ use super::gather::{Chunk, Message};
 use super::merge;
 use super::run::Run;
 use super::search::Searcher;
-use super::shelf::Recent;
+use super::shelf::{Recent, Shelf};
 use super::walk::Walk;
 use super::writer::{self, Pace};
-use super::{Config, Shared, Span, opening};
+use super::{Config, LogEnd, Shared, Span, opening};
 
 /// How often it looks whether something is due when nobody sends anything.
 const TICK: Duration = Duration::from_millis(200);
@@ -60,6 +60,7 @@ impl Keeper {
             self.tend();
             match receiver.recv_timeout(TICK) {
                 Ok(Message::Ended(chunk)) => self.take(chunk),
+                Ok(Message::Ask(question)) if self.covered < self.known => (question.answer)(Err(Error::Behind)),
                 Ok(Message::Ask(question)) => searcher.ask(question, self.shared.shelf()),
                 Ok(Message::Pass(sender)) => _ = sender.send(()),
                 Ok(Message::Stop) if self.abandoned() => break self.abandon_merge(),
@@ -152,11 +153,22 @@ impl Keeper {
                 }
                 Err(Error::Log(persistence::Error::Gone { oldest, .. })) => {
                     walk = None;
-                    self.lose(Span { first: self.covered + 1, last: oldest - 1 });
-                    self.covered = oldest - 1;
+                    self.skip_to(oldest.min(to + 1));
                 }
                 Err(error) => self.fail(&error),
             }
+        }
+    }
+
+    /// What lies before `next` is gone. No run may cover it.
+    fn skip_to(&mut self, next: Index) {
+        if self.recent > 0 {
+            self.write_recent(false);
+        }
+        if self.retry_at.is_none() {
+            self.lose(Span { first: self.covered + 1, last: next - 1 });
+            self.covered = next - 1;
+            self.shared.shelf.write().recent_first = next;
         }
     }
 
@@ -181,13 +193,14 @@ impl Keeper {
 
     fn write_recent(&mut self, stopping: bool) {
         let shelf = self.shared.shelf();
-        let span = Span { first: shelf.last_in_runs() + 1, last: self.covered };
+        let span = Span { first: shelf.recent_first, last: self.covered };
         let pieces: Vec<&[Entry]> = shelf.recent.iter().map(|recent| &recent.entries[..]).collect();
         match self.write(span, &pieces, stopping) {
             Ok(run) => {
                 let mut shelf = self.shared.shelf.write();
                 shelf.runs.push(Arc::new(run));
                 shelf.recent.clear();
+                shelf.recent_first = span.last + 1;
                 drop(shelf);
                 self.recent = 0;
                 self.tell();
@@ -308,28 +321,34 @@ impl Keeper {
     }
 
     fn fill(&mut self, hole: Span) -> Result<(), Error> {
-        let (mut first, mut read_from, mut entries) = (hole.first, hole.first, Vec::new());
         let oldest = persistence::Reader::oldest(&self.log)?;
         if oldest > hole.first {
             self.lose(Span { first: hole.first, last: hole.last.min(oldest - 1) });
-            read_from = oldest;
         }
-        if read_from <= hole.last {
-            let mut walk = Walk::open(&self.log, read_from)?;
-            while read_from <= hole.last {
-                if self.abandoned() {
-                    return Err(Error::Stopped);
-                }
-                let chunk = walk.chunk(hole.last)?;
-                entries.extend(chunk.entries);
-                read_from = read_from.max(chunk.span.last + 1);
-                if entries.len() >= self.config.run_entries && read_from <= hole.last {
-                    self.insert(Span { first, last: read_from - 1 }, &mut entries)?;
-                    first = read_from;
-                }
+        // Of a log that was begun anew and comes back from the other nodes nothing can be read yet.
+        let last = hole.last.min(self.known);
+        let mut first = hole.first.max(oldest);
+        if last < hole.last && first <= hole.last {
+            self.lose(Span { first: first.max(last + 1), last: hole.last });
+        }
+        if first > last {
+            return Ok(());
+        }
+        let (mut read_from, mut entries) = (first, Vec::new());
+        let mut walk = Walk::open(&self.log, read_from)?;
+        while read_from <= last {
+            if self.abandoned() {
+                return Err(Error::Stopped);
+            }
+            let chunk = walk.chunk(last)?;
+            entries.extend(chunk.entries);
+            read_from = read_from.max(chunk.span.last + 1);
+            if entries.len() >= self.config.run_entries && read_from <= last {
+                self.insert(Span { first, last: read_from - 1 }, &mut entries)?;
+                first = read_from;
             }
         }
-        self.insert(Span { first, last: hole.last }, &mut entries)
+        self.insert(Span { first, last }, &mut entries)
     }
 
     fn insert(&mut self, span: Span, entries: &mut Vec<Entry>) -> Result<(), Error> {
@@ -357,17 +376,18 @@ impl Keeper {
 pub(super) fn start(
     config: Config,
     log: PathBuf,
-    last_index: Index,
+    end: LogEnd,
     receiver: Receiver<Message>,
     shared: Arc<Shared>,
 ) -> Result<JoinHandle<()>, Error> {
     let directory = config.directory_for(&log);
     std::fs::create_dir_all(&directory).map_err(|error| Error::disk("creating", &directory, error))?;
     let identity = persistence::Reader::identity(&log)?;
-    let opening::Opened { runs, holes, set_aside } = opening::open(&directory, identity, last_index)?;
+    let opening::Opened { runs, holes, set_aside } = opening::open(&directory, identity, end)?;
     shared.figures.lock().files_set_aside = set_aside;
     let covered = runs.last().map_or(0, |run| run.span().last);
-    shared.shelf.write().runs = runs;
+    *shared.shelf.write() = Shelf { runs, recent: Vec::new(), recent_first: covered + 1 };
+    let (LogEnd::At(known) | LogEnd::NotBefore(known)) = end;
     let keeper = Keeper {
         config,
         log,
@@ -375,7 +395,7 @@ pub(super) fn start(
         identity,
         shared,
         covered,
-        known: last_index,
+        known,
         recent: 0,
         recent_since: Instant::now(),
         merging: None,

@@ -8,7 +8,7 @@ use wire::Timestamp;
 
 use super::entry::Entry;
 use super::error::Error;
-use super::{Archive, Config, Gatherer, prepare};
+use super::{Archive, Config, Gatherer, LogEnd, prepare};
 
 /// Stands for the ledger.
 pub struct Measured(Gatherer);
@@ -28,7 +28,7 @@ pub fn measure(config: Config, directory: &Path) -> Result<(Measured, Archive), 
     let (gatherer, prepared) = prepare();
     let (journal, _) = persistence::open(log, Nothing, persistence::Nobody)?;
     journal.stop();
-    Ok((Measured(gatherer), prepared.start(config, directory.into(), 0)?))
+    Ok((Measured(gatherer), prepared.start(config, directory.into(), LogEnd::At(0))?))
 }
 
 struct Nothing;

@@ -1,7 +1,8 @@
 //! Makes one run of many neighbours, so that a search looks into few files.
 //!
 //! Sixteen neighbours become one when none of them holds more than all others together, up to about eight million
-//! payments: each payment is then written twice or three times in all, however long the archive is.
+//! payments: each payment is then written twice or three times in all, however long the archive is. A run never covers
+//! what is missing, so neighbours with a gap between them stay two.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -26,7 +27,8 @@ pub(super) fn choose(runs: &[Arc<Run>]) -> Option<std::ops::Range<usize>> {
     let place = runs.windows(FAN_IN).position(|neighbours| {
         let total: u64 = neighbours.iter().map(entries).sum();
         let largest = neighbours.iter().map(entries).max().unwrap_or(0);
-        total <= MERGED_ENTRIES_MAX && largest <= total / 2
+        let joins = neighbours.windows(2).all(|pair| pair[1].span().first == pair[0].span().last + 1);
+        joins && total <= MERGED_ENTRIES_MAX && largest <= total / 2
     })?;
     Some(place..place + FAN_IN)
 }

@@ -8,6 +8,9 @@
 //! ```
 //!
 //! It is a projection of the log: it may lag, and what is lost of it is made anew from the log as far as that goes back.
+//! What the log no longer has either (it came as a snapshot, or was let go) is a gap that no run covers, and who asks for a
+//! payment that is not found is told of it. A run holds only what is committed: on a node among others it may know more
+//! than the log does at a start.
 //! It is not where anything is decided: duplicates are recognised by the book alone.
 //!
 //! Sorted runs instead of an embedded store: what ends comes in the order of time and is looked up rarely, so sorting it
@@ -89,7 +92,7 @@ use wire::{Timestamp, Uetr};
 pub use entry::Entry;
 pub use error::Error;
 use gather::Message;
-pub(crate) use gather::{Gatherer, Question};
+pub(crate) use gather::{Found, Gatherer, Question};
 pub use measure::{Measured, measure};
 use shelf::Shelf;
 
@@ -133,6 +136,15 @@ impl Config {
 struct Span {
     first: Index,
     last: Index,
+}
+
+/// Where the log ends, as far as is known when it has been opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LogEnd {
+    /// Of a node alone: nothing was ever committed behind this entry.
+    At(Index),
+    /// Of a node among others: what was committed behind it shows, or comes again from them.
+    NotBefore(Index),
 }
 
 /// Which of a participant's payments.
@@ -198,10 +210,10 @@ pub(crate) fn prepare() -> (Gatherer, Prepared) {
 }
 
 impl Prepared {
-    /// The log in `log` is open and ends with `last_index`. What the archive lacks of it is read in the background.
-    pub(crate) fn start(self, config: Config, log: PathBuf, last_index: Index) -> Result<Archive, Error> {
+    /// The log in `log` is open. What the archive lacks of it is read in the background.
+    pub(crate) fn start(self, config: Config, log: PathBuf, end: LogEnd) -> Result<Archive, Error> {
         let shared = Arc::<Shared>::default();
-        let thread = keeper::start(config, log, last_index, self.receiver, shared.clone())?;
+        let thread = keeper::start(config, log, end, self.receiver, shared.clone())?;
         Ok(Archive { shared, sender: self.sender, thread: Mutex::new(Some(thread)) })
     }
 }

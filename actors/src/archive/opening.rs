@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use persistence::Index;
 
-use super::Span;
 use super::error::Error;
 use super::format::parse_file_name;
 use super::run::Run;
+use super::{LogEnd, Span};
 
 pub(super) struct Opened {
     /// In the order of the log, none overlapping.
@@ -18,8 +18,11 @@ pub(super) struct Opened {
     pub(super) set_aside: u64,
 }
 
-/// `last_index` is the last entry of the log.
-pub(super) fn open(directory: &Path, identity: u128, last_index: Index) -> Result<Opened, Error> {
+pub(super) fn open(directory: &Path, identity: u128, end_of_log: LogEnd) -> Result<Opened, Error> {
+    let last_index = match end_of_log {
+        LogEnd::At(last) => last,
+        LogEnd::NotBefore(_) => Index::MAX,
+    };
     let listing = std::fs::read_dir(directory).map_err(|error| Error::disk("listing", directory, error))?;
     let mut spans = Vec::new();
     for file in listing {

@@ -4,7 +4,7 @@
 use crossbeam::channel::{Sender, TrySendError, bounded};
 
 use super::error::Error;
-use super::gather::Question;
+use super::gather::{Found, Question};
 use super::shelf::Shelf;
 
 /// Questions that wait at most; further ones are told to come again.
@@ -20,6 +20,7 @@ impl Searcher {
         _ = std::thread::Builder::new().name("archive-search".into()).spawn(move || {
             for (question, shelf) in receiver {
                 let found = shelf.by_uetr(question.uetr, Some(question.debtor));
+                let found = found.map(|entries| Found { entries, is_whole: shelf.is_whole() });
                 if let Err(error) = &found {
                     tracing::error!(event = "archive_unreadable", error = %error, "a participant's question is not answered");
                 }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use persistence::Index;
 use settlement::Key;
 use wire::{Timestamp, Uetr};
 
@@ -19,6 +20,8 @@ pub(super) struct Shelf {
     pub(super) runs: Vec<Arc<Run>>,
     /// In the order of the log.
     pub(super) recent: Vec<Arc<Recent>>,
+    /// The recent ones are what ended from this log entry on.
+    pub(super) recent_first: Index,
 }
 
 /// Payments that are in no run yet, as they came: sorting them twice would cost more than the few searches among them.
@@ -79,9 +82,16 @@ impl Shelf {
         Ok(found)
     }
 
-    /// The part of the log that has not reached a run begins after this.
-    pub(super) fn last_in_runs(&self) -> u64 {
-        self.runs.last().map_or(0, |run| run.span().last)
+    /// True when nothing is missing since the first log entry: it was neither let go nor lost.
+    pub(super) fn is_whole(&self) -> bool {
+        let mut next = 1;
+        for span in self.runs.iter().map(|run| run.span()) {
+            if span.first > next {
+                return false;
+            }
+            next = span.last + 1;
+        }
+        self.recent_first <= next
     }
 }
 

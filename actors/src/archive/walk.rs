@@ -39,7 +39,7 @@ impl Walk {
     }
 
     /// What ended in the next entries up to `to`, in one chunk of about the usual size. It covers nothing while it still
-    /// looks back.
+    /// looks back. `to` is committed.
     pub(super) fn chunk(&mut self, to: Index) -> Result<Chunk, Error> {
         let Walk { reader, from, decided } = self;
         let mut entries = Vec::with_capacity(CHUNK_ENTRIES);

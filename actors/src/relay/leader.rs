@@ -168,14 +168,14 @@ impl Inbound {
         announced: &Announced,
         signs_on: bool,
     ) -> bool {
-        let Announced { mark, connection, since, participant } = *announced;
+        let Announced { mark, connection, age, participant } = *announced;
         let key = post.scheme().key(participant);
         let mut line = None;
         let is_next = self.with(from, mark, |peer| {
             let new = Line::of_another_node(
                 key.unwrap_or(settlement::Key::NONE),
                 participant,
-                since,
+                age,
                 peer.way_back.clone(),
                 connection,
             );
@@ -187,7 +187,8 @@ impl Inbound {
         });
         let Some((line, has_room)) = line else { return is_next };
         if !has_room || key.is_none() {
-            let reason = if has_room { Reason::AGNT } else { Reason::BUSY };
+            // Its own node knows the participant: if this one does not, it no longer leads.
+            let reason = if has_room { Reason::DRAN } else { Reason::BUSY };
             post.end(&line, Ending::new(reason, 1000, "the leading node does not take this connection"));
             return true;
         }
@@ -280,7 +281,7 @@ pub(super) fn send_back(wire: &dyn Wire, owed: &Owed, lines: &mut Vec<Arc<Line>>
 mod tests {
     use wire::frame::Frame;
     use wire::message::Refused;
-    use wire::{Frames, Kind, Timestamp};
+    use wire::{Frames, Kind};
 
     use super::*;
     use crate::relay::message::decode;
@@ -325,7 +326,7 @@ mod tests {
         let (wire, owed) = (Arrived::default(), Owed::new(Arc::default()));
         let participant = "BANK-0".parse().unwrap();
         let way_back = Arc::new(WayBack::new(2, 7));
-        let line = Arc::new(Line::of_another_node(settlement::Key(0), participant, Timestamp(1), way_back, 5));
+        let line = Arc::new(Line::of_another_node(settlement::Key(0), participant, std::time::Duration::ZERO, way_back, 5));
         line.take(INSTRUCTIONS);
         let ring = || send_back(&wire, &owed, &mut vec![line.clone()], 1);
         let is_done = AtomicBool::new(false);

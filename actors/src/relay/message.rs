@@ -1,14 +1,15 @@
 //! What nodes tell each other, byte by byte. Whole messages come and go, in order; the transport frames them.
 //!
 //! Numbers are little-endian. The first byte says which message it is. `participant` is a length (one byte) and text. `mark` is
-//! route u64 and sequence u64, counted from 1 within a route in each direction: a message that was lost shows.
+//! route u64 and sequence u64, counted from 1 within a route in each direction: a message that was lost shows. `age` is how
+//! long ago the connection was accepted, nanoseconds.
 //!
 //! | first | message | then |
 //! |---|---|---|
 //! | 1 | Reign | term u64, node u64 |
 //! | 2 | Route | term u64, route u64 |
-//! | 3 | SignOn | mark, connection u64, since u64, participant |
-//! | 4 | Presence | mark, connection u64, since u64, participant |
+//! | 3 | SignOn | mark, connection u64, age u64, participant |
+//! | 4 | Presence | mark, connection u64, age u64, participant |
 //! | 5 | Instructions | mark, connection u64, count u32, whole frames to the end |
 //! | 6 | Gone | mark, connection u64 |
 //! | 7 | Replies | mark, index u64, then for each connection: connection u64, done u32, length u32, whole frames |
@@ -18,14 +19,18 @@
 //! | 11 | Serves | door u8 (0 open, 1 drained, 2 shut); of an open one the address, HOST:PORT, to the end |
 //! | 12 | Removed | nothing: the node that reads this was removed from the cluster |
 
+use std::time::Duration;
+
 use persistence::{Index, NodeId, Term};
-use wire::{Frames, ParticipantId, Reason, Timestamp};
+use wire::{Frames, ParticipantId, Reason};
 
 /// Frames of one message at most; and of one answer.
 pub(super) const FRAMES_BYTES_MAX: usize = 1 << 20;
 /// No message is longer.
 pub const MESSAGE_BYTES_MAX: usize = FRAMES_BYTES_MAX + 1024;
 const TEXT_BYTES_MAX: usize = 512;
+/// The journal's terms are smaller.
+const TERM_MAX: Term = 1 << 62;
 
 /// Bytes from another node that are no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,7 +68,7 @@ pub(crate) struct Mark {
 pub(crate) struct Announced {
     pub(crate) mark: Mark,
     pub(crate) connection: u64,
-    pub(crate) since: Timestamp,
+    pub(crate) age: Duration,
     pub(crate) participant: ParticipantId,
 }
 
@@ -198,8 +203,9 @@ fn put(out: &mut Vec<u8>, kind: u8, numbers: &[u64]) {
 }
 
 fn announce(out: &mut Vec<u8>, kind: u8, announced: &Announced) {
-    let Announced { mark, connection, since, participant } = announced;
-    put(out, kind, &[mark.route, mark.sequence, *connection, since.nanoseconds()]);
+    let Announced { mark, connection, age, participant } = announced;
+    let age_ns = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
+    put(out, kind, &[mark.route, mark.sequence, *connection, age_ns]);
     out.push(participant.as_str().len() as u8);
     out.extend_from_slice(participant.as_str().as_bytes());
 }
@@ -226,7 +232,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Message<'_>, Malformed> {
     }
     let mut reader = Reader(bytes);
     let message = match reader.byte()? {
-        1 => Message::Reign { term: reader.u64()?, node: reader.u64()? },
+        1 => Message::Reign { term: reader.term()?, node: reader.u64()? },
         2 => Message::Route { term: reader.u64()?, route: reader.u64()? },
         3 => Message::SignOn(reader.announced()?),
         4 => Message::Presence(reader.announced()?),
@@ -281,6 +287,12 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
+    /// A node that believed a reign of the last term there is would believe no other any more.
+    fn term(&mut self) -> Result<Term, Malformed> {
+        let term = self.u64()?;
+        if term < TERM_MAX { Ok(term) } else { Err(Malformed("its term is out of bounds")) }
+    }
+
     fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.0)
     }
@@ -290,11 +302,11 @@ impl<'a> Reader<'a> {
     }
 
     fn announced(&mut self) -> Result<Announced, Malformed> {
-        let (mark, connection, since) = (self.mark()?, self.u64()?, Timestamp(self.u64()?));
+        let (mark, connection, age) = (self.mark()?, self.u64()?, Duration::from_nanos(self.u64()?));
         let length = self.byte()?.into();
         let text = std::str::from_utf8(self.bytes(length)?).map_err(|_| Malformed("the participant is no text"))?;
         let participant = text.parse().map_err(|_| Malformed("that is no participant"))?;
-        Ok(Announced { mark, connection, since, participant })
+        Ok(Announced { mark, connection, age, participant })
     }
 
     fn reason(&mut self) -> Result<Reason, Malformed> {
@@ -375,7 +387,7 @@ mod tests {
         let announced = Announced {
             mark: MARK,
             connection: u64::MAX,
-            since: Timestamp(3),
+            age: Duration::from_nanos(3),
             participant: "BANK-0001".parse().unwrap(),
         };
         let frames = [frame(0), frame(30)].concat();
@@ -415,7 +427,7 @@ mod tests {
         let bytes = Message::End { mark, connection: 2, retry_after_ms: 3, reason: Reason::SUPR, text: "x" }.encode();
         assert_eq!(bytes, b"\x08\x01\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0SUPRx");
         let participant = "AB".parse().unwrap();
-        let announced = Announced { mark, connection: 2, since: Timestamp(3), participant };
+        let announced = Announced { mark, connection: 2, age: Duration::from_nanos(3), participant };
         let bytes = Message::SignOn(announced).encode();
         assert_eq!(bytes, b"\x03\x01\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x02AB");
     }
@@ -458,6 +470,7 @@ mod tests {
             (vec![0], "its kind is not known"),
             (vec![13], "its kind is not known"),
             (vec![11], "it ends early"),
+            (Message::Reign { term: TERM_MAX, node: 2 }.encode(), "its term is out of bounds"),
             (vec![11, 3], "that is no door"),
             (vec![11, 0], "that is no address for participants"),
             ([&[11, 0][..], b"north"].concat(), "that is no address for participants"),

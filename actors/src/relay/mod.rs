@@ -17,6 +17,9 @@
 //!
 //! Besides, nodes tell each other whether they serve participants, and where.
 //!
+//! A certificate of the cluster does not make a member: a node that waits to be named has one, a removed one still has. Of
+//! those who are no members nothing is taken but what counts once they are.
+//!
 //! In reading order: `message` (the bytes), `origin`, `leader`, `doors`, this file (what the transport calls).
 
 mod doors;
@@ -26,7 +29,7 @@ mod origin;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,6 +102,14 @@ fn tell(wire: &dyn Wire, to: NodeId, id: u64, outcome: Outcome, answer: &[u8]) {
     _ = message.len() <= MESSAGE_BYTES_MAX && wire.send(to, message);
 }
 
+/// The members of the cluster, as this node knows them.
+#[derive(Default)]
+struct Known {
+    members: BTreeSet<NodeId>,
+    /// Reigns of nodes that are no members as far as is known: this node may be behind.
+    announced: BTreeMap<NodeId, Term>,
+}
+
 /// See the file's head.
 pub struct Relay {
     wire: Arc<dyn Wire>,
@@ -107,6 +118,7 @@ pub struct Relay {
     links: Mutex<BTreeSet<NodeId>>,
     owed: Arc<Owed>,
     doors: Doors,
+    members: Mutex<Known>,
     asked: mpsc::Sender<Asked>,
     asks: Mutex<Option<mpsc::Receiver<Asked>>>,
 }
@@ -118,7 +130,22 @@ impl Relay {
         let (asked, asks) = mpsc::channel(ASKED_MAX);
         let (own_wire, own_owed) = (wire.clone(), owed.clone());
         bell.carry(move |lines, index| leader::send_back(&*own_wire, &own_owed, lines, index));
-        Relay { wire, bell, dispatch, links: Mutex::default(), owed, doors, asked, asks: Mutex::new(Some(asks)) }
+        let (links, members) = Default::default();
+        Relay { wire, bell, dispatch, links, owed, doors, members, asked, asks: Mutex::new(Some(asks)) }
+    }
+
+    /// These nodes are members now, and were not removed.
+    pub fn set_members(&self, members: BTreeSet<NodeId>) {
+        let mut known = self.members.lock();
+        let (named, announced) =
+            std::mem::take(&mut known.announced).into_iter().partition(|(node, _)| members.contains(node));
+        *known = Known { members, announced };
+        drop(known);
+        BTreeMap::into_iter(named).for_each(|(node, term)| self.dispatch.announced(term, node));
+    }
+
+    fn is_member(&self, node: NodeId) -> bool {
+        self.members.lock().members.contains(&node)
     }
 
     /// This node's connection to `node` is there, perhaps again: what was sent before may be lost.
@@ -137,13 +164,19 @@ impl Relay {
     /// This node's connection to `node` is gone.
     pub fn link_down(&self, node: NodeId) {
         self.links.lock().remove(&node);
+        self.members.lock().announced.remove(&node);
         self.owed.is_paid(node);
         self.doors.owed.is_paid(node);
     }
 
     /// A message of `from`, as it sent it: in order, also over several connections.
     pub fn receive(&self, from: NodeId, message: &[u8]) -> Result<(), Malformed> {
-        match decode(message)? {
+        let message = decode(message)?;
+        if !self.is_member(from) {
+            self.hear_stranger(from, &message);
+            return Ok(());
+        }
+        match message {
             Message::Reign { term, node } if node == from => self.dispatch.announced(term, node),
             Message::Reign { .. } => return Err(Malformed("it announces another node's reign")),
             Message::Replies { mark, index, parts } => {
@@ -185,6 +218,19 @@ impl Relay {
         Ok(())
     }
 
+    /// What a node says that is no member, as far as is known here.
+    fn hear_stranger(&self, from: NodeId, message: &Message<'_>) {
+        match *message {
+            Message::Reign { term, node } if node == from => {
+                self.members.lock().announced.insert(from, term);
+            }
+            // Nobody is sent to it before it is one.
+            Message::Serves { door } => self.doors.heard(from, &door),
+            Message::Ask { id, .. } => tell(&*self.wire, from, id, Outcome::Busy, &[]),
+            _ => {}
+        }
+    }
+
     /// What only a leader is sent.
     fn lead(&self, from: NodeId, message: &Message<'_>) {
         let Some(post) = self.dispatch.reign() else { return };
@@ -222,12 +268,10 @@ impl Relay {
             return true;
         };
         let mut all = true;
-        let links = self.links.lock().clone();
         for node in self.owed.nodes() {
-            // Taken off first: if something is lost meanwhile, it is owed again.
+            // Taken off first: if something is lost meanwhile, it is owed again; and when its connection comes up again.
             self.owed.is_paid(node);
-            // Told when it connects.
-            if !links.contains(&node) {
+            if !self.is_linked(node) {
                 continue;
             }
             let reign = Message::Reign { term: post.term(), node: self.dispatch.node };
@@ -239,13 +283,23 @@ impl Relay {
         all
     }
 
+    /// Sends the leader what it could not be sent. With no connection to it, that is done when there is one.
+    fn flush(&self) -> bool {
+        let leader = self.dispatch.outbound().map(|outbound| outbound.leader);
+        leader.is_none_or(|leader| !self.is_linked(leader)) || self.dispatch.flush()
+    }
+
+    fn is_linked(&self, node: NodeId) -> bool {
+        self.links.lock().contains(&node)
+    }
+
     /// Tries again what could not be sent, for ever.
     pub(crate) async fn try_again_for_ever(self: Arc<Self>) {
         loop {
             self.dispatch.stalled.notified().await;
             loop {
                 let all_told = self.pay() & self.show_door();
-                let all_sent = self.dispatch.flush();
+                let all_sent = self.flush();
                 if all_told && all_sent {
                     break;
                 }
@@ -299,10 +353,9 @@ impl Relay {
     /// Tells those who are to know. False when some could not be told.
     fn show_door(&self) -> bool {
         let mut all = true;
-        let links = self.links.lock().clone();
         for node in self.doors.owed.nodes() {
             self.doors.owed.is_paid(node);
-            if !links.contains(&node) {
+            if !self.is_linked(node) {
                 continue;
             }
             let message = Message::Serves { door: self.doors.own().as_told() }.encode();
@@ -325,7 +378,8 @@ impl Relay {
     /// Where other nodes serve participants just now.
     pub fn elsewhere(&self) -> Vec<String> {
         let links: Vec<_> = self.links.lock().iter().copied().collect();
-        links.into_iter().filter_map(|node| self.doors.of(node)?.address()).collect()
+        let members = links.into_iter().filter(|node| self.is_member(*node));
+        members.filter_map(|node| self.doors.of(node)?.address()).collect()
     }
 
     /// Tells a node that it was removed from the cluster: nobody else does.

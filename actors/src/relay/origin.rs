@@ -87,13 +87,13 @@ impl Outbound {
 
     /// Sends a parcel of a connection; gives back how much of it was taken.
     pub(crate) fn carry(&self, line: &Line, parcel: Parcel<'_>) -> usize {
-        let (connection, since, participant) = (line.number(), line.since, line.participant());
+        let (connection, age, participant) = (line.number(), line.since.elapsed(), line.participant());
         match parcel {
             Parcel::Presence => {
-                self.send(|mark| Message::Presence(Announced { mark, connection, since, participant }).encode()).into()
+                self.send(|mark| Message::Presence(Announced { mark, connection, age, participant }).encode()).into()
             }
             Parcel::Instructions(batch, _) if batch.is_sign_on() => {
-                self.send(|mark| Message::SignOn(Announced { mark, connection, since, participant }).encode()).into()
+                self.send(|mark| Message::SignOn(Announced { mark, connection, age, participant }).encode()).into()
             }
             Parcel::Instructions(batch, from) => self.instructions(line, batch, from),
         }

@@ -118,6 +118,9 @@ impl Cluster {
             }
             cluster.depose(node).await;
         }
+        for (switch, _) in &cluster.nodes {
+            switch.relay.set_members([1, 2, 3].into());
+        }
         for (one, other) in [(1, 2), (1, 3), (2, 1), (2, 3), (3, 1), (3, 2)] {
             cluster.switch(one).relay.link_up(other);
         }
@@ -580,7 +583,7 @@ async fn a_sign_on_that_was_held_back_supersedes_nobody() {
     for (node, held) in [(3, 2), (1, 2), (2, 1), (2, 3)] {
         let newer = cluster.connected(node, 0).await;
         let mut line = Line::new(Key(0), cluster.ids[0], 1024);
-        line.since = Timestamp(line.since.0 - 5_000_000_000);
+        line.since -= Duration::from_secs(5);
         let older = Arc::new(line);
         cluster.switch(held).connect(&older);
         cluster.switch(held).instruct(&older, Arc::new(Batch::sign_on()));
@@ -590,6 +593,94 @@ async fn a_sign_on_that_was_held_back_supersedes_nobody() {
         assert_eq!(newer.ending(), None, "at node {node}, held back at node {held}");
         cluster.switch(held).disconnect(&older);
     }
+}
+
+/// Of two connections to one node the later one stays, also when it says that it is older: clocks are set, and nodes lie.
+#[tokio::test]
+async fn of_two_connections_to_one_node_the_clock_does_not_decide() {
+    for node in [1, 2] {
+        let cluster = Cluster::new().await;
+        let older = cluster.connected(node, 0).await;
+        let mut line = Line::new(Key(0), cluster.ids[0], 1024);
+        line.since -= Duration::from_secs(5);
+        let newer = Arc::new(line);
+        // The leader alone decides: the node itself has not ended the older one.
+        cluster.switch(node).instruct(&newer, Arc::new(Batch::sign_on()));
+        cluster.until("the older one is told", || older.ending().is_some()).await;
+        assert_eq!((older.ending().unwrap().reason, newer.ending()), (Reason::SUPR, None), "at node {node}");
+    }
+}
+
+/// A sign-on that claims the longest age there is loses only itself.
+#[tokio::test]
+async fn an_age_beyond_all_bounds_shuts_nobody_out() {
+    use message::{Announced, Mark, Message};
+    let cluster = Cluster::new().await;
+    let leader = &cluster.switch(1).relay;
+    let term = cluster.switch(1).reign().unwrap().term();
+    let (route, participant) = (77, cluster.ids[0]);
+    leader.receive(3, &Message::Route { term, route }.encode()).unwrap();
+    for (sequence, age) in [(1, Duration::from_nanos(u64::MAX)), (2, Duration::ZERO)] {
+        let announced = Announced { mark: Mark { route, sequence }, connection: sequence, age, participant };
+        leader.receive(3, &Message::SignOn(announced).encode()).unwrap();
+        let after = cluster.connected(2, 0).await;
+        cluster.settle().await;
+        assert_eq!(after.ending(), None);
+        cluster.switch(2).disconnect(&after);
+    }
+}
+
+/// Nobody tries again and again to reach a node whose connection is gone; when it is back everything goes on.
+#[tokio::test]
+async fn a_node_that_is_away_is_left_alone() {
+    let cluster = Cluster::new().await;
+    let there = cluster.connected(3, 0).await;
+    cluster.net.0.lock().full.extend([(1, 3), (3, 1)]);
+    cluster.switch(1).relay.link_down(3);
+    cluster.switch(3).relay.link_down(1);
+    // The leader has something to tell the node, and the node something to ask it.
+    let here = cluster.connected(2, 0).await;
+    let waiting = cluster.connect(3, 1);
+    cluster.settle().await;
+    let refused = cluster.net.0.lock().refused;
+    assert!(refused >= 2);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(cluster.net.0.lock().refused, refused);
+
+    cluster.net.0.lock().full.clear();
+    cluster.switch(3).relay.link_up(1);
+    cluster.switch(1).relay.link_up(3);
+    cluster.until("all is told", || waiting.outstanding() == 0 && there.ending().is_some()).await;
+    assert_eq!((there.ending().unwrap().reason, here.ending()), (Reason::SUPR, None));
+}
+
+/// A certificate does not make a member.
+#[tokio::test]
+async fn a_node_that_is_no_member_is_not_believed() {
+    use message::{Message, Told};
+    let cluster = Cluster::new().await;
+    let follower = &cluster.switch(2).relay;
+    let (leading, members) = (follower.leader(), |nodes: &[NodeId]| nodes.iter().copied().collect());
+    follower.set_members(members(&[1, 2]));
+    let reign = Message::Reign { term: (1 << 62) - 1, node: 3 };
+    for message in [reign, Message::Removed, Message::Serves { door: Told::Open("10.0.0.9:7800") }] {
+        follower.receive(3, &message.encode()).unwrap();
+    }
+    assert_eq!((follower.leader(), follower.elsewhere()), (leading, vec![]));
+    let removed = tokio::time::timeout(Duration::from_millis(10), follower.until_removed()).await;
+    assert!(removed.is_err(), "a stranger shut the door");
+
+    let mut asked = cluster.switch(1).relay.take_asks().unwrap();
+    cluster.switch(1).relay.set_members(members(&[1, 3]));
+    cluster.switch(1).relay.receive(2, &Message::Ask { id: 1, what: b"fund me" }.encode()).unwrap();
+    assert!(asked.try_recv().is_err());
+
+    // It was one all along, and this node was behind.
+    follower.set_members(members(&[1, 2, 3]));
+    assert_eq!(
+        (follower.leader().map(|(_, node)| node), follower.elsewhere()),
+        (Some(3), vec!["10.0.0.9:7800".into()])
+    );
 }
 
 /// Two nodes present connections of one participant to a new leader: the one that signed on later stays.
@@ -777,7 +868,7 @@ async fn what_is_not_meant_for_this_reign_is_dropped() {
     assert!(leader.receive(2, &Message::Reign { term: 9, node: 3 }.encode()).is_err());
     let (route, participant) = (77, "NOBODY".parse().unwrap());
     let mark = |sequence| Mark { route, sequence };
-    let announced = |sequence| Announced { mark: mark(sequence), connection: 5, since: Timestamp(1), participant };
+    let announced = |sequence| Announced { mark: mark(sequence), connection: 5, age: Duration::ZERO, participant };
     for message in [
         Message::Route { term: term + 1, route },
         Message::SignOn(announced(1)),
@@ -805,7 +896,7 @@ async fn what_is_not_meant_for_this_reign_is_dropped() {
             ended.push((connection, reason));
         }
     }
-    assert_eq!(ended, [(5, Reason::AGNT), (6, Reason::FORM)]);
+    assert_eq!(ended, [(5, Reason::DRAN), (6, Reason::FORM)]);
 
     // Replies by a way that is not ours count nothing.
     cluster.net.0.lock().held.push((2, 1));

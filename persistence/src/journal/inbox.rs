@@ -5,16 +5,16 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::fold::NodeId;
-use crate::replica::Changed;
 use crate::replica::membership::MemberChange;
 use crate::replica::message::{Arrived, Received};
+use crate::replica::{Changed, Transferred};
 
 pub(super) enum Event {
     Received(Received),
     Unreachable(NodeId),
     SnapshotSent(NodeId, bool),
     SnapshotArrived(Arrived),
-    Transfer(Option<NodeId>),
+    Transfer(Option<NodeId>, Transferred),
     Willing(bool),
     Change(MemberChange, Changed),
 }

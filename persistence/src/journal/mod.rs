@@ -30,7 +30,7 @@ use crate::recovery::Recovery;
 use crate::replica::membership::{MemberChange, Members};
 use crate::replica::message::{self, Malformed};
 use crate::replica::peers::Peers;
-use crate::replica::{Changed, Compared, PeerStatistics, Replica, Surroundings};
+use crate::replica::{Changed, Compared, PeerStatistics, Replica, Surroundings, Transferred};
 use batch::Batches;
 use gate::Gate;
 use inbox::{Event, Inbox};
@@ -226,10 +226,11 @@ impl<P: Send> Journal<P> {
         IncomingSnapshot::begin(&self.shared, from, header, file_bytes)
     }
 
-    /// Hands leadership over, if this node has it; to the one that would do best when nobody is named. Proposals wait
-    /// meanwhile; [`Fold::standing`] tells how it ended.
-    pub fn transfer(&self, to: Option<NodeId>) -> Result<(), Refused> {
-        self.shared.put(Event::Transfer(to))
+    /// Hands leadership over, if this node has it; to the one that would do best when nobody is named. `told` is called on the
+    /// journal thread with the node that is to take over, or why none is asked. Proposals wait meanwhile;
+    /// [`Fold::standing`] tells how it ended.
+    pub fn transfer(&self, to: Option<NodeId>, told: Transferred) -> Result<(), Refused> {
+        self.shared.put(Event::Transfer(to, told))
     }
 
     /// Whether this node is willing to lead; at first it is. One that is not leads only when nobody else can.

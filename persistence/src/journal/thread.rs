@@ -115,8 +115,10 @@ impl<D: Disk, F: Fold> Thread<D, F> {
             let has_company = !self.replica.is_alone();
             self.shared.batches.wait(self.spin, has_company.then_some(self.tick_due));
             self.take_events();
-            if has_company {
-                self.tick_if_due();
+            match has_company {
+                true => self.tick_if_due(),
+                // Time begins to count when company comes.
+                false => self.tick_due = Instant::now() + self.tick,
             }
             let state = self.take_batch();
             self.replica.turn()?;
@@ -141,7 +143,7 @@ impl<D: Disk, F: Fold> Thread<D, F> {
             return true;
         }
         if self.replica.is_settled() {
-            self.replica.transfer(None);
+            let _ = self.replica.transfer(None); // without one who could lead, the others elect
         }
         false
     }
@@ -173,7 +175,7 @@ impl<D: Disk, F: Fold> Thread<D, F> {
                 Event::Unreachable(node) => self.replica.unreachable(node),
                 Event::SnapshotSent(to, went_well) => self.replica.snapshot_sent(to, went_well),
                 Event::SnapshotArrived(arrived) => self.replica.take_snapshot(arrived),
-                Event::Transfer(to) => drop(self.replica.transfer(to)),
+                Event::Transfer(to, told) => told(self.replica.transfer(to)),
                 Event::Willing(is_willing) => self.replica.set_willing(is_willing),
                 Event::Change(change, done) => self.replica.change(&change, done),
             }

@@ -13,8 +13,6 @@ use crate::fold::{Fold, Index, NodeId};
 
 /// A report goes out once in so many ticks.
 const REPORT_TICKS: u64 = 4;
-/// A node that lacks no more entries than this could lead at once.
-const SUCCESSOR_LAG_MAX: u64 = 256;
 
 /// How another node fares, as the leader knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +30,13 @@ pub struct PeerStatistics {
     pub needs_snapshot: bool,
 }
 
+impl PeerStatistics {
+    /// Whether its vote, if it has one, would be given now.
+    pub fn can_vote(&self) -> bool {
+        self.is_active && !self.is_repairing
+    }
+}
+
 impl<D: Disk, F: Fold> Replica<D, F> {
     /// A tick of this length has passed; this call comes `late` after its end.
     pub fn tick(&mut self, length: Duration, late: Duration) {
@@ -47,7 +52,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         }
         if self.leads_now() {
             self.bound_flights();
-            self.hand_over_if_unfit(length);
+            self.hand_over_if_unfit(length + late);
         }
     }
 
@@ -147,30 +152,25 @@ impl<D: Disk, F: Fold> Replica<D, F> {
     }
 
     /// A witness does not keep leadership, nor does a drained node or one that is much slower than another.
-    fn hand_over_if_unfit(&mut self, length: Duration) {
+    fn hand_over_if_unfit(&mut self, passed: Duration) {
         if self.raw.raft.lead_transferee.is_some() {
             return;
         }
-        let raft = &self.raw.raft;
-        let (members, node, last) = (&self.members, self.node, raft.raft_log.last_index());
-        let suits = |id: NodeId| {
-            let lag = raft.prs().get(id).map(|progress| last.saturating_sub(progress.matched));
-            id != node
-                && members.votes(id)
-                && !members.is_witness(id)
-                && lag.is_some_and(|lag| lag <= SUCCESSOR_LAG_MAX)
-        };
-        let better = self.health.better(length, suits);
-        if let Some(better) = better {
+        let others = self.members.iter().map(|member| member.id);
+        let suited: Vec<NodeId> =
+            others.filter(|id| !self.members.is_witness(*id) && self.could_lead(*id).is_ok()).collect();
+        let better = self.health.better(passed, |id| suited.contains(&id));
+        let successor = if let Some(better) = better {
             tracing::warn!(node = self.node, to = better, "this leader is slow; another one takes over");
-            self.transfer(Some(better));
-        } else if self.standing.leads
-            && self.leads_reluctantly()
-            && let Some(willing) = self.willing_successor()
-        {
-            self.transfer(Some(willing));
-        } else if self.standing.leads && self.members.is_witness(self.node) {
-            self.transfer(None);
+            Some(better)
+        } else if self.standing.leads && self.leads_reluctantly() {
+            let is_witness = self.members.is_witness(self.node);
+            self.willing_successor().or_else(|| self.best_successor(self.node).filter(|_| is_witness))
+        } else {
+            None
+        };
+        if let Some(successor) = successor {
+            let _ = self.transfer(Some(successor)); // who was chosen could lead
         }
     }
 }

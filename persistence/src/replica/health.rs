@@ -10,8 +10,10 @@ use crate::fold::{Index, NodeId};
 /// A leader is sick when its figure is this many times that of the best other node, and above the least,
 const SICK_FACTOR: u32 = 5;
 const SICK_LEAST: Duration = Duration::from_millis(20);
-/// for this long.
+/// for this long, seen at no fewer ticks than this: a node that is short of processor time ticks late and seldom, and one
+/// that stood still once is not sick.
 const SICK_FOR: Duration = Duration::from_secs(1);
+const SICK_TICKS: u32 = 8;
 /// What a node said counts this long.
 const FRESH_FOR: Duration = Duration::from_secs(2);
 
@@ -108,9 +110,9 @@ impl Health {
         self.others.retain(|heard| heard.age < FRESH_FOR);
     }
 
-    /// Called by a leader at each tick: the node to hand over to, once it has been sick long enough. `suits` are those
-    /// that could lead at once.
-    pub(super) fn better(&mut self, length: Duration, suits: impl Fn(NodeId) -> bool) -> Option<NodeId> {
+    /// Called by a leader at each tick, with the time since the one before: the node to hand over to, once it has been sick
+    /// long enough. `suits` are those that could lead at once.
+    pub(super) fn better(&mut self, passed: Duration, suits: impl Fn(NodeId) -> bool) -> Option<NodeId> {
         let figure = |report: &Report| Duration::from_micros(u64::from(report.sync_us) + u64::from(report.late_us));
         let others = self.others.iter().map(|heard| heard.report);
         let suited = others.filter(|report| report.stance == Stance::Willing && suits(report.from));
@@ -118,7 +120,7 @@ impl Health {
         let own = self.figure();
         match best {
             Some(best) if own > SICK_LEAST && own > figure(&best) * SICK_FACTOR => {
-                self.sick_for += length;
+                self.sick_for += passed.min(SICK_FOR / SICK_TICKS);
                 if self.sick_for < SICK_FOR {
                     return None;
                 }
@@ -164,6 +166,29 @@ mod tests {
         ] {
             assert_eq!(run(own_ms, other_ms, suits), expected, "{own_ms} ms against {other_ms} ms");
         }
+    }
+
+    /// How long a leader leads on whose ticks come so late, each time or only once.
+    fn run_late(late: Duration, every_time: bool) -> Option<Duration> {
+        let (mut health, mut passed) = (Health::default(), Duration::ZERO);
+        for ticks in 0..100 {
+            let late = if every_time || ticks == 10 { late } else { Duration::ZERO };
+            passed += TICK + late;
+            health.heard(Report { from: 2, late_us: 1000, ..Report::default() });
+            health.tick(TICK, late);
+            if health.better(TICK + late, |_| true) == Some(2) {
+                return Some(passed);
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn a_leader_whose_ticks_are_late_gives_up_by_the_clock() {
+        let late = Duration::from_millis(75);
+        assert_eq!(run_late(late, true), Some((TICK + late) * 8));
+        assert_eq!(run_late(Duration::from_millis(15), true), None, "no slower than a busy machine");
+        assert_eq!(run_late(Duration::from_millis(400), false), None, "it stood still once");
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub enum ChangeRefused {
     Busy,
     #[error("node {0} lags {1} entries behind; wait until it has caught up")]
     Behind(NodeId, u64),
+    #[error("node {0} is being brought back; wait until it is whole again")]
+    Repairing(NodeId),
     #[error("{0}")]
     Unsuitable(String),
     /// Leadership ended on the way; the change may or may not have been made.

@@ -68,6 +68,29 @@ const IN_FLIGHT_FROM_DISK_MAX: usize = 8;
 /// A learner may lag this far behind when it gets its vote.
 const PROMOTION_LAG_MAX: u64 = 1024;
 
+/// A node that lacks no more entries than this could lead at once.
+const SUCCESSOR_LAG_MAX: u64 = 256;
+
+/// Why leadership is not handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransferRefused {
+    #[error("this node does not lead, so it has nothing to hand over")]
+    NotLeading,
+    #[error("no other node could lead at once: each is silent, being brought back, a witness, or too far behind")]
+    Nobody,
+    #[error("node {0} is no other node with a vote")]
+    NoVoter(NodeId),
+    #[error("node {0} has not been heard lately, so it cannot take over")]
+    Silent(NodeId),
+    #[error("node {0} is being brought back, so it cannot take over before it is whole again")]
+    Repairing(NodeId),
+    #[error("node {0} lacks {1} entries, so payments would wait for it; wait until it has caught up")]
+    Behind(NodeId, u64),
+}
+
+/// Told who is to take over, or why nobody is asked.
+pub type Transferred = Box<dyn FnOnce(Result<NodeId, TransferRefused>) + Send>;
+
 /// Told how a change of members ended.
 pub type Changed = Box<dyn FnOnce(Result<(), ChangeRefused>) + Send>;
 
@@ -88,6 +111,8 @@ pub struct Replica<D: Disk, F: Fold> {
     members: Members,
     /// The index of the entry that stated the members; 0 while they are those of the configuration.
     members_since: Index,
+    /// The term in which this node last proposed to state the first members.
+    stated_in: Term,
     surroundings: Surroundings,
     random: SmallRng,
     timeout: Timeout,
@@ -113,6 +138,8 @@ pub struct Replica<D: Disk, F: Fold> {
     checkpoint_every: u64,
     /// What its log once promised is not there again yet: it follows, but has no say in elections.
     is_repairing: bool,
+    /// It was said that its log is empty while others have entries.
+    is_known_empty: bool,
     /// The term in which this node handed leadership over because another one knew of a later term.
     handed_over_in: Term,
     /// A snapshot that a peer sent, by its index, and the file it lies in.
@@ -176,6 +203,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             fold,
             members,
             members_since,
+            stated_in: 0,
             random: SmallRng::seed_from_u64(surroundings.seed),
             surroundings,
             timeout: Timeout::default(),
@@ -198,6 +226,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             entry_bytes_max: config.entry_bytes_max() as usize,
             checkpoint_every: config.checkpoint_every,
             is_repairing,
+            is_known_empty: false,
             handed_over_in: 0,
             arrived: None,
             failure: None,
@@ -343,30 +372,33 @@ impl<D: Disk, F: Fold> Replica<D, F> {
 
     /// It was checked that the file is what was announced. Raft says whether it is needed.
     pub(crate) fn take_snapshot(&mut self, arrived: Arrived) {
-        let index = arrived.message.get_snapshot().get_metadata().index;
-        if let Some((_, old)) = self.arrived.replace((index, arrived.file)) {
-            self.discard(&old);
-        }
+        let metadata = arrived.message.get_snapshot().get_metadata();
+        let (index, term) = (metadata.index, metadata.term);
+        let waiting = self.arrived.replace((index, arrived.file));
         self.step_raft(arrived.message);
-        let is_needed = self.raw.raft.snap().is_some_and(|snapshot| snapshot.get_metadata().index == index);
-        if !is_needed && let Some((_, file)) = self.arrived.take() {
+        let taken = self.raw.raft.snap().map(raft::eraftpb::Snapshot::get_metadata);
+        let is_wanted = taken.is_some_and(|taken| (taken.index, taken.term) == (index, term));
+        // One that came before may still wait to be installed: it stays unless this one takes its place.
+        let other = if is_wanted { waiting } else { std::mem::replace(&mut self.arrived, waiting) };
+        if let Some((_, file)) = other {
             self.discard(&file);
         }
     }
 
-    /// Hands leadership over, to the best of those who could lead when nobody is named. Proposals wait meanwhile.
-    pub fn transfer(&mut self, to: Option<NodeId>) -> bool {
-        let can_lead = |to: &NodeId| self.members.votes(*to) && self.health.stance(*to) != Stance::Repairing;
-        let Some(to) = to.filter(can_lead).or_else(|| self.best_successor(self.node)) else {
-            return false;
-        };
-        if !self.leads_now() || to == self.node {
-            return false;
+    /// Hands leadership over, to the best of those who could lead when nobody is named. Proposals wait meanwhile, so nobody is
+    /// asked who could not take over at once.
+    pub fn transfer(&mut self, to: Option<NodeId>) -> Result<NodeId, TransferRefused> {
+        if !self.leads_now() {
+            return Err(TransferRefused::NotLeading);
         }
+        let to = match to {
+            Some(to) => self.could_lead(to).map(|()| to)?,
+            None => self.best_successor(self.node).ok_or(TransferRefused::Nobody)?,
+        };
         tracing::info!(node = self.node, to, "handing leadership over");
         self.raw.transfer_leader(to);
         self.after_step();
-        true
+        Ok(to)
     }
 
     /// A node that is not willing to lead stands for election late, and hands leadership over when it has it.
@@ -395,6 +427,9 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         if let MemberChange::Promote { node, .. } = change
             && let Some(progress) = raft.prs().get(*node)
         {
+            if self.health.stance(*node) == Stance::Repairing {
+                return Err(ChangeRefused::Repairing(*node));
+            }
             let lag = raft.raft_log.committed.saturating_sub(progress.matched);
             // Who got all there is by a snapshot is sent nothing more until there is something new.
             let follows = progress.state == ProgressState::Replicate || lag == 0;
@@ -474,14 +509,29 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         self.is_unwilling || self.members.is_witness(self.node)
     }
 
-    /// Whoever stands best to lead after this node: it votes, was heard lately, is no witness nor being brought back, is
-    /// willing if anybody is, and lacks least.
+    /// Whether another node could lead at once: it votes, was heard lately, is not being brought back, lacks little.
+    fn could_lead(&self, id: NodeId) -> Result<(), TransferRefused> {
+        let raft = &self.raw.raft;
+        let progress = raft.prs().get(id).filter(|_| id != self.node && self.members.votes(id));
+        let Some(progress) = progress else { return Err(TransferRefused::NoVoter(id)) };
+        let lag = raft.raft_log.last_index().saturating_sub(progress.matched);
+        match () {
+            () if !self.health.is_heard(id) => Err(TransferRefused::Silent(id)),
+            () if self.health.stance(id) == Stance::Repairing => Err(TransferRefused::Repairing(id)),
+            () if lag > SUCCESSOR_LAG_MAX => Err(TransferRefused::Behind(id, lag)),
+            () => Ok(()),
+        }
+    }
+
+    /// Whoever stands best to lead after this node: it could at once, is no witness, is willing if anybody is, and lacks
+    /// least.
     fn best_successor(&self, except: NodeId) -> Option<NodeId> {
-        let others = self.raw.raft.prs().iter().filter(|(id, progress)| {
-            let id = **id;
-            let is_other = id != self.node && id != except && self.members.votes(id) && !self.members.is_witness(id);
-            is_other && progress.matched > 0 && self.health.is_heard(id) && self.health.stance(id) != Stance::Repairing
-        });
+        let others = self
+            .raw
+            .raft
+            .prs()
+            .iter()
+            .filter(|(id, _)| **id != except && !self.members.is_witness(**id) && self.could_lead(**id).is_ok());
         let rank = |id: NodeId, matched: Index| (!self.health.is_unwilling(id), matched, id);
         others.max_by_key(|(id, progress)| rank(**id, progress.matched)).map(|(id, _)| *id)
     }
@@ -492,6 +542,10 @@ impl<D: Disk, F: Fold> Replica<D, F> {
 
     pub(crate) fn step(&mut self, received: Received) {
         match received {
+            // Snapshots come with their files, by `take_snapshot`.
+            Received::Raft(message) if message.get_msg_type() == MessageType::MsgSnapshot => {
+                self.counters.refuse_message();
+            }
             Received::Raft(message) => self.step_raft(message),
             Received::Report(report) => self.heard(report),
         }
@@ -522,7 +576,6 @@ impl<D: Disk, F: Fold> Replica<D, F> {
                 false
             }
             MessageType::MsgAppendResponse if message.term == term && self.leads_now() => message.index <= last,
-            MessageType::MsgSnapshot => self.arrived.is_some(),
             MessageType::MsgAppend => self.fits(message),
             _ => true,
         }

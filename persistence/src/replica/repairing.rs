@@ -29,10 +29,33 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         self.failure.get_or_insert(noted.err().unwrap_or(Error::Lost { known, last }));
     }
 
-    pub(super) fn has_no_say_in(&self, message: &Message) -> bool {
-        let kind = message.get_msg_type();
-        let elects = [MessageType::MsgRequestVote, MessageType::MsgRequestPreVote, MessageType::MsgTimeoutNow];
-        self.is_repairing && elects.contains(&kind)
+    /// Neither a node that is being brought back has a say in elections, nor one whose log is empty while another one knows
+    /// of committed entries: it may have been among those who acknowledged them, and its directory is no longer what it was.
+    pub(super) fn has_no_say_in(&mut self, message: &Message) -> bool {
+        let (kind, is_empty) = (message.get_msg_type(), self.raw.raft.raft_log.last_index() == 0);
+        match kind {
+            MessageType::MsgRequestVote | MessageType::MsgRequestPreVote if is_empty && message.commit > 0 => {
+                self.refuse_as_empty(message);
+                true
+            }
+            // Whoever leads has an entry, and asks only who has all.
+            MessageType::MsgTimeoutNow => self.is_repairing || is_empty,
+            MessageType::MsgRequestVote | MessageType::MsgRequestPreVote => self.is_repairing,
+            _ => false,
+        }
+    }
+
+    fn refuse_as_empty(&mut self, message: &Message) {
+        if !std::mem::replace(&mut self.is_known_empty, true) {
+            tracing::error!(
+                node = self.node,
+                candidate = message.from,
+                committed = message.commit,
+                directory = %self.log().disk().path("").display(),
+                "the log of this node is empty, that of the cluster is not: it does not vote until a leader has sent it entries. \
+                 If this node had a log before, its volume is probably not mounted: stop it and mount that first"
+            );
+        }
     }
 
     pub(super) fn end_repair(&mut self) -> Result<(), Error> {
@@ -59,6 +82,6 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         }
         self.handed_over_in = term;
         let successor = self.best_successor(message.from);
-        successor.is_some_and(|successor| self.transfer(Some(successor)))
+        successor.is_some_and(|successor| self.transfer(Some(successor)).is_ok())
     }
 }

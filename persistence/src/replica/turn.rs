@@ -54,6 +54,10 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             self.raw.mut_store().set_vote(hard.term, voted_for)?;
         }
         let leads = self.leads_now();
+        if self.standing.leads && (!leads || self.raw.raft.term != self.standing.term) {
+            // Nobody travels on into what another leader has put in the log.
+            self.flights.drop_all();
+        }
         self.send(ready.take_messages());
         let answers = ready.take_read_states();
         let committed = ready.take_committed_entries();
@@ -199,10 +203,11 @@ impl<D: Disk, F: Fold> Replica<D, F> {
 
     /// The members a cluster began with stand in the log from its first reign on, so that who joins finds them there.
     fn state_first_members(&mut self) {
-        if self.members_since == 0 && self.has_place(0) {
+        let term = self.raw.raft.term;
+        if self.members_since == 0 && self.stated_in != term && self.has_place(0) {
             let stated = self.state_members(&Default::default(), self.members.clone());
             assert!(stated.is_ok(), "nothing changes, yet {stated:?}");
-            self.members_since = self.raw.raft.raft_log.last_index();
+            self.stated_in = term;
         }
     }
 
@@ -212,6 +217,8 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         if self.leads_now() && !self.members.votes(self.node) {
             let term = self.raw.raft.term;
             self.raw.raft.become_follower(term, raft::INVALID_ID);
+            // What it was about to say as a leader; raft does not expect that of a follower.
+            self.raw.raft.msgs.clear();
             self.after_step();
         }
     }

@@ -66,7 +66,7 @@ pub(crate) fn disturb(world: &mut World, harshness: f64) {
         64 => {
             let to = world.nodes[world.random.random_range(0..world.nodes.len())].id;
             if let Some(replica) = &mut world.nodes[node].replica {
-                replica.transfer(Some(to));
+                let _ = replica.transfer(Some(to)); // it may be refused
                 world.turn(node);
             }
         }

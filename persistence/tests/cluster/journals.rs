@@ -364,7 +364,10 @@ fn leadership_is_handed_over_without_losing_a_proposal() {
     let (old, _) = nodes.leader();
     let to = old % 3 + 1;
     nodes.wait_until_even();
-    nodes.journal(old).transfer(Some(to)).unwrap();
+    let (sender, told) = std::sync::mpsc::channel();
+    let tell = move |result| sender.send(result).unwrap();
+    nodes.journal(old).transfer(Some(to), Box::new(tell)).unwrap();
+    assert_eq!(told.recv().unwrap(), Ok(to));
     nodes.ledgers[&to].wait_for(|book| book.standing.leads);
     nodes.write(b"y", 2);
     assert_eq!(nodes.leader().0, to);

@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use persistence::simulated::SimulatedDisk;
-use persistence::{Error, MemberKind, Remedy};
+use persistence::{Error, MemberKind, Remedy, TransferRefused};
 
-use crate::world::{SECOND_US, World, member, voters};
+use crate::world::{Event, SECOND_US, World, member, voters};
 
 fn isolate(world: &mut World, node: usize) {
     let id = world.nodes[node].id;
@@ -53,7 +53,7 @@ fn leadership_is_handed_over() {
     let id = world.nodes[to].id;
     let replica = world.nodes[old].replica.as_mut().unwrap();
     assert!(replica.has_place(100));
-    assert!(replica.transfer(Some(id)));
+    assert_eq!(replica.transfer(Some(id)), Ok(id));
     assert!(!replica.has_place(100), "proposals wait meanwhile");
     world.turn(old);
     let began = world.now();
@@ -69,7 +69,7 @@ fn a_transfer_to_nobody_ends_and_proposals_go_on() {
     let dead = (old + 1) % 3;
     world.take_away(dead);
     let id = world.nodes[dead].id;
-    assert!(world.nodes[old].replica.as_mut().unwrap().transfer(Some(id)));
+    assert_eq!(world.nodes[old].replica.as_mut().unwrap().transfer(Some(id)), Ok(id));
     world.turn(old);
     world.run_while(5 * SECOND_US, |world| !world.nodes[old].replica.as_ref().unwrap().has_place(1)).unwrap();
     world.write_some(3).unwrap();
@@ -82,7 +82,7 @@ fn a_witness_does_not_keep_leadership() {
     world.write_some(10).unwrap();
     let leader = world.leader().unwrap();
     assert_ne!(leader, 2, "it is the last to stand for election");
-    assert!(world.nodes[leader].replica.as_mut().unwrap().transfer(Some(3)));
+    assert_eq!(world.nodes[leader].replica.as_mut().unwrap().transfer(Some(3)), Ok(3));
     world.turn(leader);
     world.run_while(SECOND_US, |world| !leads(world, 2)).unwrap();
     let began = world.now();
@@ -106,7 +106,7 @@ fn a_drained_node_leads_only_when_nobody_else_can() {
     assert_ne!(second, drained);
     world.write_some(3).unwrap();
     let third = 3 - drained - second;
-    world.nodes[second].replica.as_mut().unwrap().transfer(None);
+    assert_eq!(world.nodes[second].replica.as_mut().unwrap().transfer(None), Ok(world.nodes[third].id));
     world.turn(second);
     world.run_while(5 * SECOND_US, |world| !leads(world, third)).unwrap();
 
@@ -238,4 +238,71 @@ fn a_node_alone_leads_at_once() {
         assert_eq!(world.nodes[0].replica.as_ref().unwrap().folded_index(), world.oracle.lock().committed());
     }
     assert!(world.oracle.lock().acknowledged() >= 40);
+}
+
+/// Two that are looked at in one turn: that of the leader, and a newer one of a leader that is none any more.
+#[test]
+fn a_snapshot_of_a_former_leader_does_not_displace_that_of_the_present_one() {
+    const TERM_AT: std::ops::Range<usize> = 24..32;
+    for seed in 12..32 {
+        let (mut world, leader) = three(seed);
+        let (id, node) = (world.nodes[leader].id, (leader + 1) % 3);
+        let behind = world.nodes[node].id;
+        let mut caught = Vec::new();
+        while caught.len() < 2 {
+            world.network.cut(id, behind);
+            for _ in 0..2 {
+                world.write_some(60).unwrap();
+                world.snapshot(leader);
+            }
+            world.network.heal();
+            let until = world.now() + 5 * SECOND_US;
+            while world.now() < until {
+                world.step().unwrap();
+                if let Some((from, to, header, content)) = world.catch_snapshot() {
+                    assert_eq!((from, to), (id, behind));
+                    let index = u64::from_le_bytes(header[32..40].try_into().unwrap());
+                    caught.push((index, header.to_vec(), content));
+                    world.plan(world.now(), Event::SnapshotSent { from, to, went_well: false });
+                    break;
+                }
+            }
+        }
+        let newer = caught.pop().unwrap();
+        let (index, mut header, content) = caught.pop().unwrap();
+        assert!(newer.0 > index);
+        let term = u64::from_le_bytes(header[TERM_AT].try_into().unwrap());
+        header[TERM_AT].copy_from_slice(&(term + 1).to_le_bytes());
+        for (file, header, content) in [("one.tmp", header, content), ("two.tmp", newer.1, newer.2)] {
+            world.nodes[node].disk.set_content(file, content);
+            world.nodes[node].replica.as_mut().unwrap().snapshot_arrived(id, &header, file).unwrap();
+        }
+        world.turn(node);
+        assert_eq!(world.nodes[node].replica.as_ref().unwrap().folded_index(), index, "seed {seed}");
+        assert!(!world.nodes[node].disk.files().iter().any(|name| name == "one.tmp" || name == "two.tmp"));
+    }
+}
+
+/// The only one that is willing to lead is far behind: a drained leader does not make payments wait for it.
+#[test]
+fn a_drained_leader_goes_on_while_the_others_cannot_take_over() {
+    let (mut world, leader) = three(13);
+    let (second, behind) = ((leader + 1) % 3, (leader + 2) % 3);
+    let (id, last) = (world.nodes[leader].id, world.nodes[behind].id);
+    world.network.cut(id, last); // it is heard, and hears nothing of the leader
+    world.nodes[second].replica.as_mut().unwrap().set_willing(false);
+    world.turn(second);
+    world.write_some(400).unwrap();
+    assert_eq!(world.leader(), Some(leader));
+    let replica = world.nodes[leader].replica.as_mut().unwrap();
+    replica.set_willing(false);
+    assert!(matches!(replica.transfer(Some(last)), Err(TransferRefused::Behind(..))));
+    let until = world.now() + 3 * SECOND_US;
+    while world.now() < until {
+        world.step().unwrap();
+        assert!(world.nodes[leader].replica.as_ref().unwrap().has_place(1), "proposals wait");
+    }
+    world.network.heal();
+    world.run_while(10 * SECOND_US, |world| !leads(world, behind)).unwrap();
+    world.heal_and_check().unwrap();
 }

@@ -1,12 +1,12 @@
 //! Logs are damaged and given up, and the nodes come back by what their peers have.
 
-use persistence::simulated::Fault;
-use persistence::{Error, NodeId, repair};
+use persistence::simulated::{Fault, SimulatedDisk};
+use persistence::{ChangeRefused, Error, MemberChange, MemberKind, NodeId, TransferRefused, repair};
 use rand::Rng;
 
 use crate::chaos::{self, Seen};
 use crate::network::Time;
-use crate::world::{SECOND_US, World, voters};
+use crate::world::{SECOND_US, World, member, voters};
 
 fn three(seed: u64) -> (World, usize) {
     let mut world = World::new(seed, &voters(3));
@@ -73,13 +73,41 @@ fn who_is_being_brought_back_is_known_and_asked_to_lead_by_nobody() {
         peers.iter().filter(|peer| peer.is_active && peer.is_repairing).map(|peer| peer.node).collect::<Vec<_>>()
     };
     world.run_while(5 * SECOND_US, |world| says(world, leader) != [id]).unwrap();
-    assert!(world.nodes[leader].replica.as_mut().unwrap().transfer(Some(id)));
+    let replica = world.nodes[leader].replica.as_mut().unwrap();
+    assert_eq!(replica.transfer(Some(id)), Err(TransferRefused::Repairing(id)));
+    assert_eq!(replica.transfer(None), Ok(other));
     world.turn(leader);
     world.run_while(SECOND_US, |world| world.leader() != Some(third)).unwrap();
     world.network.heal();
     world.heal_and_check().unwrap();
     let leader = world.leader().unwrap();
     world.run_while(5 * SECOND_US, |world| !says(world, leader).is_empty()).unwrap();
+}
+
+/// The leader still remembers what a learner had: that one gets no vote before it has it again.
+#[test]
+fn who_is_being_brought_back_gets_no_vote() {
+    let mut members = voters(3);
+    members.push(member(4, MemberKind::Learner));
+    let mut world = World::new(28, &members);
+    world.write_some(10).unwrap();
+    let leader = world.leader().unwrap();
+    let has_all = |world: &World| {
+        let committed = world.oracle.lock().committed();
+        world.nodes[3].replica.as_ref().is_some_and(|replica| replica.folded_index() == committed)
+    };
+    world.run_while(5 * SECOND_US, |world| !has_all(world)).unwrap();
+    (1..=3).for_each(|from| world.network.cut(from, 4));
+    give_up(&mut world, 3);
+    let is_known = |world: &World| {
+        let peers = world.nodes[leader].replica.as_ref().map(|replica| replica.peers()).unwrap_or_default();
+        peers.iter().any(|peer| peer.node == 4 && peer.is_active && peer.is_repairing && !peer.can_vote())
+    };
+    world.run_while(5 * SECOND_US, |world| !is_known(world)).unwrap();
+    let told = world.change(leader, &MemberChange::Promote { node: 4, instead_of: None });
+    world.run_while(5 * SECOND_US, |_| told.lock().is_none()).unwrap();
+    assert_eq!(told.lock().take(), Some(Err(ChangeRefused::Repairing(4))));
+    world.heal_and_check().unwrap();
 }
 
 /// Nothing that is in flight is lost, and nobody has to notice.
@@ -134,7 +162,37 @@ fn who_forgot_does_not_elect_who_never_knew() {
     }
 }
 
-/// As above, but who forgot has got the beginning of the log again when the other one dies.
+/// As above, but who forgot does not know it: it was started with an empty directory in place of its own.
+#[test]
+fn who_has_an_empty_log_does_not_elect_who_never_knew() {
+    for seed in 0..20 {
+        let (mut world, leader) = three(300 + seed);
+        let (forgets, behind) = ((leader + 1) % 3, (leader + 2) % 3);
+        cut_between(&mut world, leader, behind);
+        cut_between(&mut world, forgets, behind);
+        let acknowledged = world.oracle.lock().acknowledged();
+        world.write_some(3).unwrap();
+        assert!(world.oracle.lock().acknowledged() >= acknowledged + 3);
+        world.crash(leader);
+        world.nodes[leader].is_gone = true;
+        world.nodes[forgets].replica = None;
+        world.nodes[forgets].disk = SimulatedDisk::new();
+        world.network.heal();
+        world.start(forgets);
+        let led = world.oracle.lock().reigns();
+        let until = world.now() + 10 * SECOND_US;
+        world.run_until(until).unwrap();
+        assert_eq!(world.oracle.lock().reigns(), led, "seed {seed}: nobody can be elected");
+        world.nodes[leader].is_gone = false;
+        world.start(leader);
+        world.heal_and_check().unwrap();
+        // Once it has what the others have, its vote counts again.
+        world.take_away(behind);
+        world.write_some(5).unwrap();
+    }
+}
+
+/// As before, but who was given up has got the beginning of the log again when the other one dies.
 #[test]
 fn who_is_half_way_back_does_not_vote_either() {
     for seed in 0..20 {
@@ -237,7 +295,7 @@ fn what_is_lost_is_not_started_again() {
     let (mut world, leader) = three(27);
     let node = (leader + 1) % 3;
     world.crash(node);
-    world.nodes[node].disk = persistence::simulated::SimulatedDisk::new();
+    world.nodes[node].disk = SimulatedDisk::new();
     world.tolerates_end = true;
     world.run_while(5 * SECOND_US, |world| world.nodes[node].failure.is_none()).unwrap();
     for _ in 0..2 {

@@ -381,6 +381,23 @@ impl World {
         }
     }
 
+    /// A snapshot that is on its way with all its bytes: from, to, header and content. It is taken out of the network.
+    pub(crate) fn catch_snapshot(&mut self) -> Option<(NodeId, NodeId, Bytes, Vec<u8>)> {
+        let mut caught = None;
+        let events = std::mem::take(&mut self.events);
+        for Reverse(planned) in events {
+            match planned.event {
+                Event::Arrive { from, to, sent: Arriving::Snapshot { header, content: Some(content) } }
+                    if caught.is_none() =>
+                {
+                    caught = Some((from, to, header, content));
+                }
+                event => self.events.push(Reverse(Planned { event, ..planned })),
+            }
+        }
+        caught
+    }
+
     /// Proposes on a node that believes that it leads; false if it has no place.
     pub(crate) fn write(&mut self, node: usize) -> Option<Request> {
         let length = self.random.random_range(8..1500);

@@ -4,12 +4,16 @@
 //! What a cut swallows is gone, so the connections it was of stall; when the cut is healed they break, for a stream with
 //! a hole in it is of no use. The end of a connection is swallowed like its bytes: neither side hears of the other.
 //!
+//! A lossy way is a model of what TCP makes of lost packets, since there is TCP on both sides of the proxy: a share of the
+//! reads comes late by a retransmission timeout and a round trip, and what was read after them waits behind them. Kernels
+//! often do better (fast retransmission needs no timeout), so the model is rather too hard than too easy.
+//!
 //! What it does not do: limit a rate, reorder, or delay the three packets by which TCP connects.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,6 +24,10 @@ const READ_BYTES: usize = 64 << 10;
 /// Reads that may be under way in one direction of a connection.
 const UNDER_WAY_MAX: usize = 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The least that Linux waits before it sends a packet again (TCP_RTO_MIN); doubled each time that is lost too,
+const RETRANSMISSION_TIMEOUT: Duration = Duration::from_millis(200);
+/// at most so often.
+const RETRANSMISSIONS_MAX: u32 = 5;
 
 /// A direction through a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +54,8 @@ impl Way {
 pub struct Passage {
     pub passed_bytes: u64,
     pub lost_bytes: u64,
+    /// Reads that a lossy way made late, each counted once.
+    pub late_reads: u64,
 }
 
 /// Runs until it is dropped; then all its connections break.
@@ -60,6 +70,14 @@ struct Lane {
     is_cut: AtomicBool,
     passed_bytes: AtomicU64,
     lost_bytes: AtomicU64,
+    loss_per_mille: AtomicU32,
+    late_reads: AtomicU64,
+}
+
+impl Lane {
+    fn delay(&self) -> Duration {
+        Duration::from_nanos(self.delay_ns.load(Ordering::SeqCst))
+    }
 }
 
 struct Road {
@@ -76,6 +94,36 @@ impl Road {
 
     fn is_cut(&self, way: Way) -> bool {
         self.lane(way).is_cut.load(Ordering::SeqCst)
+    }
+
+    /// By how much this read comes late because packets of it were lost.
+    fn retransmission(&self, way: Way, chance: &mut Chance) -> Duration {
+        let lane = self.lane(way);
+        let per_mille = lane.loss_per_mille.load(Ordering::SeqCst);
+        let lost = (0..RETRANSMISSIONS_MAX).take_while(|_| chance.is(per_mille)).count() as u32;
+        if lost == 0 {
+            return Duration::ZERO;
+        }
+        lane.late_reads.fetch_add(1, Ordering::Relaxed);
+        let round_trip = Way::BOTH.into_iter().map(|way| self.lane(way).delay()).sum::<Duration>();
+        RETRANSMISSION_TIMEOUT * ((1 << lost) - 1) + round_trip
+    }
+}
+
+/// Draws from a small generator (xorshift); nothing depends on how good it is.
+struct Chance(u64);
+
+impl Chance {
+    fn new() -> Chance {
+        let random = std::collections::hash_map::RandomState::new();
+        Chance(std::hash::BuildHasher::hash_one(&random, 0) | 1)
+    }
+
+    fn is(&mut self, per_mille: u32) -> bool {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 32) % 1000 < u64::from(per_mille)
     }
 }
 
@@ -129,6 +177,11 @@ impl Proxy {
         self.road.lane(way).delay_ns.store(delay.as_nanos() as u64, Ordering::SeqCst);
     }
 
+    /// So many of a thousand reads come late from now on, as if packets of them were lost and sent again.
+    pub fn set_loss(&self, way: Way, per_mille: u32) {
+        self.road.lane(way).loss_per_mille.store(per_mille, Ordering::SeqCst);
+    }
+
     /// From now on everything vanishes that goes this way, what is under way included.
     pub fn cut(&self, way: Way) {
         self.road.lane(way).is_cut.store(true, Ordering::SeqCst);
@@ -149,6 +202,7 @@ impl Proxy {
         Passage {
             passed_bytes: lane.passed_bytes.load(Ordering::Relaxed),
             lost_bytes: lane.lost_bytes.load(Ordering::Relaxed),
+            late_reads: lane.late_reads.load(Ordering::Relaxed),
         }
     }
 }
@@ -226,13 +280,13 @@ type UnderWay = (Instant, Vec<u8>);
 fn read(road: &Road, line: &Line, way: Way, mut from: TcpStream, sender: &SyncSender<UnderWay>) {
     let lane = road.lane(way);
     let mut buffer = vec![0; READ_BYTES];
-    let mut due = Instant::now();
+    let (mut due, mut chance) = (Instant::now(), Chance::new());
     loop {
         let count = from.read(&mut buffer).unwrap_or(0);
         if road.is_cut(way) {
             lose(lane, line, count);
         } else {
-            due = due.max(Instant::now() + Duration::from_nanos(lane.delay_ns.load(Ordering::SeqCst)));
+            due = due.max(Instant::now() + lane.delay() + road.retransmission(way, &mut chance));
             if sender.send((due, buffer[..count].to_vec())).is_err() {
                 return;
             }

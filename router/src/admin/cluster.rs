@@ -58,9 +58,9 @@ pub(super) fn cluster(switch: &Switch, door: &Door, leadership: Leadership) -> C
         book: book(member.id),
         round_trip_us: round_trip(member.id),
     };
-    let is_there = |node| {
-        let votes = |peer: &PeerStatistics| peer.is_active && !peer.is_repairing;
-        if node == own { !seen.is_repairing } else { of(node).is_some_and(votes) }
+    let is_there = |node| match node == own {
+        true => !seen.is_repairing,
+        false => of(node).is_some_and(PeerStatistics::can_vote),
     };
     Cluster {
         node: own,

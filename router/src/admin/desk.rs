@@ -11,13 +11,15 @@ use std::time::Instant;
 
 use actors::archive::{Archive, Entry, Search};
 use actors::{OwnedOperation, Switch};
+use persistence::TransferRefused;
 use serde::Serialize;
 use serde_json::{Value, json};
 use settlement::{Book, Key, Payments};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, oneshot};
 use wire::{BusinessDate, Currency, Money, ParticipantId, Uetr};
 
 use super::figures::{archive, journal, recovery, report};
+use super::leading::who_leads;
 use super::protocol::{
     Command, Day, Forwarded, Leadership, OPERATOR_LENGTH_MAX, Participant, Problem, ProblemKind, REASON_LENGTH_MAX,
     Reply, Request, Status, Traffic,
@@ -159,13 +161,17 @@ impl Desk {
         if self.switch.reign().is_none() {
             return Err(problem(ProblemKind::Refused, "this node does not lead, so it has nothing to hand over"));
         }
-        let members = self.switch.journal().cluster().members;
-        if let Some(node) = node
-            && (node == self.switch.node() || !members.votes(node))
-        {
-            return Err(wrong(format!("node {node} is no other node with a vote")));
+        let (sender, told) = oneshot::channel();
+        let tell = Box::new(move |told| _ = sender.send(told));
+        self.switch.journal().transfer(node, tell).map_err(unavailable)?;
+        match told.await.map_err(unavailable)? {
+            Ok(_) => {}
+            Err(refusal @ TransferRefused::NoVoter(_)) => return Err(wrong(refusal)),
+            Err(refusal) => {
+                let next = Some("crosstie cluster status shows how the other nodes fare".into());
+                return Err(Problem { next, ..problem(ProblemKind::Refused, refusal.to_string()) });
+            }
         }
-        self.switch.journal().transfer(node).map_err(unavailable)?;
         let handed_over = tokio::time::timeout(STEP_DOWN_PATIENCE, self.switch.until_reign_ends()).await;
         handed_over.map_err(|_| unavailable("nobody has taken over: the others are not there, or too far behind"))?;
         value(self.leadership())
@@ -173,11 +179,7 @@ impl Desk {
 
     pub(super) fn leadership(&self) -> Leadership {
         let standing = self.switch.standing();
-        // Whose actors are known to be ready, or who was elected as far as the log knows.
-        let (term, leader) = match self.switch.relay.leader() {
-            Some((term, node)) if term >= standing.term => (term, Some(node)),
-            _ => (standing.term, standing.leader),
-        };
+        let (term, leader) = who_leads(&standing, self.switch.relay.leader());
         let role = if self.switch.reign().is_some() { "leader" } else { "follower" };
         Leadership { role: role.into(), term, leader, committed_index: self.switch.committed_index() }
     }

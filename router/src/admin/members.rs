@@ -50,11 +50,19 @@ impl NewMember {
     }
 }
 
+/// It was added before: who asks again, perhaps because no answer came, gets the answer it would have got.
+fn is_same_node(one: &Member, other: &Member) -> bool {
+    (&one.name, &one.region, &one.address) == (&other.name, &other.region, &other.address)
+}
+
 impl Desk {
     pub(super) async fn add_member(&self, new: &NewMember, dry_run: bool, note: &str) -> Answer {
         let member = new.member()?;
         self.is_cluster()?;
         let members = self.switch.journal().cluster().members;
+        if !members.is_retired(member.id) && members.get(member.id).is_some_and(|own| is_same_node(own, &member)) {
+            return value(self.cluster());
+        }
         if members.is_retired(member.id) || members.get(member.id).is_some() {
             let message = format!("number {} was given before, and a number is never used again", member.id);
             return Err(refused(message, "crosstie cluster status shows the members; take a number that is new"));
@@ -98,7 +106,7 @@ impl Desk {
             }
             _ => {}
         }
-        if !is_heard(&seen, self.switch.node(), node) {
+        if !seen.peers.iter().any(|peer| peer.node == node && peer.is_active) {
             return Err(not_yet(format!(
                 "node {node} ({}) has not been heard of: is it running, with cluster.join = \"yes\" or in the cluster before?",
                 member.address
@@ -162,18 +170,18 @@ impl Desk {
         }
     }
 
-    /// Whether these voters have a majority that is heard.
+    /// Whether these voters have a majority that is heard and whole.
     fn stays_able(&self, seen: &Cluster, voters: &[NodeId]) -> Result<(), Problem> {
-        let heard = voters.iter().filter(|voter| is_heard(seen, self.switch.node(), **voter)).count();
+        let heard = voters.iter().filter(|voter| can_vote(seen, self.switch.node(), **voter)).count();
         let needed = voters.len() / 2 + 1;
         if heard >= needed {
             return Ok(());
         }
         let message = format!(
-            "then {} nodes would vote, {needed} of them would be needed, and only {heard} are heard: nothing could be acknowledged",
+            "then {} nodes would vote, {needed} of them would be needed, and only {heard} are heard and whole: nothing could be acknowledged",
             voters.len()
         );
-        let next = "bring the silent ones back, or replace one: crosstie cluster promote NEW --instead-of DEAD";
+        let next = "bring the others back, or replace one: crosstie cluster promote NEW --instead-of DEAD";
         Err(refused(message, next))
     }
 
@@ -195,7 +203,7 @@ impl Desk {
         })?;
         match changed.unwrap_or(Err(ChangeRefused::Unknown)) {
             Ok(()) => {}
-            Err(refusal @ (ChangeRefused::Behind(..) | ChangeRefused::Busy)) => {
+            Err(refusal @ (ChangeRefused::Behind(..) | ChangeRefused::Repairing(_) | ChangeRefused::Busy)) => {
                 return Err(not_yet(refusal.to_string()));
             }
             // Asked again because the first answer was lost, it may have been done meanwhile.
@@ -228,8 +236,8 @@ fn voters(seen: &Cluster) -> impl Iterator<Item = NodeId> + '_ {
     seen.members.iter().map(|member| member.id).filter(|id| seen.members.votes(*id))
 }
 
-fn is_heard(seen: &Cluster, own: NodeId, node: NodeId) -> bool {
-    node == own || seen.peers.iter().any(|peer| peer.node == node && peer.is_active)
+fn can_vote(seen: &Cluster, own: NodeId, node: NodeId) -> bool {
+    node == own || seen.peers.iter().any(|peer| peer.node == node && peer.can_vote())
 }
 
 fn no_member(seen: &Cluster, node: NodeId) -> Problem {

@@ -174,6 +174,16 @@ impl Cluster {
         self.roads.is_cut_off(node)
     }
 
+    /// So many of a thousand reads between this node and the others come late, as if packets of them were lost.
+    pub fn set_loss(&self, node: u64, per_mille: u32) {
+        self.roads.set_loss(node, per_mille);
+    }
+
+    /// How many have come late so.
+    pub fn late_reads(&self, node: u64) -> u64 {
+        self.roads.late_reads(node)
+    }
+
     /// Asks one node.
     pub async fn ask<T: DeserializeOwned>(&self, node: u64, command: Command) -> Result<T, Failure> {
         ask(self.place.admin(node), command, ASK_TIMEOUT).await

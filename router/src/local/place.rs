@@ -178,8 +178,8 @@ impl Place {
     pub(super) fn configure(&self, roads: &Roads) -> Result<(), Failure> {
         for node in self.plan().nodes() {
             let file = self.config(node);
-            std::fs::write(&file, self.configuration(node, &roads.routes(node)))
-                .map_err(|error| unusable(&file, error))?;
+            let routes = if self.plan().is_direct { String::new() } else { roads.routes(node) };
+            std::fs::write(&file, self.configuration(node, &routes)).map_err(|error| unusable(&file, error))?;
         }
         Ok(())
     }

@@ -43,6 +43,9 @@ pub struct Plan {
     pub stakes: Vec<Stake>,
     /// Settings of every node besides: path and value.
     pub settings: Vec<(String, String)>,
+    /// Nodes reach each other without the proxies, which cost time, too: there are no distances then, and nothing can be cut.
+    #[serde(default)]
+    pub(super) is_direct: bool,
 }
 
 impl Plan {
@@ -76,7 +79,8 @@ impl Plan {
             is_witness: witness && place + 1 == nodes,
         };
         let seats = of_region.into_iter().enumerate().map(seat).collect();
-        let mut plan = Plan { seats, round_trips_us: Vec::new(), stakes: Vec::new(), settings: Vec::new() };
+        let mut plan =
+            Plan { seats, round_trips_us: Vec::new(), stakes: Vec::new(), settings: Vec::new(), is_direct: false };
         plan.set_round_trips(round_trips)?;
         Ok(plan)
     }
@@ -100,6 +104,12 @@ impl Plan {
     pub fn with(mut self, setting: &str, value: impl Into<String>) -> Plan {
         self.settings.push((setting.into(), value.into()));
         self
+    }
+
+    /// For measurements of what one host carries: see `is_direct`.
+    #[must_use]
+    pub fn direct(self) -> Plan {
+        Plan { is_direct: true, ..self }
     }
 
     pub fn seat(&self, node: u64) -> Option<&Seat> {

@@ -83,6 +83,23 @@ impl Roads {
         healed
     }
 
+    /// So many of a thousand reads come late on every road that leads to this node or from it.
+    pub(super) fn set_loss(&self, node: u64, per_mille: u32) {
+        for way in [Way::Forth, Way::Back] {
+            self.of(node).for_each(|road| road.proxy.set_loss(way, per_mille));
+        }
+    }
+
+    /// How many have come late so.
+    pub(super) fn late_reads(&self, node: u64) -> u64 {
+        let both = |road: &Road| [Way::Forth, Way::Back].map(|way| road.proxy.passage(way).late_reads);
+        self.of(node).flat_map(both).sum()
+    }
+
+    fn of(&self, node: u64) -> impl Iterator<Item = &Road> {
+        self.roads.iter().filter(move |((from, to), _)| *from == node || *to == node).map(|(_, road)| road)
+    }
+
     pub(super) fn is_cut(&self, one: u64, other: u64) -> bool {
         self.roads.get(&(one, other)).is_some_and(|road| road.is_cut)
     }

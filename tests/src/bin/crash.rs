@@ -14,12 +14,8 @@ fn main() -> ExitCode {
     println!("seed {seed}");
     match go(&options, seed) {
         Ok(outcome) => {
-            let counts = outcome.counts;
             outcome.violations.iter().for_each(|what| println!("WRONG {what}"));
-            println!(
-                "cycles {} acknowledged {} lost {} doubled {}",
-                outcome.cycles, counts.acknowledged, counts.lost, counts.doubled
-            );
+            println!("{}", outcome.last_line());
             if outcome.is_good() { ExitCode::SUCCESS } else { ExitCode::from(INTEGRITY) }
         }
         Err(error) => {
@@ -40,10 +36,11 @@ fn go(options: &Options, seed: u64) -> Result<Outcome, String> {
     if !ended.as_ref().is_ok_and(Outcome::is_good) {
         let kept = temporary.keep();
         let kept = options.directory.as_ref().unwrap_or(&kept);
-        let Options { cycles, rate, participants, pause_max_ms, .. } = options;
+        let Options { cycles, nodes, witness, rate, participants, pause_max_ms, .. } = options;
+        let witness = if *witness { " --witness" } else { "" };
         println!("everything is kept in {}", kept.display());
         println!(
-            "again: tests/crash --cycles {cycles} --seed {seed} --rate {rate} --participants {participants} --pause-max-ms {pause_max_ms}"
+            "again: tests/crash --nodes {nodes}{witness} --cycles {cycles} --seed {seed} --rate {rate} --participants {participants} --pause-max-ms {pause_max_ms}"
         );
     }
     ended

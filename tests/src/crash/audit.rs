@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -11,6 +10,7 @@ use wire::message::{Heartbeat, StatusNotice};
 use wire::{Currency, Message, Money, Status, Timestamp};
 
 use super::bank::Bank;
+use super::crowd::Crowd;
 use super::journal::{self, Feeds, split};
 use super::record::Record;
 use super::replay::Replay;
@@ -20,7 +20,8 @@ use crate::peer::{Frame, Peer, sign_on};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Every bank's feeds, read again from notice 1 over a fresh connection, are what its journal holds, byte by byte.
-pub(super) async fn feeds(address: SocketAddr, banks: &[Bank], journals: &Path, record: &Record) -> Result<(), String> {
+pub(super) async fn feeds(address: SocketAddr, crowd: &Crowd) -> Result<(), String> {
+    let Crowd { banks, journals, record, .. } = crowd;
     for bank in banks {
         let kept = journal::read(journals, bank.id).map_err(|error| format!("journal of {}: {error}", bank.id))?;
         let told = read_again(address, bank, &kept).await.map_err(|error| format!("feeds of {}: {error}", bank.id))?;
@@ -85,13 +86,8 @@ fn is_outcome(frame: &Frame) -> bool {
 }
 
 /// The log folded from nothing agrees with what every bank was told, and with the node's own positions.
-pub(super) fn log(
-    replay: &Replay,
-    live: &Value,
-    banks: &[Bank],
-    journals: &Path,
-    record: &Record,
-) -> Result<(), String> {
+pub(super) fn log(replay: &Replay, live: &Value, crowd: &Crowd) -> Result<(), String> {
+    let Crowd { banks, journals, record, .. } = crowd;
     replay.doubled.iter().for_each(|what| record.doubled(what.clone()));
     let book = &replay.book;
     for currency in book.currencies() {

@@ -56,6 +56,8 @@ pub(super) struct Bank {
     pub(super) outbox: Vec<u8>,
     pub(super) last_notice: u64,
     pub(super) last_system_notice: u64,
+    /// It may move from one node to another, and a node may send it away.
+    pub(super) is_among_nodes: bool,
     others: Vec<ParticipantId>,
     random: SmallRng,
     journal: Journal,
@@ -86,6 +88,7 @@ impl Bank {
             outbox: Vec::new(),
             last_notice: 0,
             last_system_notice: 0,
+            is_among_nodes: false,
             others: all.iter().copied().filter(|other| *other != id).collect(),
             random: SmallRng::seed_from_u64(seed),
             journal,
@@ -307,6 +310,8 @@ impl Bank {
             Message::GoAway(end) if end.reason == Reason::FORM => {
                 self.record.lost(format!("{}: sent away with {}: {}", self.id, end.reason, end.text));
             }
+            // The node is behind, or the bank is back on another one.
+            Message::GoAway(end) if self.is_among_nodes && [Reason::DRAN, Reason::SIGN].contains(&end.reason) => {}
             Message::GoAway(end) => self.wrong(format!("sent away with {}: {}", end.reason, end.text)),
             _ => {}
         }

@@ -7,41 +7,41 @@
 //!  at the end: quiet ── one more SIGKILL ── feeds read again from notice 1 ── SIGKILL ── the log folded from nothing
 //! ```
 //!
+//! With several nodes the faults are those of `nodes`: nodes are killed, cut off and paused, leadership moves, and the
+//! banks move to another node when theirs is away.
+//!
 //! In reading order: `options`, `bank` (one participant, both roles), `session` (its connection), `journal` (what it was
-//! told), `record` (what all of them saw), `replay` (the log without a node), `audit` (the reckoning).
+//! told), `record` (what all of them saw), `crowd` (all banks together), this file (a node alone), `nodes` and `fault`
+//! (a cluster), `replay` (the log without a node), `audit` (the reckoning).
 
 mod audit;
 mod bank;
+mod crowd;
+mod fault;
 mod journal;
+mod nodes;
 mod options;
 mod record;
 mod replay;
 mod session;
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::task::LocalSet;
 use tokio::time::sleep;
 use wire::ParticipantId;
 
 use crate::process::{Place, Process, Ready, Setup};
-use bank::Bank;
-use journal::Journal;
+use crowd::Crowd;
 pub use options::Options;
 pub use record::Counts;
-use record::Record;
-use session::{Stage, Standing};
 
 /// A node that needs longer to start is a failure.
 const READY_PATIENCE: Duration = Duration::from_secs(60);
-/// All payments have an outcome so long after the last one was submitted.
-const QUIET_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a run ended.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +53,8 @@ pub struct Outcome {
     pub violations: Vec<String>,
     /// Where the kills hit.
     pub hits: Hits,
+    /// Faults of a cluster that were seen to have happened, by their names.
+    pub faults: BTreeMap<&'static str, u32>,
 }
 
 /// What was going on when the switch was killed.
@@ -72,6 +74,12 @@ impl Outcome {
     pub fn is_good(&self) -> bool {
         self.counts.violated == 0
     }
+
+    /// The run in one line.
+    pub fn last_line(&self) -> String {
+        let Counts { acknowledged, lost, doubled, .. } = self.counts;
+        format!("cycles {} acknowledged {acknowledged} lost {lost} doubled {doubled}", self.cycles)
+    }
 }
 
 /// Runs in `directory`, which is empty, and tells `say` how it goes. An error when it could not run.
@@ -84,7 +92,12 @@ pub fn run(
 ) -> Result<Outcome, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    LocalSet::new().block_on(&runtime, async { Run::new(options, program, directory, seed)?.go(say).await })
+    LocalSet::new().block_on(&runtime, async {
+        match options.nodes {
+            1 if !options.witness => Run::new(options, program, directory, seed)?.go(say).await,
+            _ => nodes::run(options, program, directory, seed, say).await,
+        }
+    })
 }
 
 /// Files small enough that segments turn and snapshots are taken all the time; the whole log is kept.
@@ -118,14 +131,9 @@ enum Moment {
 struct Run {
     cycles: u32,
     pause_max: Duration,
-    rate: f64,
     place: Place,
-    journals: PathBuf,
     random: SmallRng,
-    record: Rc<Record>,
-    standing: Rc<Standing>,
-    stage: watch::Sender<Stage>,
-    banks: Vec<Bank>,
+    crowd: Crowd,
     hits: Hits,
     /// How long the last start took.
     start_took: Duration,
@@ -133,74 +141,49 @@ struct Run {
 
 impl Run {
     fn new(options: &Options, program: &Path, directory: &Path, seed: u64) -> Result<Run, String> {
-        let journals = directory.join("journals");
-        std::fs::create_dir_all(&journals).map_err(|error| format!("{}: {error}", journals.display()))?;
-        let ids: Vec<ParticipantId> = (1..=options.participants)
-            .map(|number| format!("BANK-{number:03}").parse().map_err(|error: wire::Error| error.to_string()))
-            .collect::<Result<_, _>>()?;
-        let place = Place::new(program, directory, &setup(&ids)).map_err(|error| error.to_string())?;
         let mut random = SmallRng::seed_from_u64(seed);
-        let record = Rc::new(Record::default());
-        let banks = ids.iter().map(|id| {
-            let journal = Journal::create(&journals, *id).map_err(|error| format!("journal of {id}: {error}"))?;
-            Ok(Bank::new(*id, &ids, random.random(), journal, record.clone()))
-        });
-        let banks = banks.collect::<Result<Vec<_>, String>>()?;
-        let standing = Standing { open: ids.iter().map(|_| Default::default()).collect(), ..Standing::default() };
+        let crowd = Crowd::new(options, directory, &mut random)?;
+        let setup = setup(&crowd::ids(options)?);
         Ok(Run {
             cycles: options.cycles,
             pause_max: Duration::from_millis(options.pause_max_ms),
-            rate: options.rate / ids.len() as f64,
-            place,
-            journals,
+            place: Place::new(program, directory, &setup).map_err(|error| error.to_string())?,
             random,
-            record,
-            standing: Rc::new(standing),
-            stage: watch::Sender::new(Stage { address: None, rate: 0.0, over: false }),
-            banks,
+            crowd,
             hits: Hits::default(),
             start_took: Duration::from_millis(100),
         })
     }
 
     async fn go(mut self, say: &mut dyn FnMut(&str)) -> Result<Outcome, String> {
-        let mut sessions = Vec::new();
-        for (place, bank) in std::mem::take(&mut self.banks).into_iter().enumerate() {
-            let (stage, standing) = (self.stage.subscribe(), self.standing.clone());
-            sessions.push(spawn_local(async move { session::live(bank, place, stage, &standing).await }));
-        }
-        self.stage.send_modify(|stage| stage.rate = self.rate);
+        self.crowd.come();
         let mut cycles = 0;
         for cycle in 1..=self.cycles {
             cycles = cycle;
             let line = self.cycle().await.unwrap_or_else(|error| {
-                self.record.violate(error.clone());
+                self.crowd.record.violate(error.clone());
                 error
             });
-            let Counts { acknowledged, violated, .. } = self.record.counts();
+            let Counts { acknowledged, violated, .. } = self.crowd.record.counts();
             say(&format!("cycle {cycle}: {line}; acknowledged {acknowledged}"));
             if violated > 0 {
                 break;
             }
         }
         // Whatever cannot be looked at is not as it should be.
-        if let Err(error) = self.end(sessions, say).await {
-            self.record.violate(error);
+        if let Err(error) = self.end(say).await {
+            self.crowd.record.violate(error);
         }
-        Ok(Outcome { cycles, counts: self.record.counts(), violations: self.record.violations(), hits: self.hits })
+        let record = &self.crowd.record;
+        let (counts, violations) = (record.counts(), record.violations());
+        Ok(Outcome { cycles, counts, violations, hits: self.hits, faults: BTreeMap::new() })
     }
 
-    async fn end(&mut self, sessions: Vec<JoinHandle<Bank>>, say: &mut dyn FnMut(&str)) -> Result<(), String> {
+    async fn end(&mut self, say: &mut dyn FnMut(&str)) -> Result<(), String> {
         say("quiet: nothing new is submitted, everything gets its outcome");
         let (mut process, _) = self.start().await?;
-        self.quiet().await;
-        self.stage.send_modify(|stage| (stage.over, stage.address) = (true, None));
-        for session in sessions {
-            self.banks.push(session.await.map_err(|error| error.to_string())?);
-        }
-        for bank in &self.banks {
-            bank.missing().take(3).for_each(|uetr| self.record.violate(format!("{}: {uetr} has no outcome", bank.id)));
-        }
+        self.crowd.quiet().await;
+        self.crowd.go().await?;
         process.kill();
         self.reckon(say).await
     }
@@ -230,7 +213,7 @@ impl Run {
             }
             Moment::Starting(_) => {}
         }
-        let open: usize = self.standing.open.iter().map(std::cell::Cell::get).sum();
+        let open = self.crowd.open();
         self.kill(process);
         let after = at.elapsed().as_millis();
         Ok(format!("{recovered}; killed after {after} ms under load with {open} payments open"))
@@ -252,7 +235,7 @@ impl Run {
         self.start_took = process.started.elapsed();
         self.hits.from_snapshot += u32::from(line["snapshot_index"].as_u64().unwrap_or(0) > 0);
         self.hits.torn_tail += u32::from(line["torn_bytes"].as_u64().unwrap_or(0) > 0);
-        self.stage.send_modify(|stage| stage.address = Some(address));
+        self.crowd.reach(vec![address]);
         let recovered = format!(
             "ready in {} ms, {} entries on top of snapshot {}",
             self.start_took.as_millis(),
@@ -264,7 +247,7 @@ impl Run {
 
     fn kill(&mut self, mut process: Process) {
         process.kill();
-        self.stage.send_modify(|stage| stage.address = None);
+        self.crowd.reach(Vec::new());
         self.hits.in_snapshot += u32::from(self.place.log().join("snapshot.tmp").exists());
     }
 
@@ -279,32 +262,18 @@ impl Run {
         }
     }
 
-    /// Waits until every payment has its outcome.
-    async fn quiet(&self) {
-        self.stage.send_modify(|stage| stage.rate = 0.0);
-        let patience = Instant::now() + QUIET_PATIENCE;
-        let mut still = 0;
-        // Returns are submitted while the last payments end: quiet is when nothing was open for a while.
-        while still < 50 && Instant::now() < patience && self.record.counts().violated == 0 {
-            let open: usize = self.standing.open.iter().map(std::cell::Cell::get).sum();
-            let all_here = self.standing.signed_on.get() == self.standing.open.len();
-            still = if open == 0 && all_here { still + 1 } else { 0 };
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-
     /// Feeds and positions of a freshly started switch, then the log without one.
     async fn reckon(&mut self, say: &mut dyn FnMut(&str)) -> Result<(), String> {
         let (process, recovered) = self.start().await?;
         say(&format!("reckoning: {recovered}"));
-        let address = self.stage.borrow().address.ok_or("the switch has no address")?;
-        audit::feeds(address, &self.banks, &self.journals, &self.record).await?;
+        let address = process.address().ok_or("the switch has no address")?;
+        audit::feeds(address, &self.crowd).await?;
         let live = self.place.ask(&["participant", "list"])?;
         let status = self.place.ask(&["status"])?;
         let last = status["journal"]["committed_index"].as_u64().ok_or("the node does not say what is committed")?;
         self.kill(process);
         let replay = replay::replay(self.place.log(), last)?;
-        audit::log(&replay, &live, &self.banks, &self.journals, &self.record)?;
+        audit::log(&replay, &live, &self.crowd)?;
         say(&format!("reckoning: {} entries folded, {:?}", replay.entries, self.hits));
         Ok(())
     }

@@ -13,6 +13,8 @@ use super::journal::Feeds;
 pub(super) struct Replay {
     pub(super) book: Book,
     pub(super) entries: u64,
+    /// Of each entry with its number, the first one first: equal logs have the same.
+    pub(super) checksums: Vec<u32>,
     /// By payment: its outcome.
     pub(super) outcomes: HashMap<(Key, Uetr), Status>,
     /// Payments that the log ends, or begins, more than once.
@@ -43,6 +45,7 @@ pub(super) fn replay(log: &Path, last: u64) -> Result<Replay, String> {
     let mut reserved: HashSet<(Key, Uetr)> = HashSet::new();
     while let Some(entry) = reader.next(last).map_err(|error| error.to_string())? {
         replay.entries += 1;
+        replay.checksums.push(checksum(entry.index, entry.payload));
         for fact in Facts::new(entry.payload) {
             let fact = fact.map_err(|error| format!("entry {}: {error}", entry.index))?;
             if let (Fact::Reserved(_), Some(payment)) = (&fact, fact.payment())
@@ -55,6 +58,27 @@ pub(super) fn replay(log: &Path, last: u64) -> Result<Replay, String> {
         }
     }
     Ok(replay)
+}
+
+fn checksum(index: u64, payload: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&index.to_le_bytes()), payload)
+}
+
+/// The number of the first entry that a log still has: more than 1 where a node has taken over another one's snapshot.
+pub(super) fn first(log: &Path) -> Result<u64, String> {
+    let files = std::fs::read_dir(log).map_err(|error| error.to_string())?.flatten();
+    let first = |name: &str| u64::from_str_radix(name.strip_prefix("log-")?.strip_suffix(".seg")?, 16).ok();
+    files.filter_map(|file| first(&file.file_name().to_string_lossy())).min().ok_or("there is no log".into())
+}
+
+/// The checksums of the entries from `first` to `last`.
+pub(super) fn checksums(log: &Path, first: u64, last: u64) -> Result<Vec<u32>, String> {
+    let mut reader = persistence::Reader::open(log, first).map_err(|error| error.to_string())?;
+    let mut checksums = Vec::new();
+    while let Some(entry) = reader.next(last).map_err(|error| error.to_string())? {
+        checksums.push(checksum(entry.index, entry.payload));
+    }
+    Ok(checksums)
 }
 
 impl Replay {

@@ -17,11 +17,16 @@ const TICK: Duration = Duration::from_millis(4);
 /// A switch that does not take what a bank writes within this is as good as gone.
 const WRITE_PATIENCE: Duration = Duration::from_secs(20);
 
+/// With several nodes to choose from a bank does not wait longer for the answer to its sign-on,
+const SIGN_ON_PATIENCE: Duration = Duration::from_secs(3);
+/// nor for any notice while it has payments without an outcome: it moves to the next node.
+const NOTICE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// What the run asks of the banks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Stage {
-    /// Where the switch is, while it is up.
-    pub(super) address: Option<SocketAddr>,
+    /// Where the switch is: all its nodes; none while the only one is down.
+    pub(super) addresses: Vec<SocketAddr>,
     /// New payments per second of each bank.
     pub(super) rate: f64,
     pub(super) over: bool,
@@ -34,22 +39,23 @@ pub(super) struct Standing {
     pub(super) signed_on: Cell<usize>,
 }
 
-/// Lives until the run is over.
+/// Lives until the run is over. A bank begins at the node of its place and moves to the next one whenever a session ends.
 pub(super) async fn live(mut bank: Bank, place: usize, mut stage: watch::Receiver<Stage>, standing: &Standing) -> Bank {
-    loop {
-        let now = *stage.borrow_and_update();
-        if now.over {
-            return bank;
-        }
-        let Some(address) = now.address else {
+    for turn in place.. {
+        while !stage.borrow().over && stage.borrow().addresses.is_empty() {
             // The sender lives as long as the run.
             _ = stage.changed().await;
-            continue;
-        };
+        }
+        let now = stage.borrow_and_update().clone();
+        if now.over {
+            break;
+        }
+        bank.is_among_nodes = now.addresses.len() > 1;
         // Connections break all the time here; what matters is what is told.
-        _ = session(&mut bank, address, &stage, place, standing).await;
+        _ = session(&mut bank, now.addresses[turn % now.addresses.len()], &stage, place, standing).await;
         sleep(TICK).await;
     }
+    bank
 }
 
 async fn session(
@@ -59,8 +65,12 @@ async fn session(
     place: usize,
     standing: &Standing,
 ) -> io::Result<()> {
-    let (mut peer, answer) =
-        Peer::sign_on(address, &sign_on(bank.id, bank.last_notice, bank.last_system_notice)).await?;
+    let sign_on = sign_on(bank.id, bank.last_notice, bank.last_system_notice);
+    let signing_on = Peer::sign_on(address, &sign_on);
+    let (mut peer, answer) = match bank.is_among_nodes {
+        true => timeout(SIGN_ON_PATIENCE, signing_on).await??,
+        false => signing_on.await?,
+    };
     if !matches!(answer.message(), Ok(Message::SignedOn(_))) {
         bank.hear(&answer.0);
         sleep(Duration::from_millis(100)).await;
@@ -82,7 +92,14 @@ async fn converse(
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let (mut due, mut paced, mut spoke) = (0.0, Instant::now(), Instant::now());
+    let (mut told, mut last_notice) = (Instant::now(), bank.last_notice);
     loop {
+        if bank.last_notice != last_notice || bank.open() == 0 {
+            (told, last_notice) = (Instant::now(), bank.last_notice);
+        }
+        if bank.is_among_nodes && told.elapsed() > NOTICE_PATIENCE {
+            return Ok(());
+        }
         bank.answer_due(Instant::now());
         if !bank.outbox.is_empty() {
             timeout(WRITE_PATIENCE, peer.send_bytes(&bank.outbox)).await??;
@@ -96,7 +113,7 @@ async fn converse(
                 None => return Ok(()),
             },
             _ = ticks.tick() => {
-                let Stage { rate, over, .. } = *stage.borrow();
+                let (rate, over) = (stage.borrow().rate, stage.borrow().over);
                 if over {
                     return Ok(());
                 }

@@ -52,6 +52,16 @@ impl Feeds {
         self.everyone.last = book.last_system_notice();
     }
 
+    /// Puts in the numbers that another node's book gave last, everyone's first, and takes out those that were in.
+    pub fn exchange(&mut self, lasts: &mut Vec<u64>) {
+        lasts.resize(lasts.len().max(self.participants.len() + 1), 0);
+        if lasts.len() > self.participants.len() + 1 {
+            self.feed(Recipient::Participant(Key(lasts.len() as u32 - 2)));
+        }
+        let feeds = std::iter::once(&mut self.everyone).chain(&mut self.participants);
+        feeds.zip(lasts).for_each(|(feed, last)| std::mem::swap(&mut feed.last, last));
+    }
+
     /// What was broken while notices came, if anything.
     pub fn look(&mut self) -> Kept {
         self.broken.take().map_or(Ok(()), Err)

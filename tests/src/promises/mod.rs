@@ -12,6 +12,8 @@
 //! | `duplicates` never reserve twice | with every fact |
 //! | `returns` never exceed their original, and claim nothing of it when they fail | with every fact, at rest |
 //! | `dates`: settlement dates never go back | with every fact |
+//! | `stamps`: no reign dates anything before what an earlier one did | with every fact of a replicated log |
+//! | `replies`: what is replied stands in the log | with every reply of a replicated log |
 //! | `reservations` all end | at rest |
 //! | `actors`: a live actor equals the facts folded | at rest |
 //! | `replay`: the log from nothing, the running book, a snapshot and its tail are the same | at rest |
@@ -26,8 +28,10 @@ pub mod money;
 pub mod outcome;
 pub mod punctual;
 pub mod replay;
+pub mod replies;
 pub mod reservations;
 pub mod returns;
+pub mod stamps;
 
 mod feeds;
 mod witness;

@@ -8,23 +8,25 @@ use wire::frame::{self, HEADER_BYTES};
 use wire::message::{CreditTransfer, Party, PaymentReturn};
 use wire::{BusinessDate, Currency, Kind, Message, MessageId, ParticipantId, Reason, Status, Timestamp, Uetr};
 
-use super::node::{Ask, Node};
+use super::node::{Ask, Asker};
 use super::options::Options;
-use super::world::Trace;
 use crate::promises::Feeds;
+use crate::seeds::Trace;
 
 /// What a bank may see and use when it acts.
-pub(super) struct Street<'a> {
-    pub(super) node: &'a mut Node,
-    pub(super) feeds: &'a Feeds,
-    pub(super) book: &'a Book,
-    pub(super) random: &'a mut SmallRng,
-    pub(super) options: &'a Options,
-    pub(super) clock: u64,
-    pub(super) names: &'a [ParticipantId],
+pub(crate) struct Street<'a> {
+    pub(crate) feeds: &'a Feeds,
+    pub(crate) book: &'a Book,
+    pub(crate) random: &'a mut SmallRng,
+    pub(crate) options: &'a Options,
+    /// What time the switch thinks it is.
+    pub(crate) now: Timestamp,
+    pub(crate) names: &'a [ParticipantId],
     /// A payment that settled lately: somebody talked.
-    pub(super) gossip: Option<(ParticipantId, Uetr)>,
-    pub(super) trace: &'a mut Trace,
+    pub(crate) gossip: Option<(ParticipantId, Uetr)>,
+    pub(crate) trace: &'a mut Trace,
+    /// What it says, in order.
+    pub(crate) said: Vec<(Asker, Ask)>,
 }
 
 /// A payment it sent.
@@ -51,26 +53,28 @@ struct Offer {
 }
 
 /// See the file's head.
-pub(super) struct Bank {
-    pub(super) key: Key,
+pub(crate) struct Bank {
+    pub(crate) key: Key,
     id: ParticipantId,
     /// Which connection this is; None while there is none.
-    pub(super) session: Option<u32>,
+    pub(crate) session: Option<u32>,
     sessions: u32,
-    last_notice: u64,
+    pub(crate) last_notice: u64,
     sent: Vec<Sent>,
     offers: Vec<Offer>,
     messages: u64,
+    instructions: u64,
 }
 
 impl Bank {
-    pub(super) fn new(key: Key, id: ParticipantId) -> Bank {
+    pub(crate) fn new(key: Key, id: ParticipantId) -> Bank {
         let (session, sessions) = (None, 0);
-        Bank { key, id, session, sessions, last_notice: 0, sent: Vec::new(), offers: Vec::new(), messages: 0 }
+        let (sent, offers) = (Vec::new(), Vec::new());
+        Bank { key, id, session, sessions, last_notice: 0, sent, offers, messages: 0, instructions: 0 }
     }
 
     /// Something that its engineers intended, or not.
-    pub(super) fn act(&mut self, street: &mut Street<'_>) -> Result<(), String> {
+    pub(crate) fn act(&mut self, street: &mut Street<'_>) -> Result<(), String> {
         if self.session.is_none() {
             if street.random.random_bool(0.5) {
                 self.connect(street)?;
@@ -111,7 +115,7 @@ impl Bank {
     }
 
     /// Signs on after the last notice it has processed, then sends again whatever has no outcome.
-    pub(super) fn connect(&mut self, street: &mut Street<'_>) -> Result<(), String> {
+    pub(crate) fn connect(&mut self, street: &mut Street<'_>) -> Result<(), String> {
         let end = street.book.last_notice(self.key);
         if self.last_notice > end {
             let own = self.last_notice;
@@ -129,10 +133,11 @@ impl Bank {
         Ok(())
     }
 
-    fn say(&self, street: &mut Street<'_>, ask: Ask) {
+    fn say(&mut self, street: &mut Street<'_>, ask: Ask) {
         let Some(session) = self.session else { return };
         street.trace.say(|| format!("{} says {}", self.id, short(&ask)));
-        street.node.ask(self.key, Some((self.key, session)), ask);
+        self.instructions += 1;
+        street.said.push((Asker { key: self.key, session, number: self.instructions }, ask));
     }
 
     fn pay(&mut self, street: &mut Street<'_>) {
@@ -175,7 +180,7 @@ impl Bank {
         };
         let body = self.body(&submit, street);
         submit.content = content_of(&body, submit.message_id.as_str());
-        let first_at = street.node.now(street.clock);
+        let first_at = street.now;
         self.sent.push(Sent { submit, first_at, outcome: None, refused: None });
         self.say(street, Ask::Submit { submit, body });
     }
@@ -187,7 +192,7 @@ impl Bank {
 
     /// Its own idea of what time it is: mostly right, sometimes far off.
     fn stamp(&self, street: &mut Street<'_>) -> Timestamp {
-        let now = street.node.last().nanoseconds().max(street.clock);
+        let now = street.now.nanoseconds();
         let nanoseconds = |length: std::time::Duration| length.as_nanos() as u64;
         let rules = &street.options.rules;
         let (timeout, window) = (nanoseconds(rules.payment_timeout), nanoseconds(rules.duplicate_window));
@@ -209,7 +214,7 @@ impl Bank {
         let sent = self.sent[street.random.random_range(newest_first..self.sent.len())].clone();
         let mut submit = sent.submit;
         submit.message_id = self.message_id();
-        let now = street.node.last().max(Timestamp(street.clock));
+        let now = street.now;
         // A repeat may be stamped anew, but only so much later than the first attempt (see `Rules::future_max`).
         if street.random.random_bool(0.5) && now <= sent.first_at.plus(street.options.rules.future_max()) {
             submit.created_at = now;
@@ -293,7 +298,7 @@ impl Bank {
         }
     }
 
-    fn say_answer(&self, street: &mut Street<'_>, place: usize, status: Status) {
+    fn say_answer(&mut self, street: &mut Street<'_>, place: usize, status: Status) {
         let Offer { debtor_agent, uetr, .. } = self.offers[place];
         let reason = if status == Status::RJCT { Reason::AC04 } else { Reason::NONE };
         self.say(street, Ask::Answer { debtor_agent, uetr, status, reason });
@@ -311,7 +316,7 @@ impl Bank {
     fn give_back(&mut self, street: &mut Street<'_>) {
         let settled = |offer: &&Offer| {
             matches!(offer.outcome, Some(Status::ACSC | Status::ACWP))
-                && (!offer.is_return || street.clock.is_multiple_of(7))
+                && (!offer.is_return || street.now.nanoseconds().is_multiple_of(7))
         };
         let all: Vec<Offer> = self.offers.iter().filter(settled).copied().collect();
         if street.random.random_bool(if all.is_empty() { 0.2 } else { 0.05 }) {
@@ -354,7 +359,7 @@ impl Bank {
         self.read_some(count, street.book, street.feeds)
     }
 
-    pub(super) fn read_some(&mut self, count: u64, book: &Book, feeds: &Feeds) -> Result<(), String> {
+    pub(crate) fn read_some(&mut self, count: u64, book: &Book, feeds: &Feeds) -> Result<(), String> {
         for _ in 0..count {
             let number = self.last_notice + 1;
             if number > book.last_notice(self.key) {
@@ -413,7 +418,7 @@ impl Bank {
     }
 
     /// An unnumbered reply on its present connection.
-    pub(super) fn hear(&mut self, message: &Message<'_>) {
+    pub(crate) fn hear(&mut self, message: &Message<'_>) {
         match message {
             Message::StatusReport(report) if report.debtor_agent == self.id => self.learn(report.uetr, report.status),
             Message::Refused(refused) if refused.kind == Kind::CreditTransfer as u16 => {
@@ -427,7 +432,7 @@ impl Bank {
     }
 
     /// At the end of everything: every payment has an outcome, or was refused and nothing is recorded of it.
-    pub(super) fn knows_everything(&self) -> Result<(), String> {
+    pub(crate) fn knows_everything(&self) -> Result<(), String> {
         match self.sent.iter().find(|sent| sent.outcome.is_none() && sent.refused.is_none()) {
             None => Ok(()),
             Some(sent) => Err(format!("{} never heard what became of {:?}", self.id, sent.submit)),
@@ -435,16 +440,16 @@ impl Bank {
     }
 
     /// Deadline of the youngest offer, for clocks that like to be near it.
-    pub(super) fn deadline(&self) -> Option<u64> {
+    pub(crate) fn deadline(&self) -> Option<u64> {
         self.offers.last().map(|offer| offer.deadline.nanoseconds())
     }
 }
 
-pub(super) fn name(number: usize) -> ParticipantId {
+pub(crate) fn name(number: usize) -> ParticipantId {
     format!("BANK-{number}").parse().expect("a registered name")
 }
 
-pub(super) fn read_frame(frame: &[u8]) -> Result<Message<'_>, String> {
+pub(crate) fn read_frame(frame: &[u8]) -> Result<Message<'_>, String> {
     let kind = u16::from_le_bytes([frame[4], frame[5]]);
     frame::decode(kind, &frame[HEADER_BYTES..]).map_err(|error| format!("a notice cannot be read: {error}"))
 }

@@ -1,6 +1,7 @@
 //! At rest: nobody asks any more, every mailbox empties, every deadline passes. Then the whole is looked at.
 
 use super::bank::Street;
+use super::log::Append;
 use super::world::World;
 use crate::promises::{Kept, actors, durable, money, replay, reservations, returns};
 

@@ -4,6 +4,7 @@
 use rand::Rng;
 use settlement::{Book, Facts, restore};
 
+use super::log::Append;
 use super::node::{Life, Node};
 use super::world::World;
 use crate::promises::{Kept, durable, replay};

@@ -1,7 +1,16 @@
 //! The log of the simulated node: facts one after the other, synced up to a point. What lies behind that point may be
 //! lost, wholly or in part, but only from its end.
 
-/// See the file's head. Positions count facts.
+/// Where a node appends what it decided. Positions count facts.
+pub(crate) trait Append {
+    /// The position of the fact.
+    fn append(&mut self, fact: &[u8]) -> usize;
+
+    /// The position of the next one.
+    fn len(&self) -> usize;
+}
+
+/// See the file's head.
 #[derive(Default)]
 pub(super) struct Log {
     bytes: Vec<u8>,
@@ -9,17 +18,19 @@ pub(super) struct Log {
     committed: usize,
 }
 
-impl Log {
-    pub(super) fn append(&mut self, fact: &[u8]) -> usize {
+impl Append for Log {
+    fn append(&mut self, fact: &[u8]) -> usize {
         self.bytes.extend_from_slice(fact);
         self.ends.push(self.bytes.len());
         self.ends.len() - 1
     }
 
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.ends.len()
     }
+}
 
+impl Log {
     pub(super) fn committed(&self) -> usize {
         self.committed
     }

@@ -8,11 +8,11 @@ use settlement::{
 };
 use wire::{Currency, Kind, ParticipantId, Reason, Status, Timestamp, Uetr};
 
-use super::log::Log;
+use super::log::Append;
 
 /// What is asked of an actor, with everything it borrows.
 #[derive(Clone, Debug)]
-pub(super) enum Ask {
+pub(crate) enum Ask {
     Submit { submit: Submit, body: Vec<u8> },
     Answer { debtor_agent: ParticipantId, uetr: Uetr, status: Status, reason: Reason },
     Inquire { debtor: Key, uetr: Uetr },
@@ -55,7 +55,7 @@ impl Ask {
     }
 
     /// What a refusal of it speaks of.
-    pub(super) fn subject(&self) -> (Kind, Option<Uetr>) {
+    pub(crate) fn subject(&self) -> (Kind, Option<Uetr>) {
         match self {
             Ask::Submit { submit, .. } => (Kind::CreditTransfer, Some(submit.uetr)),
             Ask::Answer { uetr, .. } => (Kind::Answer, Some(*uetr)),
@@ -65,31 +65,36 @@ impl Ask {
     }
 }
 
-/// Whose instruction it was, in which of its sessions. Operators have none.
-pub(super) type Asker = Option<(Key, u32)>;
+/// Whose instruction it is, in which of its sessions, which one of all that it ever said. Operators' have none.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub(crate) struct Asker {
+    pub(crate) key: Key,
+    pub(crate) session: u32,
+    pub(crate) number: u64,
+}
 
-pub(super) enum Mail {
+pub(crate) enum Mail {
     Letter { position: usize, to: Key, fact: Fact<'static> },
-    Ask { to: Key, asker: Asker, ask: Ask },
+    Ask { to: Key, asker: Option<Asker>, ask: Ask },
 }
 
 /// A participant that lives in an actor.
-pub(super) struct Hosted {
-    pub(super) participant: Participant,
-    pub(super) deadlines: Deadlines,
+pub(crate) struct Hosted {
+    pub(crate) participant: Participant,
+    pub(crate) deadlines: Deadlines,
 }
 
 /// One mailbox and whom it serves.
-pub(super) struct Actor {
-    pub(super) hosted: Vec<Hosted>,
-    pub(super) mailbox: VecDeque<Mail>,
+pub(crate) struct Actor {
+    pub(crate) hosted: Vec<Hosted>,
+    pub(crate) mailbox: VecDeque<Mail>,
     /// Facts before this were in the book it was built from: letters about them are old news.
-    pub(super) built_at: usize,
-    pub(super) life: Life,
+    pub(crate) built_at: usize,
+    pub(crate) life: Life,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Life {
+pub(crate) enum Life {
     Alive,
     /// Crashed; what it had handed over is still on its way to the log.
     Dead,
@@ -98,17 +103,17 @@ pub(super) enum Life {
 }
 
 impl Actor {
-    pub(super) fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.life == Life::Alive
     }
 }
 
-/// A reply that leaves once the book holds so many facts.
-pub(super) struct Pending {
-    pub(super) position: usize,
-    pub(super) asker: (Key, u32),
-    pub(super) subject: (Kind, Option<Uetr>),
-    pub(super) reply: Reply,
+/// An instruction is done, and replied to if it made no fact: that leaves once the book holds so many facts.
+pub(crate) struct Pending {
+    pub(crate) position: usize,
+    pub(crate) asker: Asker,
+    pub(crate) subject: (Kind, Option<Uetr>),
+    pub(crate) reply: Option<Reply>,
 }
 
 enum Parcel {
@@ -117,10 +122,10 @@ enum Parcel {
         letter: Option<(Key, Fact<'static>)>,
         news: Option<Fact<'static>>,
     },
-    Reply {
-        asker: (Key, u32),
+    Done {
+        asker: Asker,
         subject: (Kind, Option<Uetr>),
-        reply: Reply,
+        reply: Option<Reply>,
     },
     /// Everything that this actor handed over before it died is now appended.
     Barrier {
@@ -137,21 +142,21 @@ impl Parcel {
 }
 
 /// See the file's head.
-pub(super) struct Node {
-    pub(super) scheme: Scheme,
-    pub(super) actors: Vec<Actor>,
+pub(crate) struct Node {
+    pub(crate) scheme: Scheme,
+    pub(crate) actors: Vec<Actor>,
     hosted_together: usize,
     parcels: VecDeque<Parcel>,
     /// Letters on their way, by actor.
     letters: Vec<VecDeque<Mail>>,
-    pub(super) pending: VecDeque<Pending>,
-    pub(super) refusing: Option<Reason>,
+    pub(crate) pending: VecDeque<Pending>,
+    pub(crate) refusing: Option<Reason>,
     last: Timestamp,
 }
 
 impl Node {
     /// From the book, as after a restart or a change of leader.
-    pub(super) fn new(book: &Book, position: usize, hosted_together: usize) -> Node {
+    pub(crate) fn new(book: &Book, position: usize, hosted_together: usize) -> Node {
         let actor = |participants: &[Participant]| Actor {
             hosted: participants.iter().map(Hosted::new).collect(),
             mailbox: VecDeque::new(),
@@ -171,7 +176,7 @@ impl Node {
         }
     }
 
-    pub(super) fn actor_of(&self, key: Key) -> usize {
+    pub(crate) fn actor_of(&self, key: Key) -> usize {
         key.place() / self.hosted_together
     }
 
@@ -180,28 +185,28 @@ impl Node {
         &mut self.actors[actor].hosted[key.place() % self.hosted_together]
     }
 
-    pub(super) fn live(&self) -> impl Iterator<Item = &Hosted> {
+    pub(crate) fn live(&self) -> impl Iterator<Item = &Hosted> {
         self.actors.iter().flat_map(|actor| &actor.hosted)
     }
 
     /// What time it is here: never earlier than the last stamp.
-    pub(super) fn now(&mut self, clock: u64) -> Timestamp {
+    pub(crate) fn now(&mut self, clock: u64) -> Timestamp {
         self.last = self.last.max(Timestamp(clock));
         self.last
     }
 
     /// The latest stamp given so far.
-    pub(super) fn last(&self) -> Timestamp {
+    pub(crate) fn last(&self) -> Timestamp {
         self.last
     }
 
-    pub(super) fn ask(&mut self, to: Key, asker: Asker, ask: Ask) {
+    pub(crate) fn ask(&mut self, to: Key, asker: Option<Asker>, ask: Ask) {
         let actor = self.actor_of(to);
         self.actors[actor].mailbox.push_back(Mail::Ask { to, asker, ask });
     }
 
     /// An actor handles the first of its mailbox.
-    pub(super) fn turn(&mut self, actor: usize, clock: u64, rules: &Rules) {
+    pub(crate) fn turn(&mut self, actor: usize, clock: u64, rules: &Rules) {
         if self.actors[actor].life != Life::Alive {
             return;
         }
@@ -226,7 +231,7 @@ impl Node {
     }
 
     /// A timer fires: everything that is due ends.
-    pub(super) fn fire(&mut self, actor: usize, clock: u64, rules: &Rules) {
+    pub(crate) fn fire(&mut self, actor: usize, clock: u64, rules: &Rules) {
         if self.actors[actor].life != Life::Alive {
             return;
         }
@@ -239,8 +244,31 @@ impl Node {
         }
     }
 
+    /// After they were built: what is offered may never have been judged. In an order that is the same every time.
+    pub(crate) fn judge_arrivals(&mut self, clock: u64, rules: &Rules) {
+        for place in 0..self.actors.iter().map(|actor| actor.hosted.len()).sum() {
+            let key = Key(place as u32);
+            if !self.actors[self.actor_of(key)].is_alive() {
+                continue;
+            }
+            let participant = &self.hosted(key).participant;
+            let mut offered: Vec<(Key, Uetr)> =
+                participant.incoming().map(|(payment, _)| (payment.debtor, payment.uetr)).collect();
+            offered.sort_unstable_by_key(|(debtor, uetr)| (*debtor, uetr.number()));
+            for (debtor, uetr) in offered {
+                self.decide(key, None, (Kind::Answer, None), Command::Arrive { debtor, uetr }, clock, rules);
+            }
+        }
+    }
+
+    /// When the first of everything that is offered runs out.
+    pub(crate) fn earliest(&self) -> Option<Timestamp> {
+        let alive = self.actors.iter().filter(|actor| actor.is_alive());
+        alive.flat_map(|actor| &actor.hosted).filter_map(|hosted| hosted.deadlines.earliest()).min()
+    }
+
     /// A timer fires although nothing may be due: what is offered first is asked whether it is over.
-    pub(super) fn fire_early(&mut self, actor: usize, clock: u64, rules: &Rules) {
+    pub(crate) fn fire_early(&mut self, actor: usize, clock: u64, rules: &Rules) {
         if self.actors[actor].life != Life::Alive {
             return;
         }
@@ -257,7 +285,7 @@ impl Node {
     fn decide(
         &mut self,
         key: Key,
-        asker: Asker,
+        asker: Option<Asker>,
         subject: (Kind, Option<Uetr>),
         command: Command<'_>,
         clock: u64,
@@ -277,18 +305,18 @@ impl Node {
             participant.apply(&fact);
             self.parcels.push_back(Parcel::of(&fact));
         }
-        if let (Some(reply), Some(asker)) = (reply, asker) {
-            self.parcels.push_back(Parcel::Reply { asker, subject, reply });
+        if let Some(asker) = asker {
+            self.parcels.push_back(Parcel::Done { asker, subject, reply });
         }
     }
 
     /// Hands a decided fact to the post office.
-    pub(super) fn post(&mut self, fact: &Fact<'_>) {
+    pub(crate) fn post(&mut self, fact: &Fact<'_>) {
         self.parcels.push_back(Parcel::of(fact));
     }
 
     /// The post office appends the first parcel it has. False when there is none.
-    pub(super) fn append(&mut self, log: &mut Log) -> bool {
+    pub(crate) fn append(&mut self, log: &mut impl Append) -> bool {
         match self.parcels.pop_front() {
             None => return false,
             Some(Parcel::Fact { bytes, letter, news }) => {
@@ -301,7 +329,7 @@ impl Node {
                     self.scheme.apply(&news);
                 }
             }
-            Some(Parcel::Reply { asker, subject, reply }) => {
+            Some(Parcel::Done { asker, subject, reply }) => {
                 self.pending.push_back(Pending { position: log.len(), asker, subject, reply });
             }
             Some(Parcel::Barrier { actor }) => self.actors[actor].life = Life::Waiting(log.len()),
@@ -310,7 +338,7 @@ impl Node {
     }
 
     /// Puts the first letter for an actor into its mailbox. False when there is none.
-    pub(super) fn deliver(&mut self, actor: usize) -> bool {
+    pub(crate) fn deliver(&mut self, actor: usize) -> bool {
         let letter = self.letters[actor].pop_front();
         let any = letter.is_some();
         self.actors[actor].mailbox.extend(letter);
@@ -318,7 +346,7 @@ impl Node {
     }
 
     /// An actor dies alone: what it knew and what it had been asked is lost, what it handed over is not.
-    pub(super) fn crash_actor(&mut self, actor: usize) {
+    pub(crate) fn crash_actor(&mut self, actor: usize) {
         if self.actors[actor].life != Life::Alive {
             return;
         }
@@ -328,7 +356,7 @@ impl Node {
     }
 
     /// Rebuilds an actor if the book holds everything it had appended.
-    pub(super) fn rebuild(&mut self, actor: usize, book: &Book, position: usize) -> bool {
+    pub(crate) fn rebuild(&mut self, actor: usize, book: &Book, position: usize) -> bool {
         let Life::Waiting(barrier) = self.actors[actor].life else { return false };
         if position < barrier {
             return false;
@@ -343,8 +371,17 @@ impl Node {
         true
     }
 
+    /// Rebuilds those that wait; true when any is alive again.
+    pub(crate) fn rebuild_all(&mut self, book: &Book, position: usize) -> bool {
+        let mut any = false;
+        for actor in 0..self.actors.len() {
+            any |= self.rebuild(actor, book, position);
+        }
+        any
+    }
+
     /// True when nothing is under way any more.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.parcels.is_empty()
             && self.letters.iter().all(VecDeque::is_empty)
             && self.actors.iter().all(|actor| actor.mailbox.is_empty() && actor.life == Life::Alive)

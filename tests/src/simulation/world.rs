@@ -1,6 +1,5 @@
 //! Everything together, and which step comes next.
 
-use std::collections::VecDeque;
 use std::ops::AddAssign;
 
 use rand::rngs::SmallRng;
@@ -10,14 +9,14 @@ use wire::message::Refused;
 use wire::{BusinessDate, Currency, Message, ParticipantId, Reason, Status, Timestamp, Uetr};
 
 use super::bank::{Bank, Street, name, read_frame};
-use super::log::Log;
-use super::node::{Ask, Node};
+use super::log::{Append, Log};
+use super::node::{Ask, Asker, Node};
 use super::options::{Options, Weights};
 use crate::promises::outcome::Outcomes;
 use crate::promises::{Feeds, Kept, Witness, money};
+use crate::seeds::Trace;
 
 const START_NS: u64 = 1_795_442_531_000_000_000;
-const TRACE_STEPS_MAX: usize = 60;
 
 /// What happened, to see that anything did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,27 +44,6 @@ impl AddAssign for Tally {
     }
 }
 
-/// The last steps, written down only when a failure is looked at.
-pub(super) struct Trace {
-    on: bool,
-    steps: VecDeque<String>,
-}
-
-impl Trace {
-    pub(super) fn say(&mut self, step: impl FnOnce() -> String) {
-        if self.on {
-            self.steps.push_back(step());
-            if self.steps.len() > TRACE_STEPS_MAX {
-                self.steps.pop_front();
-            }
-        }
-    }
-
-    pub(super) fn steps(self) -> Vec<String> {
-        self.steps.into()
-    }
-}
-
 /// See the file's head.
 pub(super) struct World {
     pub(super) random: SmallRng,
@@ -89,7 +67,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, options: Options, traced: bool) -> World {
+    pub(super) fn new(seed: u64, options: Options, trace: Trace) -> World {
         let names: Vec<ParticipantId> = (0..options.participants).map(name).collect();
         let bank = |(place, id): (usize, &ParticipantId)| Bank::new(Key(place as u32), *id);
         let banks = names.iter().enumerate().map(bank).collect();
@@ -110,7 +88,7 @@ impl World {
             names,
             gossip: None,
             snapshot: None,
-            trace: Trace { on: traced, steps: VecDeque::new() },
+            trace,
             tally: Tally::default(),
             options,
         }
@@ -129,29 +107,13 @@ impl World {
         Ok(())
     }
 
-    /// The scheme begins: everyone is registered, funded and signed on.
     fn open(&mut self) -> Kept {
-        let at = Timestamp(self.clock);
         let mut bytes = Vec::new();
-        let mut add = |fact: Fact<'_>| {
+        opening(&self.names, Timestamp(self.clock), self.options.opening_minor, |fact| {
             bytes.clear();
             fact.encode(&mut bytes);
             self.log.append(&bytes);
-        };
-        add(Fact::DayRolled { at, date: BusinessDate::new(2026, 11, 23).unwrap_or_default() });
-        for (place, id) in self.names.iter().enumerate() {
-            add(Fact::Registered { at, key: Key(place as u32), id: *id, currency: Currency::EUR });
-        }
-        for place in 0..self.names.len() {
-            let participant = Key(place as u32);
-            for (currency, amount_minor) in
-                [(Currency::EUR, self.options.opening_minor), (Currency::USD, self.options.opening_minor / 10)]
-            {
-                let position = Position { funded: amount_minor, ..Position::default() };
-                add(Fact::Funded(PositionMoved { at, participant, currency, amount_minor, position, note: "opening" }));
-            }
-            add(Fact::SignedOn(Standing { at, participant, direction: Direction::Both, note: "" }));
-        }
+        });
         self.log.commit(self.log.len());
         self.feeds.begin(&self.book);
         self.apply(usize::MAX)?;
@@ -234,17 +196,19 @@ impl World {
 
     pub(super) fn with_bank<T>(&mut self, place: usize, act: impl FnOnce(&mut Bank, &mut Street<'_>) -> T) -> T {
         let mut street = Street {
-            node: &mut self.node,
             feeds: &self.feeds,
             book: &self.book,
             random: &mut self.random,
             options: &self.options,
-            clock: self.clock,
+            now: self.node.last().max(Timestamp(self.clock)),
             names: &self.names,
             gossip: self.gossip,
             trace: &mut self.trace,
+            said: Vec::new(),
         };
-        act(&mut self.banks[place], &mut street)
+        let result = act(&mut self.banks[place], &mut street);
+        street.said.into_iter().for_each(|(asker, ask)| self.node.ask(asker.key, Some(asker), ask));
+        result
     }
 
     /// Some of what was appended is synced; mostly all of it, sometimes a part.
@@ -275,23 +239,11 @@ impl World {
 
     fn operate(&mut self) {
         let key = Key(self.random.random_range(0..self.banks.len()) as u32);
-        let amount_minor = self.random.random_range(-5..5_000);
-        let currency = if self.random.random_bool(0.8) { Currency::EUR } else { Currency::USD };
-        let direction = [Direction::Send, Direction::Receive, Direction::Both][self.random.random_range(0..3)];
-        let draw = |random: &mut SmallRng| if random.random_bool(0.5) { -1 } else { random.random_range(0..8_000) };
-        let limits = Limits { net_debit_cap: draw(&mut self.random), payment_max: draw(&mut self.random) };
-        let ask = match self.random.random_range(0..100) {
-            0..25 => Ask::Fund { currency, amount_minor },
-            25..45 => Ask::Defund { currency, amount_minor },
-            45..60 => Ask::Limit { currency, limits },
-            60..63 => Ask::Suspend(direction),
-            63..80 => Ask::Resume(Direction::Both),
-            80..84 => {
-                self.node.refusing = [Some(Reason::FULL), None, None][self.random.random_range(0..3)];
-                return;
-            }
-            _ => return self.roll(),
-        };
+        if self.random.random_bool(0.05) {
+            self.node.refusing = [Some(Reason::FULL), None, None][self.random.random_range(0..3)];
+            return;
+        }
+        let Some(ask) = operation(&mut self.random) else { return self.roll() };
         self.trace.say(|| format!("an operator asks {key:?} {ask:?}"));
         self.node.ask(key, None, ask);
     }
@@ -320,17 +272,15 @@ impl World {
         }
         while self.node.pending.front().is_some_and(|pending| pending.position <= self.applied) {
             let Some(pending) = self.node.pending.pop_front() else { break };
-            let (asker, session) = pending.asker;
+            let Asker { key: asker, session, .. } = pending.asker;
             let bank = &mut self.banks[asker.place()];
-            if bank.session != Some(session) {
-                continue;
-            }
+            let Some(reply) = pending.reply.filter(|_| bank.session == Some(session)) else { continue };
             let (kind, uetr) = pending.subject;
             let refused = |reason: Reason| {
                 let uetr = uetr.map_or([0; 16], |uetr| *uetr.bytes());
                 Message::Refused(Refused { kind: kind as u16, uetr, reason, text: "no" })
             };
-            let message = match pending.reply {
+            let message = match reply {
                 Reply::Refused(reason) => refused(reason),
                 Reply::Inquire(inquiry) => self.book.answer(asker, &inquiry).unwrap_or_else(|| refused(Reason::AG09)),
             };
@@ -339,6 +289,39 @@ impl World {
             bank.hear(&message);
         }
         Ok(())
+    }
+}
+
+/// What an operator may ask about a participant; None rolls the day.
+pub(crate) fn operation(random: &mut SmallRng) -> Option<Ask> {
+    let amount_minor = random.random_range(-5..5_000);
+    let currency = if random.random_bool(0.8) { Currency::EUR } else { Currency::USD };
+    let direction = [Direction::Send, Direction::Receive, Direction::Both][random.random_range(0..3)];
+    let mut draw = || if random.random_bool(0.5) { -1 } else { random.random_range(0..8_000) };
+    let limits = Limits { net_debit_cap: draw(), payment_max: draw() };
+    match random.random_range(0..100) {
+        0..25 => Some(Ask::Fund { currency, amount_minor }),
+        25..45 => Some(Ask::Defund { currency, amount_minor }),
+        45..60 => Some(Ask::Limit { currency, limits }),
+        60..63 => Some(Ask::Suspend(direction)),
+        63..83 => Some(Ask::Resume(Direction::Both)),
+        _ => None,
+    }
+}
+
+/// The scheme begins: everyone is registered, funded and signed on.
+pub(crate) fn opening(names: &[ParticipantId], at: Timestamp, opening_minor: i64, mut add: impl FnMut(&Fact<'_>)) {
+    add(&Fact::DayRolled { at, date: BusinessDate::new(2026, 11, 23).unwrap_or_default() });
+    for (place, id) in names.iter().enumerate() {
+        add(&Fact::Registered { at, key: Key(place as u32), id: *id, currency: Currency::EUR });
+    }
+    for place in 0..names.len() {
+        let participant = Key(place as u32);
+        for (currency, amount_minor) in [(Currency::EUR, opening_minor), (Currency::USD, opening_minor / 10)] {
+            let position = Position { funded: amount_minor, ..Position::default() };
+            add(&Fact::Funded(PositionMoved { at, participant, currency, amount_minor, position, note: "opening" }));
+        }
+        add(&Fact::SignedOn(Standing { at, participant, direction: Direction::Both, note: "" }));
     }
 }
 

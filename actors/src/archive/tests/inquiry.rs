@@ -8,7 +8,7 @@ use wire::frame::decode;
 use wire::{Frames, Kind, Message, Reason, Status, Timestamp, Uetr};
 
 use super::world::{payment, registered, reserved, settled, until};
-use crate::archive::{Config, prepare};
+use crate::archive::{Config, LogEnd, prepare};
 use crate::bell::Bell;
 use crate::ledger::{Answered, Feeds, Ledger, Passenger};
 use crate::line::Line;
@@ -31,7 +31,7 @@ fn the_archive_answers_for_the_book() {
     until("the node leads", || leading.load(Ordering::Acquire) > 0);
     let term = leading.load(Ordering::Acquire);
     let config = Config { free_bytes_min: 0, ..Config::default() };
-    let archive = prepared.start(config, directory.path().into(), recovery.last_index).unwrap();
+    let archive = prepared.start(config, directory.path().into(), LogEnd::At(recovery.last_index)).unwrap();
 
     let commit = |facts: &[Fact<'_>]| {
         journal.propose(term, |bytes, _| facts.iter().for_each(|fact| fact.encode(bytes))).unwrap();
@@ -49,9 +49,10 @@ fn the_archive_answers_for_the_book() {
 
     let ask = |asker: u32, uetr: Uetr| {
         let line = Arc::new(Line::new(Key(asker), format!("BANK-{asker:04}").parse().unwrap(), 8));
+        line.take(1);
         let inquiry = Inquiry { debtor: Key(0), uetr, purpose: Purpose::Request };
-        let reply = Answered { kind: Kind::StatusRequest, uetr: Some(uetr), reply: Reply::Inquire(inquiry) };
-        let passenger = Passenger::Done { line: line.clone(), instructions: 0, replies: vec![reply] };
+        let reply = Answered { at: 0, kind: Kind::StatusRequest, uetr: Some(uetr), reply: Reply::Inquire(inquiry) };
+        let passenger = Passenger::Done { line: line.clone(), instructions: 1, replies: vec![reply] };
         journal.propose(term, |_, company| company.push(passenger)).unwrap();
         let mut bytes = Vec::new();
         until("the line has an answer", || {

@@ -7,7 +7,7 @@ mod world;
 use std::fs;
 use std::os::unix::fs::FileExt;
 
-use super::{Error, prepare};
+use super::{Error, LogEnd, prepare};
 use world::World;
 
 #[test]
@@ -221,16 +221,20 @@ fn what_the_log_no_longer_has_is_counted_as_lost() {
     let (mut gatherer, archive) = world.archive(100);
     assert_eq!(archive.figures().log_entries_lost, oldest - 1);
     world.model.retain(|entry| entry.index >= oldest);
-    // When they were decided may stand in the part that is gone.
+    without_forgotten_times(&mut world, &archive);
+    world.live(100, Some(&mut gatherer));
+    gatherer.hand_over();
+    world.check(&archive);
+}
+
+/// What was decided in a part that is gone is archived without that time.
+fn without_forgotten_times(world: &mut World, archive: &super::Archive) {
     for entry in &mut world.model {
         let found = archive.by_uetr(entry.uetr, Some(entry.debtor)).unwrap();
         if found[0].decided_at == wire::Timestamp(0) {
             entry.decided_at = wire::Timestamp(0);
         }
     }
-    world.live(100, Some(&mut gatherer));
-    gatherer.hand_over();
-    world.check(&archive);
 }
 
 #[test]
@@ -250,7 +254,7 @@ fn a_run_of_another_version_stops_the_start() {
     run.write_all_at(&header, 0).unwrap();
     let (_gatherer, prepared) = prepare();
     let log = world.path().parent().unwrap().to_path_buf();
-    let error = prepared.start(world.config(100), log, world.last_index()).err().unwrap();
+    let error = prepared.start(world.config(100), log, LogEnd::At(world.last_index())).err().unwrap();
     assert!(matches!(error, Error::Unsupported { version: 2, .. }), "{error}");
     assert_eq!(world.files(".damaged").len(), 0);
 }
@@ -271,4 +275,105 @@ fn another_logs_runs_are_set_aside() {
     let (_gatherer, archive) = other.archive(100);
     assert_eq!(archive.figures().files_set_aside, world.runs().len() as u64);
     other.check(&archive);
+}
+
+/// A node among others: at a start it knows of fewer committed entries than its archive does, after a repair of none.
+#[test]
+fn runs_that_know_more_than_the_log_are_kept_among_others() {
+    let mut world = World::new(21, 6);
+    let (mut gatherer, archive) = world.archive(100);
+    world.live(700, Some(&mut gatherer));
+    drop(gatherer);
+    archive.stop();
+    for known in [world.last_index() - 1, 0] {
+        let (mut gatherer, prepared) = prepare();
+        let log = world.path().parent().unwrap().to_path_buf();
+        let archive = prepared.start(world.config(100), log, LogEnd::NotBefore(known)).unwrap();
+        world.live(50, Some(&mut gatherer));
+        gatherer.hand_over();
+        world.until_caught_up(&archive);
+        world.check(&archive);
+        drop(gatherer);
+        archive.stop();
+        let figures = archive.figures();
+        assert_eq!((figures.files_set_aside, figures.log_entries_lost), (0, 0));
+        assert_eq!(figures.payments, world.model.len() as u64, "nothing is archived twice");
+    }
+    assert_eq!(world.files(".damaged").len(), 0);
+    // Alone there is nobody who could have known more.
+    let (_gatherer, prepared) = prepare();
+    let log = world.path().parent().unwrap().to_path_buf();
+    let archive = prepared.start(world.config(100), log, LogEnd::At(world.last_index() - 1)).unwrap();
+    assert!(archive.figures().files_set_aside > 0);
+}
+
+/// What came as a snapshot is no run's, and whoever finds nothing is told that it may be in there; also after a start.
+#[test]
+fn a_gap_is_known_as_such() {
+    let mut world = World::new(22, 6);
+    let (mut gatherer, archive) = world.archive(60);
+    assert!(archive.shared.shelf().is_whole());
+    world.live(150, Some(&mut gatherer));
+    gatherer.hand_over();
+    world.check(&archive);
+    assert!(archive.shared.shelf().is_whole());
+
+    gatherer.skipped();
+    let (last, before) = (world.last_index(), world.model.len());
+    world.live(2000, None);
+    world.forget_the_log();
+    let oldest = persistence::Reader::oldest(world.path().parent().unwrap()).unwrap();
+    world.live(5000, Some(&mut gatherer));
+    gatherer.hand_over();
+    world.until_caught_up(&archive);
+    assert_eq!(archive.figures().log_entries_lost, oldest - 1 - last);
+    let kept = world.model.drain(before..).filter(|entry| entry.index >= oldest).collect::<Vec<_>>();
+    world.model.extend(kept);
+    without_forgotten_times(&mut world, &archive);
+    world.used_up();
+    world.check(&archive);
+    assert!(!archive.shared.shelf().is_whole());
+    drop(gatherer);
+    archive.stop();
+
+    let (_gatherer, archive) = world.archive(60);
+    assert!(!archive.shared.shelf().is_whole());
+    world.check(&archive);
+}
+
+/// A log that was begun anew has nothing to fill a gap with, and the start ends all the same.
+#[test]
+fn a_gap_that_an_empty_log_cannot_fill_stays() {
+    let mut world = World::new(23, 6);
+    let (mut gatherer, archive) = world.archive(100);
+    world.live(900, Some(&mut gatherer));
+    drop(gatherer);
+    archive.stop();
+    let runs = world.runs();
+    assert!(runs.len() >= 4);
+    let other = World::new(24, 6);
+    fs::create_dir(other.path()).unwrap();
+    let identity = persistence::Reader::identity(other.path().parent().unwrap()).unwrap();
+    for run in [&runs[0], runs.last().unwrap()] {
+        let file = other.path().join(run.file_name().unwrap());
+        fs::copy(run, &file).unwrap();
+        set_identity(&file, identity);
+    }
+    let (_gatherer, prepared) = prepare();
+    let log = other.path().parent().unwrap().to_path_buf();
+    let archive = prepared.start(other.config(60), log, LogEnd::NotBefore(0)).unwrap();
+    archive.wait(std::time::Duration::from_secs(60)).unwrap();
+    assert_eq!((archive.figures().files_set_aside, archive.figures().runs), (0, 2));
+    assert!(archive.figures().log_entries_lost > 0 && !archive.shared.shelf().is_whole());
+}
+
+fn set_identity(path: &std::path::Path, identity: u128) {
+    let run = fs::File::options().read(true).write(true).open(path).unwrap();
+    let mut header = [0; 128];
+    run.read_exact_at(&mut header, 0).unwrap();
+    header[16..32].copy_from_slice(&identity.to_le_bytes());
+    header[12..16].fill(0);
+    let crc = crc32c::crc32c(&header);
+    header[12..16].copy_from_slice(&crc.to_le_bytes());
+    run.write_all_at(&header, 0).unwrap();
 }

@@ -12,7 +12,7 @@ use settlement::{
 use tempfile::TempDir;
 use wire::{BusinessDate, Currency, MessageId, ParticipantId, Reason, Reasons, Status, Timestamp, Uetr};
 
-use crate::archive::{Archive, Config, Entry, Gatherer, Prepared, Search, merge, prepare};
+use crate::archive::{Archive, Config, Entry, Gatherer, LogEnd, Prepared, Search, merge, prepare};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const START: Timestamp = Timestamp(1_795_442_531_000_000_000);
@@ -243,7 +243,7 @@ impl World {
     }
 
     pub(super) fn start(&self, prepared: Prepared, config: Config) -> Archive {
-        prepared.start(config, self.directory.path().into(), self.last_index()).unwrap()
+        prepared.start(config, self.directory.path().into(), LogEnd::At(self.last_index())).unwrap()
     }
 
     /// Starts an archive, waits until it has caught up.

@@ -67,6 +67,36 @@ fn a_delay_is_what_it_is_set_to_and_keeps_the_order() {
 }
 
 #[test]
+fn a_lossy_way_makes_some_reads_late_and_keeps_the_order() {
+    let proxy = echo();
+    let mut stream = client(&proxy);
+    ask(&mut stream, b"before").unwrap();
+    proxy.set_delay(Way::Back, 10 * MS);
+    proxy.set_loss(Way::Forth, 200);
+    let slow = (0..60_u32).filter(|number| ask(&mut stream, &number.to_le_bytes()).unwrap() >= 210 * MS).count();
+    let passage = proxy.passage(Way::Forth);
+    // Of 60 with a chance of a fifth: fewer than 2 or more than 35 once in a hundred thousand runs.
+    assert!((2..=35).contains(&passage.late_reads) && slow >= passage.late_reads as usize, "{slow} {passage:?}");
+    assert_eq!((passage.lost_bytes, proxy.passage(Way::Back).late_reads), (0, 0), "late is not lost");
+
+    // What follows a late read waits behind it.
+    proxy.set_loss(Way::Forth, 500);
+    let mut writer = stream.try_clone().unwrap();
+    let numbers: Vec<u8> = (0..1000_u32).flat_map(u32::to_le_bytes).collect();
+    let sent = numbers.clone();
+    let writing = std::thread::spawn(move || sent.chunks(500).for_each(|part| writer.write_all(part).unwrap()));
+    let mut back = vec![0; numbers.len()];
+    stream.read_exact(&mut back).unwrap();
+    writing.join().unwrap();
+    assert!(back == numbers);
+
+    proxy.set_loss(Way::Forth, 0);
+    let before = proxy.passage(Way::Forth).late_reads;
+    ask(&mut stream, b"after").unwrap();
+    assert_eq!(proxy.passage(Way::Forth).late_reads, before);
+}
+
+#[test]
 fn what_a_cut_swallows_is_gone_and_healing_breaks_what_lost_something() {
     for way in [Way::Forth, Way::Back] {
         let proxy = echo();
