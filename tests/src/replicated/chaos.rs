@@ -203,7 +203,7 @@ impl Town {
     fn hand_over(&mut self, node: usize) {
         let to = self.world.machines[self.world.random.random_range(0..self.world.machines.len())].id;
         if let Some(replica) = &mut self.world.machines[node].replica {
-            replica.transfer(Some(to));
+            let _ = replica.transfer(Some(to));
             self.world.turn(node);
         }
     }

@@ -262,7 +262,7 @@ impl Arena {
             Goes::HandingOver => {
                 let to = others[self.world.random.random_range(0..others.len())];
                 if let Some(replica) = &mut self.world.machines[leader].replica {
-                    replica.transfer(Some(to));
+                    let _ = replica.transfer(Some(to));
                     self.world.turn(leader);
                 }
             }
