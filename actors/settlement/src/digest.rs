@@ -92,7 +92,7 @@ impl Sum {
 }
 
 impl Book {
-    /// Takes about 0.1 µs for each participant and PLACE ns for each payment in process or unposted.
+    /// Looks at every participant and at every payment in process or unposted.
     pub fn digest(&self) -> u64 {
         let Book { scheme, participants, notices, system_notices } = self;
         let mut sum = Sum(Xxh3::new());

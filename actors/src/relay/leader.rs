@@ -326,7 +326,8 @@ mod tests {
         let (wire, owed) = (Arrived::default(), Owed::new(Arc::default()));
         let participant = "BANK-0".parse().unwrap();
         let way_back = Arc::new(WayBack::new(2, 7));
-        let line = Arc::new(Line::of_another_node(settlement::Key(0), participant, std::time::Duration::ZERO, way_back, 5));
+        let line =
+            Arc::new(Line::of_another_node(settlement::Key(0), participant, std::time::Duration::ZERO, way_back, 5));
         line.take(INSTRUCTIONS);
         let ring = || send_back(&wire, &owed, &mut vec![line.clone()], 1);
         let is_done = AtomicBool::new(false);
