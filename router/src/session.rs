@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use actors::{Batch, Cursor, Ending, Line, Other, Switch};
+use actors::{Batch, Cursor, Elsewhere, Ending, Line, Other, Switch, relay};
+use persistence::{Index, MemberKind, NodeId};
 use settlement::Recipient;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -21,6 +22,9 @@ use wire::{Frames, Message, ParticipantId, Reason};
 use crate::courier::Outlets;
 use crate::door::Door;
 use crate::outlet::{Need, Outlet};
+
+/// Before a participant comes back to a node that does not keep what it needs, and another one does.
+const GO_ON_ELSEWHERE_MS: u32 = 5000;
 
 /// Settings of every session.
 #[derive(Clone, Debug)]
@@ -404,10 +408,7 @@ async fn meet(context: &Context, outlet: &Outlet, need: Need) -> Result<(), Opti
                     outlet.caught_up(everyone, &frames, last);
                     Ok(())
                 }
-                Ok(Err(error @ persistence::Error::Gone { .. })) => {
-                    let text = format!("notice {wanted} is no longer kept: {error}; reconcile by status requests");
-                    Err(Some(Ending::elsewhere(Reason::AG09, 60_000, text)))
-                }
+                Ok(Err(persistence::Error::Gone { wanted: entry, .. })) => Err(Some(gone(switch, wanted, entry))),
                 Ok(Err(error)) => {
                     tracing::error!(event = "feed_unreadable", error = %error, "a feed could not be read again from the log");
                     Err(Some(Ending::elsewhere(
@@ -422,11 +423,50 @@ async fn meet(context: &Context, outlet: &Outlet, need: Need) -> Result<(), Opti
     }
 }
 
+/// The log of this node begins behind the entry that made the notice: it was brought up to date by a snapshot, or keeps
+/// less than others. Another node may keep it.
+fn gone(switch: &Switch, notice: u64, entry: Index) -> Ending {
+    let seen = switch.journal().cluster();
+    let others = seen.members.iter().filter(|member| member.id != switch.node() && member.kind != MemberKind::Witness);
+    let kept_from = |node: NodeId| seen.kept_from.iter().find(|(other, _)| *other == node).map(|(_, first)| *first);
+    let (mut keepers, mut silent) = (Vec::new(), Vec::new());
+    for node in others.map(|member| member.id) {
+        match kept_from(node) {
+            Some(first) if first <= entry => keepers.push(node),
+            Some(_) => {}
+            None => silent.push(node.to_string()),
+        }
+    }
+    if !keepers.is_empty() {
+        let address = |node: &NodeId| match switch.relay.door_of(*node)? {
+            relay::Door::Open(address) => Some(address),
+            relay::Door::Drained | relay::Door::Shut => None,
+        };
+        let nodes: Vec<String> = keepers.iter().filter_map(address).collect();
+        let keepers = keepers.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ");
+        let text = format!("notice {notice} is no longer kept on this node, but on node {keepers}: go on there");
+        return Ending { elsewhere: Elsewhere::At(nodes), ..Ending::new(Reason::DRAN, GO_ON_ELSEWHERE_MS, text) };
+    }
+    let unheard = match silent.is_empty() {
+        true => String::new(),
+        false => format!(" that is heard (node {} is not)", silent.join(", ")),
+    };
+    // Who is not told by its log may still be told from memory: that is tried, too.
+    let text = format!(
+        "notice {notice} is no longer kept in the log of any node{unheard}: if no other node tells it, reconcile by status requests"
+    );
+    Ending::elsewhere(Reason::AG09, 60_000, text)
+}
+
 fn farewell(switch: &Switch, ending: &Ending) -> Vec<u8> {
     let mut out = Vec::new();
     let text = if ending.text.is_empty() { "the connection ends" } else { &ending.text };
     let text = &text[..text.floor_char_boundary(500)];
-    let nodes = if ending.elsewhere { switch.relay.elsewhere() } else { Vec::new() };
+    let nodes = match &ending.elsewhere {
+        Elsewhere::Nowhere => Vec::new(),
+        Elsewhere::Anywhere => switch.relay.elsewhere(),
+        Elsewhere::At(nodes) => nodes.clone(),
+    };
     let nodes = wire::nodes::list(nodes.iter().map(String::as_str));
     let (reason, retry_after_ms) = (ending.reason, ending.retry_after_ms);
     Message::GoAway(GoAway { reason, retry_after_ms, text, nodes: nodes.as_deref() }).encode(&mut out);

@@ -47,6 +47,7 @@ use crate::log::{Log, SnapshotMark};
 use crate::recovery::Recovery;
 use crate::snapshot;
 use agreement::Agreement;
+pub use agreement::Compared;
 pub use duties::PeerStatistics;
 use flights::Flights;
 use health::Health;

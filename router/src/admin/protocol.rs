@@ -314,8 +314,11 @@ pub struct Cluster {
     pub node: u64,
     pub leadership: Leadership,
     pub last_index: u64,
-    /// The newest entry after which a majority was found to have the same book.
+    /// The newest entry after which a majority was found to have the same book as the node that answers; 0 before the first.
     pub agreed_index: u64,
+    /// How long ago that was found; absent before.
+    #[serde(default)]
+    pub agreed_ago_ms: Option<u64>,
     /// How many more nodes may be lost; known to the leader alone.
     pub quorum_margin: Option<i64>,
     pub members: Vec<Member>,
@@ -338,9 +341,18 @@ pub struct Member {
     pub lag_entries: Option<u64>,
     /// How long it has lacked them, milliseconds; known to the leader alone.
     pub lag_ms: Option<u64>,
+    /// Its book and that of the node that answers, compared after the same entry; absent before the first time.
+    #[serde(default)]
+    pub book: Option<ComparedBook>,
     /// From the node that answers and back, smoothed; absent until it was measured.
     #[serde(default)]
     pub round_trip_us: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ComparedBook {
+    pub index: u64,
+    pub is_same: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
