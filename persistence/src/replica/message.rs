@@ -89,7 +89,7 @@ pub(crate) struct Report {
     pub(crate) hash_version: u32,
     /// The oldest entry that it keeps.
     pub(crate) kept_from: Index,
-    /// Smoothed time of a write and sync, and of the delay with which it gets to its work.
+    /// Smoothed time of a write and sync, and of the delay with which it gets to its work and reaches a majority.
     pub(crate) sync_us: u32,
     pub(crate) late_us: u32,
     pub(crate) tick_us: u32,
