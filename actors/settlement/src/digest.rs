@@ -127,7 +127,8 @@ mod tests {
         submit R1 B A 4 returns=P1      -> reserved
     ";
 
-    /// Everything but the last payment is forgotten on the way, two records with each payment.
+    /// All but the last three payments are forgotten on the way, two records with each payment; one that is still in process
+    /// holds up those behind it.
     const LONG_STORY: &str = "
         submit P1 A B 1                 -> reserved
         answer P1 yes                   -> settled 2026-11-23
@@ -143,7 +144,7 @@ mod tests {
         answer P6 yes                   -> settled 2026-11-23
         wait   60h
         submit P7 A B 1                 -> reserved
-        answer P5 yes                   -> settled 2026-11-23
+        answer P5 yes                   -> expired AB05, refused LATE
         submit P8 A B 1                 -> reserved
         submit P9 A B 1                 -> reserved
     ";

@@ -110,7 +110,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             (self.report.checkpoint, self.report.hash) = (index, hash);
             // Before it may be the last that is heard of this node.
             self.tell_others();
-            self.agreement.take((self.node, &self.members), self.node, (index, hash), self.now)?;
+            self.agreement.take(&self.members, self.node, index, hash, self.now)?;
         }
         Ok(())
     }
@@ -121,8 +121,8 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         }
         self.health.heard(report);
         if report.checkpoint > 0 && report.hash_version == F::CHECKPOINT_VERSION {
-            let said = (report.checkpoint, report.hash);
-            let taken = self.agreement.take((self.node, &self.members), report.from, said, self.now);
+            let Report { from, checkpoint, hash, .. } = report;
+            let taken = self.agreement.take(&self.members, from, checkpoint, hash, self.now);
             taken.unwrap_or_else(|error| _ = self.failure.get_or_insert(error));
         }
     }
