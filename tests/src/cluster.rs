@@ -49,7 +49,7 @@ pub struct View {
 }
 
 /// An address that nobody listens at just now, on this machine.
-fn free_address() -> io::Result<SocketAddr> {
+pub fn free_address() -> io::Result<SocketAddr> {
     let mut error = io::Error::from(io::ErrorKind::AddrInUse);
     for _ in 0..100 {
         match TcpListener::bind(("127.0.0.1", rand::rng().random_range(PORTS))) {

@@ -188,7 +188,9 @@ impl Members {
         match change {
             MemberChange::Add(member) => {
                 if !member.is_sound() || self.all.len() >= MEMBERS_MAX {
-                    return refuse(format!("at most {MEMBERS_MAX} members, with texts of at most 255 bytes"));
+                    return refuse(format!(
+                        "at most {MEMBERS_MAX} members, with texts of at most {TEXT_BYTES_MAX} bytes"
+                    ));
                 }
                 if self.get(member.id).is_some() || self.retired.contains(&member.id) {
                     return refuse(format!("number {} was given before; take a new one", member.id));
@@ -218,9 +220,12 @@ impl Members {
                 changes.push(raft_single(*node, ConfChangeType::RemoveNode));
             }
             MemberChange::Describe(member) => {
-                let Some(old) = after.all.iter_mut().find(|old| old.id == member.id && member.is_sound()) else {
+                let Some(old) = after.all.iter_mut().find(|old| old.id == member.id) else {
                     return refuse(format!("{} is no member", member.id));
                 };
+                if !member.is_sound() {
+                    return refuse(format!("texts of at most {TEXT_BYTES_MAX} bytes"));
+                }
                 *old = Member { kind: old.kind, ..member.clone() };
             }
         }

@@ -59,6 +59,15 @@ pub enum Command {
         node: u64,
         dry_run: bool,
     },
+    /// Names a member anew, or where it is; what is left out stays as it is.
+    DescribeMember {
+        node: u64,
+        name: Option<String>,
+        region: Option<String>,
+        /// Where other nodes reach it from now on.
+        address: Option<String>,
+        dry_run: bool,
+    },
     Participants,
     Participant {
         id: String,
@@ -174,11 +183,12 @@ impl Command {
 
     /// Of a command about the members, whether it only says what would be against it.
     fn is_of_members(&self) -> Option<DryRun> {
-        use Command::{AddMember, Promote, RemoveMember};
+        use Command::{AddMember, DescribeMember, Promote, RemoveMember};
         match self {
-            AddMember { dry_run, .. } | Promote { dry_run, .. } | RemoveMember { dry_run, .. } => {
-                Some(DryRun(*dry_run))
-            }
+            AddMember { dry_run, .. }
+            | Promote { dry_run, .. }
+            | RemoveMember { dry_run, .. }
+            | DescribeMember { dry_run, .. } => Some(DryRun(*dry_run)),
             _ => None,
         }
     }
@@ -193,6 +203,7 @@ impl Command {
             Command::AddMember { .. } => "member_add",
             Command::Promote { .. } => "member_promote",
             Command::RemoveMember { .. } => "member_remove",
+            Command::DescribeMember { .. } => "member_describe",
             Command::Participants => "participants",
             Command::Participant { .. } => "participant",
             Command::Register { .. } => "register",

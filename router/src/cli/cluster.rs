@@ -29,6 +29,9 @@ pub(super) enum Cluster {
     /// Remove a node for good; its number is never used again
     #[command(after_help = examples("crosstie cluster remove 2 --reason 'machine sold'\n  crosstie cluster remove 2 --dry-run"))]
     Remove(Remove),
+    /// Change the name, region or address of a node; what is left out stays as it is
+    #[command(after_help = examples("crosstie cluster describe 2 --address 10.0.7.2:7900 --reason 'moves to another rack'"))]
+    Describe(Describe),
 }
 
 /// Why, and whether to do it.
@@ -93,6 +96,24 @@ pub(super) struct Remove {
     change: Change,
 }
 
+#[derive(Args)]
+#[group(id = "new", required = true, multiple = true, args = ["name", "region", "address"])]
+pub(super) struct Describe {
+    /// The node
+    member: u64,
+    /// Its name, for people
+    #[arg(long)]
+    name: Option<String>,
+    /// Where it stands
+    #[arg(long)]
+    region: Option<String>,
+    /// Where the other nodes reach it from now on: they end their connections to it and dial there
+    #[arg(long, value_name = "HOST:PORT")]
+    address: Option<String>,
+    #[command(flatten)]
+    change: Change,
+}
+
 #[derive(Subcommand)]
 pub(super) enum One {
     /// Hand leadership over, if this node has it
@@ -128,6 +149,7 @@ impl Cluster {
                 .ask(Command::RemoveMember { node: member, dry_run: change.dry_run }, || {
                     format!("node {member} is no member any more; stop it, and give its number to nobody")
                 }),
+            Cluster::Describe(describe) => describe.run(),
         }
     }
 }
@@ -153,6 +175,18 @@ impl Add {
             format!(
                 "node {id} is a learner: start it with cluster.node = {id} and cluster.join = \"yes\", then crosstie cluster promote {id}"
             )
+        })
+    }
+}
+
+impl Describe {
+    fn run(self) -> Result<Exit, Failure> {
+        let Describe { member: node, name, region, address, change } = self;
+        let moves = address.clone();
+        let command = Command::DescribeMember { node, name, region, address, dry_run: change.dry_run };
+        change.ask(command, || match moves {
+            Some(address) => format!("node {node} is dialled at {address} from now on: see that it listens there"),
+            None => format!("node {node} is described anew"),
         })
     }
 }
