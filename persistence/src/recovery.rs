@@ -102,6 +102,7 @@ pub(crate) fn recover<D: Disk, F: Fold>(disk: &D, config: &Config, fold: &mut F)
     let first = first_segment(disk, &segments, restored)?;
     let newest = replay.segments(&segments[first..])?;
     let mut recovered = replay.finish(newest)?;
+    log::history::reach_back(disk, head.identity, &segments[..first], &mut recovered.map);
     for name in damaged {
         recovered.recovery.snapshots_damaged.push(snapshot::set_aside(disk, &name)?);
     }
@@ -316,8 +317,6 @@ impl<D: Disk, F: Fold> Replay<'_, D, F> {
         let path = self.disk.path(&file_name(first_index));
         if is_first {
             self.last = header.before();
-            // Before there were terms, all were 1.
-            self.last.term = self.last.term.max(1).min(self.last.index);
             self.map = Map::after(self.last);
             self.meet_snapshot()?;
         }
@@ -407,14 +406,12 @@ impl<D: Disk, F: Fold> Replay<'_, D, F> {
     }
 
     /// The snapshot must be one of this log: both have seen the same entries.
-    fn meet_snapshot(&mut self) -> Result<(), Error> {
+    fn meet_snapshot(&self) -> Result<(), Error> {
         if self.restored.index > 0 && self.last.index == self.restored.index {
             if self.last.chain != self.restored.chain {
                 let file = self.disk.path(&snapshot_format::file_name(self.restored.index));
                 return Err(Error::damaged(file, 0, "the snapshot and the log do not belong together"));
             }
-            self.last.term = self.restored.term;
-            self.map.meet(self.restored);
         }
         Ok(())
     }
