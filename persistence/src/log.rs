@@ -344,7 +344,8 @@ impl<D: Disk> Log<D> {
                 fold,
                 &mut Vec::new(),
             )?;
-            (log.last, log.map) = (mark, RefCell::new(Map::after(mark)));
+            log.last = mark;
+            log.map.replace_with(|map| map.anew(mark));
             (log.committed, log.folded) = (mark.index, mark.index);
             log.newest_snapshot = snapshot.clone();
             Ok(snapshot)

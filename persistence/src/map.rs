@@ -12,8 +12,6 @@ use crate::fold::{Index, Term};
 use crate::format::segment::HEADER_BYTES;
 use crate::log::Mark;
 
-/// From a milestone to any entry before the next is at most this to read.
-const MILESTONE_BYTES: u64 = 256 << 10;
 /// Marks kept behind the last entry.
 const MARKS_MAX: usize = 4096;
 
@@ -35,14 +33,16 @@ impl Milestone {
         Milestone { index: first, segment: first, offset: HEADER_BYTES as u64, previous: before.chain }
     }
 
-    fn is_far_from(&self, before: &Milestone) -> bool {
-        before.segment != self.segment || self.offset >= before.offset + MILESTONE_BYTES
+    fn is_far_from(&self, before: &Milestone, spacing_bytes: u64) -> bool {
+        before.segment != self.segment || self.offset >= before.offset + spacing_bytes
     }
 }
 
 /// See the file's head.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Map {
+    /// From a milestone to any entry before the next is at most this to read.
+    spacing_bytes: u64,
     /// The entry before the first that is there.
     base: Mark,
     milestones: VecDeque<Milestone>,
@@ -68,8 +68,20 @@ struct Gap {
 
 impl Map {
     /// Empty, behind `base`.
-    pub(crate) fn after(base: Mark) -> Map {
-        Map { base, ..Map::default() }
+    pub(crate) fn after(base: Mark, spacing_bytes: u64) -> Map {
+        let (milestones, terms, gaps, marks) = Default::default();
+        Map { spacing_bytes, base, milestones, terms, gaps, marks }
+    }
+
+    /// The same spacing, and nothing else.
+    pub(crate) fn anew(&self, base: Mark) -> Map {
+        Map::after(base, self.spacing_bytes)
+    }
+
+    /// What is read at most in one step on the way to an entry: more than lies between two milestones, so that each step comes
+    /// nearer.
+    pub(crate) fn step_bytes(&self) -> u64 {
+        4 * self.spacing_bytes
     }
 
     /// The oldest entry that is there, or the next if none is.
@@ -129,7 +141,7 @@ impl Map {
 
     fn set_milestone(&mut self, place: Milestone) -> bool {
         let at = self.milestones.partition_point(|milestone| milestone.index <= place.index);
-        if at.checked_sub(1).is_none_or(|before| place.is_far_from(&self.milestones[before])) {
+        if at.checked_sub(1).is_none_or(|before| place.is_far_from(&self.milestones[before], self.spacing_bytes)) {
             self.milestones.insert(at, place);
         }
         true
@@ -159,7 +171,7 @@ impl Map {
     /// The next entry stands at `offset` of `segment`.
     pub(crate) fn add(&mut self, mark: Mark, segment: Index, offset: u64, previous: u32) {
         let milestone = Milestone { index: mark.index, segment, offset, previous };
-        if self.milestones.back().is_none_or(|last| milestone.is_far_from(last)) {
+        if self.milestones.back().is_none_or(|last| milestone.is_far_from(last, self.spacing_bytes)) {
             self.milestones.push_back(milestone);
         }
         if self.terms.back().is_none_or(|(_, term)| *term != mark.term) {
@@ -241,7 +253,7 @@ mod tests {
 
     /// Entries 11 to 40 of 100 KiB each, ten to a segment, terms 3 and 5 (from 25 on).
     fn map() -> Map {
-        let mut map = Map::after(mark(10, 2));
+        let mut map = Map::after(mark(10, 2), 256 << 10);
         for index in 11..=40 {
             let segment = (index - 1) / 10 * 10 + 1;
             let term = if index < 25 { 3 } else { 5 };
@@ -279,7 +291,7 @@ mod tests {
     /// The map of `map()` as a restart knows it that replays from entry 31 on: terms 2 before 11, 3 from 11, 5 from 25.
     fn restarted() -> Map {
         let whole = map();
-        let mut map = Map::after(mark(30, 5));
+        let mut map = Map::after(mark(30, 5), 256 << 10);
         for index in 31..=40 {
             let Milestone { segment, offset, previous, .. } = place(&whole, index);
             map.add(mark(index, 5), segment, offset, previous);

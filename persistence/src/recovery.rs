@@ -91,7 +91,7 @@ pub(crate) fn recover<D: Disk, F: Fold>(disk: &D, config: &Config, fold: &mut F)
         snapshot,
         restored,
         last: Mark::default(),
-        map: Map::default(),
+        map: Map::after(Mark::default(), config.milestone_bytes()),
         committed: 0,
         held: VecDeque::new(),
         folded: restored.index,
@@ -176,7 +176,7 @@ fn finish_install<D: Disk>(
     head::write(disk, &head)?;
     snapshot::keep_only(disk, mark.index)?;
     let recovery = Recovery { snapshot_index: mark.index, last_index: mark.index, ..Recovery::default() };
-    let (map, folded) = (Map::after(mark), mark.index);
+    let (map, folded) = (Map::after(mark, config.milestone_bytes()), mark.index);
     Ok(Recovered { head, segment, map, last: mark, folded, snapshot, recovery })
 }
 
@@ -202,7 +202,7 @@ fn begin_first_segment<D: Disk>(disk: &D, config: &Config, head: Head) -> Result
     Ok(Recovered {
         head,
         segment,
-        map: Map::default(),
+        map: Map::after(Mark::default(), config.milestone_bytes()),
         last: Mark::default(),
         folded: 0,
         snapshot: SnapshotMark::default(),
@@ -317,7 +317,7 @@ impl<D: Disk, F: Fold> Replay<'_, D, F> {
         let path = self.disk.path(&file_name(first_index));
         if is_first {
             self.last = header.before();
-            self.map = Map::after(self.last);
+            self.map = self.map.anew(self.last);
             self.meet_snapshot()?;
         }
         if first_index != self.last.index + 1 {

@@ -14,10 +14,6 @@ use crate::reader::Reader;
 use crate::recovery::Recovery;
 use crate::segment;
 
-/// What a call reads at most on the way to an entry, so that a leader never stands still for it. More than lies between two
-/// milestones: each call comes nearer.
-const SEEK_BYTES: u64 = 1 << 20;
-
 /// Lets `map` begin with the oldest of the segments `older`, which stand before what it knows. One that is damaged, and
 /// those before it, are left out: the log is whole without them.
 pub(crate) fn reach_back<D: Disk>(disk: &D, identity: u128, older: &[Index], map: &mut Map) {
@@ -121,13 +117,15 @@ impl<D: Disk> Log<D> {
         Ok(Some(record))
     }
 
-    /// A reader that stands before an entry; `None` when it is not there yet: another call goes on where this one ended.
+    /// A reader that stands before an entry; `None` when it is not there yet: another call goes on where this one ended. Each
+    /// reads little, so that a leader does not stand still for it.
     fn seek(&self, index: Index) -> Result<Option<Reader<D>>, Error> {
-        let start = self.map.borrow().approach(index).ok_or_else(|| self.gone(index))?;
+        let (start, step_bytes) = (self.map.borrow().approach(index), self.map.borrow().step_bytes());
+        let start = start.ok_or_else(|| self.gone(index))?;
         let mut reader = Reader::resume(self.disk.clone(), self.identity(), start)?;
         let mut passed = start;
         while reader.place().index < index || self.map.borrow().is_in_gap(index) {
-            if passed.offset >= start.offset + SEEK_BYTES {
+            if passed.offset >= start.offset + step_bytes {
                 return Ok(None);
             }
             let Some((place, entry)) = reader.skip()? else {
