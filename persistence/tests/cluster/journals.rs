@@ -413,3 +413,37 @@ fn a_node_far_behind_gets_a_snapshot_and_one_that_joins_too() {
         assert!(journal.failure().is_none());
     }
 }
+
+/// What it needs lies in the middle of an old segment that nobody has read since the start, many steps from its beginning.
+#[test]
+fn a_node_behind_restarted_ones_gets_old_entries() {
+    let mut nodes = Nodes::default();
+    for member in voters(3) {
+        let config = Config {
+            segment_bytes: 1 << 20,
+            retained_bytes_max: u64::MAX,
+            message_bytes_max: 2 << 10,
+            cache_bytes_max: 16 << 10,
+            ..config(member.id, voters(3))
+        };
+        nodes.configs.insert(member.id, config);
+        nodes.start(member.id);
+    }
+    let write = |nodes: &Nodes, numbers: std::ops::Range<u64>| {
+        numbers.for_each(|number| nodes.write(&[number as u8; 7000], number));
+    };
+    write(&nodes, 1..120);
+    nodes.wait_until_even();
+    let (leader, _) = nodes.leader();
+    let (behind, others) = (leader % 3 + 1, [leader, (leader + 1) % 3 + 1]);
+    nodes.stop(behind);
+    write(&nodes, 200..270);
+    nodes.wait_until_even();
+    others.iter().for_each(|node| nodes.write_snapshot(*node));
+    others.iter().for_each(|node| nodes.stop(*node));
+    others.iter().for_each(|node| nodes.start(*node));
+    nodes.write(b"after", 1000);
+    nodes.start(behind);
+    nodes.wait_until_even();
+    assert_eq!(nodes.journal(behind).statistics().snapshots_installed, 0);
+}
