@@ -168,6 +168,7 @@ impl Map {
     pub(crate) fn is_in_gap(&self, index: Index) -> bool {
         self.gap(index).is_some()
     }
+
     /// The next entry stands at `offset` of `segment`.
     pub(crate) fn add(&mut self, mark: Mark, segment: Index, offset: u64, previous: u32) {
         let milestone = Milestone { index: mark.index, segment, offset, previous };
@@ -312,13 +313,15 @@ mod tests {
         assert_eq!(map.first(), 11);
         let terms: Vec<_> = [9, 10, 11, 19, 20, 21, 29, 30, 31, 40].map(|index| map.term(index, 40)).to_vec();
         assert_eq!(terms, [None, Some(2), None, None, Some(3), None, None, Some(5), Some(5), Some(5)]);
-        assert_eq!((map.is_in_gap(10), map.is_in_gap(20), map.is_in_gap(30), map.is_in_gap(31)), (false, true, true, false));
+        assert_eq!(
+            (map.is_in_gap(10), map.is_in_gap(20), map.is_in_gap(30), map.is_in_gap(31)),
+            (false, true, true, false)
+        );
         assert_eq!((map.mark(30), map.mark(10)), (Some(mark(30, 5)), Some(mark(10, 2))));
-        assert_eq!((map.segment_end(15), map.segment_end(21), map.segment_end(31)), (
-            Some(mark(20, 3)),
-            Some(mark(30, 5)),
-            None
-        ));
+        assert_eq!(
+            (map.segment_end(15), map.segment_end(21), map.segment_end(31)),
+            (Some(mark(20, 3)), Some(mark(30, 5)), None)
+        );
         assert!(!restarted().precede(mark(5, 4)), "terms go back");
         assert!(!restarted().precede(mark(10, 2)), "there is no entry between");
     }
@@ -350,7 +353,10 @@ mod tests {
         for (index, term) in [(21, 2), (21, 6), (30, 4), (31, 4), (40, 6)] {
             assert!(!map.learn(place(&whole, index), mark(index, term)), "{index} of term {term}");
         }
-        assert!(!map.learn(place(&whole, 30), Mark { chain: 1, ..mark(30, 5) }), "the next segment follows another one");
+        assert!(
+            !map.learn(place(&whole, 30), Mark { chain: 1, ..mark(30, 5) }),
+            "the next segment follows another one"
+        );
         forgotten.forget(mark(20, 3));
         assert_eq!((forgotten.first(), forgotten.is_in_gap(15), forgotten.is_in_gap(25)), (21, false, true));
         assert!(forgotten.learn(place(&whole, 21), mark(21, 3)) && forgotten.learn(place(&whole, 22), mark(22, 5)));

@@ -18,10 +18,13 @@ use crate::segment;
 /// those before it, are left out: the log is whole without them.
 pub(crate) fn reach_back<D: Disk>(disk: &D, identity: u128, older: &[Index], map: &mut Map) {
     for first in older.iter().rev() {
-        let reached = segment::open(disk, *first, identity).and_then(|(_, header)| match map.precede(header.before()) {
-            true => Ok(()),
-            false => Err(Error::damaged(disk.path(&file_name(*first)), 0, "it does not precede the segment behind it")),
-        });
+        let reached =
+            segment::open(disk, *first, identity).and_then(|(_, header)| match map.precede(header.before()) {
+                true => Ok(()),
+                false => {
+                    Err(Error::damaged(disk.path(&file_name(*first)), 0, "it does not precede the segment behind it"))
+                }
+            });
         if let Err(error) = reached {
             return tell_damage(&error, map.first());
         }

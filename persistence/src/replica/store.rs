@@ -117,7 +117,8 @@ impl<D: Disk> Store<D> {
             true => self.log.entries_near(low, high, bytes_max)?,
             false => Some(self.log.entries(low, high, bytes_max)?),
         };
-        let raft_entry = |record: OwnedRecord| entry(record.index, record.term, record.kind, Bytes::from(record.payload));
+        let raft_entry =
+            |record: OwnedRecord| entry(record.index, record.term, record.kind, Bytes::from(record.payload));
         Ok(records.map(|records| records.into_iter().map(raft_entry).collect()))
     }
 }

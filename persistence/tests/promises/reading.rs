@@ -112,7 +112,9 @@ fn all_that_is_kept_after_a_restart() {
         while next <= LAST {
             let records = opened.log.entries(next, LAST + 1, 10_000).unwrap();
             assert!(!records.is_empty());
-            assert!(records.iter().zip(next..).all(|(record, index)| (record.index, record.term) == (index, term(index))));
+            assert!(
+                records.iter().zip(next..).all(|(record, index)| (record.index, record.term) == (index, term(index)))
+            );
             next += records.len() as Index;
         }
         assert_eq!(next, LAST + 1);
