@@ -2,6 +2,7 @@
 //! `--json` and `/metrics`. Nothing here knows the switch: whoever takes a snapshot fills it, whoever shows one reads it.
 
 mod snapshot;
+pub mod text;
 
 pub use snapshot::{
     ActorKind, Archive, BusiestActor, Latency, Log, Node, Outcomes, Participant, Payments, Peer, Position, Severity, Snapshot, Stage,
