@@ -1,10 +1,12 @@
 //! What a node looks like at one moment, taken once a second and told everywhere alike: by the console page, `crosstie top`,
 //! `--json` and `/metrics`. Nothing here knows the switch: whoever takes a snapshot fills it, whoever shows one reads it.
 
+mod history;
 mod snapshot;
 pub mod text;
 
+pub use history::{History, MOMENTS_MAX, Mark, MarkKind, Moment};
 pub use snapshot::{
-    ActorKind, Archive, BusiestActor, Latency, Log, Node, Outcomes, Participant, Payments, Peer, Position, Severity, Snapshot, Stage,
-    StageName, Telemetry, Verdict, Warning,
+    ActorKind, Archive, BusiestActor, Latency, Log, Node, Outcomes, Participant, Payments, Peer, Position, Severity,
+    Snapshot, Stage, StageName, Telemetry, Verdict, Warning,
 };
