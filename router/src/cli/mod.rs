@@ -1,10 +1,12 @@
 //! The command line: one file per group of subcommands. Data goes to stdout, talk to stderr; a closed pipe is success.
 
+mod actor;
 mod cluster;
 mod configuration;
 mod errors;
 mod local;
 mod log;
+mod metrics;
 mod operate;
 mod output;
 mod pki;
@@ -54,6 +56,12 @@ enum Command {
     /// How the node does: payments, sessions, log
     #[command(after_help = examples("crosstie status\n  crosstie status --json --data /var/lib/crosstie"))]
     Status(Node),
+    /// The actors of the node, by kind, and one of them
+    #[command(subcommand)]
+    Actor(actor::Actors),
+    /// What /metrics tells: every metric and its meaning
+    #[command(subcommand)]
+    Metrics(metrics::Metrics),
     /// The nodes of the cluster
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -184,6 +192,8 @@ pub fn main() -> ExitCode {
         Command::Demo(options) => crate::demo::run(&options),
         Command::Serve(serve) => run(serve),
         Command::Status(node) => show::status(&node),
+        Command::Actor(actor) => actor.run(),
+        Command::Metrics(metrics) => metrics.run(),
         Command::Cluster(cluster) => cluster.run(),
         Command::Node(node) => node.run(),
         Command::Local(local) => local.run(),
