@@ -5,6 +5,6 @@ mod snapshot;
 pub mod text;
 
 pub use snapshot::{
-    ActorKind, Archive, BusiestActor, Latency, Log, Node, Outcomes, Participant, Payments, Peer, Position, Severity, Snapshot, Stage,
-    StageName, Telemetry, Verdict, Warning,
+    ActorKind, Archive, BusiestActor, Latency, Log, Node, Outcomes, Participant, Payments, Peer, Position, Severity,
+    Snapshot, Stage, StageName, Telemetry, Verdict, Warning,
 };
