@@ -22,4 +22,5 @@ pub mod ops;
 mod outlet;
 pub mod serve;
 pub mod session;
+mod top;
 pub mod verify;
