@@ -240,7 +240,7 @@ impl Line {
         self.key
     }
 
-    pub(crate) fn participant(&self) -> ParticipantId {
+    pub fn participant(&self) -> ParticipantId {
         self.participant
     }
 
@@ -399,6 +399,11 @@ impl Line {
             }
             self.freed.notified().await;
         }
+    }
+
+    /// Replies that wait to be sent.
+    pub fn unsaid_bytes(&self) -> usize {
+        self.said.lock().frames.len()
     }
 
     pub fn has_room(&self) -> bool {

@@ -91,9 +91,17 @@ impl<D: Disk, F: Fold> Replica<D, F> {
                 false
             }
             MessageType::MsgAppendResponse if message.term == term && self.leads_now() => message.index <= last,
-            MessageType::MsgAppend => self.fits(message),
+            MessageType::MsgAppend => !self.contradicts(message) && self.fits(message),
             _ => true,
         }
+    }
+
+    /// Whoever leads in this term or a later one has what is committed here, so its terms do not go back behind that.
+    fn contradicts(&self, message: &Message) -> bool {
+        let log = &self.raw.raft.raft_log;
+        message.term >= self.raw.raft.term
+            && message.index >= log.committed
+            && message.log_term < log.term(log.committed).unwrap_or_default()
     }
 
     /// Nodes with segments of different sizes do not go together.

@@ -37,6 +37,12 @@ pub struct Request {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
     Status,
+    /// The latest snapshot, a [`watch::Snapshot`].
+    Watch,
+    /// The actor of a participant, a [`watch::Actor`].
+    Actor {
+        id: String,
+    },
     /// The nodes, as this one knows them.
     Cluster,
     /// Hands leadership over, to `node` or to whoever does best.
@@ -197,6 +203,8 @@ impl Command {
     pub fn name(&self) -> &'static str {
         match self {
             Command::Status => "status",
+            Command::Watch => "watch",
+            Command::Actor { .. } => "actor",
             Command::Cluster => "cluster",
             Command::StepDown { .. } => "step_down",
             command if command.is_of_members() == Some(DryRun(true)) => "members_dry_run",
@@ -316,6 +324,15 @@ pub struct Status {
     pub journal: Journal,
     pub traffic: Traffic,
     pub recovery: Recovery,
+    /// Of the latest snapshot, as all pages tell it.
+    #[serde(default)]
+    pub verdict: watch::Verdict,
+    #[serde(default)]
+    pub warnings: Vec<watch::Warning>,
+    #[serde(default)]
+    pub settled_per_second: f64,
+    #[serde(default)]
+    pub settled: watch::Latency,
 }
 
 /// The cluster as one node sees it.
