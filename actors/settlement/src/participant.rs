@@ -170,6 +170,11 @@ impl Participant {
         self.incoming.get(&(debtor, uetr.number())).map(|incoming| (&incoming.payment, incoming.deadline))
     }
 
+    /// True when it accepted this payment without posting and has not said since what became of it.
+    pub fn owes_word(&self, debtor: Key, uetr: Uetr) -> bool {
+        self.unposted.contains_key(&(debtor, uetr.number()))
+    }
+
     /// Reads only. Everything that can be refused is refused here.
     pub fn decide<'a>(&self, command: Command<'a>, view: &View<'a>) -> Decision<'a> {
         match command {

@@ -18,6 +18,7 @@ use settlement::{Fact, Key};
 use wire::{ParticipantId, Timestamp, Uetr};
 
 use crate::ledger::Feeds;
+pub use walk::by_message;
 
 /// Which payment, and when it is known to have happened.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +61,14 @@ pub struct Trace {
     pub log_begins: Option<(Index, Timestamp)>,
     /// What the creditor agent said after it had ended was looked for up to this entry only.
     pub annotated_up_to: Option<Index>,
+}
+
+/// Payments by the message id of their instructions.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Named {
+    pub payments: Vec<(Key, Uetr)>,
+    /// Set when so much was read that what was decided after this time was not looked at.
+    pub reached: Option<Timestamp>,
 }
 
 /// Reads the log in `directory`; `up_to` is the last committed entry. Blocks on the disk.

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use persistence::{Error, Index, Reader};
-use settlement::{Fact, Facts, Rejected};
-use wire::{Kind, Message, Timestamp, frame};
+use settlement::{Fact, Facts, Rejected, Stage};
+use wire::{Kind, Message, MessageId, Timestamp, frame};
 
-use super::{Sought, Step, Trace};
+use super::{Named, Sought, Step, Trace};
 
 /// The log is read on for so long behind a time: a book tells times in microseconds, a log in nanoseconds, and facts that
 /// share an entry need not be in the order of time.
@@ -16,6 +16,8 @@ const SLACK: Duration = Duration::from_secs(1);
 const READ_BYTES_MAX: u64 = 1 << 30;
 /// Read at most behind the end of a payment for what its creditor agent said afterwards.
 const AFTERWARDS_BYTES_MAX: u64 = 64 << 20;
+/// Payments of one message id; more are not told of at once.
+const NAMED_MAX: usize = 32;
 
 pub(super) fn walk(directory: &Path, sought: &Sought, up_to: Index) -> Result<Trace, Error> {
     let mut trace = Trace::default();
@@ -45,6 +47,40 @@ pub(super) fn walk(directory: &Path, sought: &Sought, up_to: Index) -> Result<Tr
         trace.annotated_up_to = Some(read_to).filter(|read_to| *read_to < up_to);
     }
     Ok(trace)
+}
+
+/// Finds whose instructions carried a message id; their debtor agents chose it, and may have chosen it twice. The log alone
+/// has message ids, and is read from `from` on: about `bytes_max` of it, up to `until`. Blocks on the disk.
+pub fn by_message(
+    directory: &Path,
+    message_id: MessageId,
+    (from, until): (Timestamp, Timestamp),
+    bytes_max: u64,
+    up_to: Index,
+) -> Result<Named, Error> {
+    let mut reader = seek(directory, from, up_to)?;
+    let (mut named, mut bytes) = (Named::default(), 0);
+    while let Some(entry) = reader.next(up_to)? {
+        bytes += entry.payload.len() as u64;
+        let mut last = None;
+        for fact in Facts::new(entry.payload).flatten() {
+            last = Some(fact.at());
+            let is_first = matches!(fact, Fact::Reserved(_) | Fact::Rejected(Rejected { stage: Stage::Submit, .. }));
+            let own = fact.payment().filter(|payment| is_first && payment.message_id == message_id);
+            if let Some(payment) = own.filter(|_| fact.at() >= from && fact.at() < until) {
+                named.payments.push((payment.debtor, payment.uetr));
+            }
+        }
+        match last {
+            Some(last) if last >= until.plus(SLACK) => break,
+            Some(last) if bytes >= bytes_max || named.payments.len() >= NAMED_MAX => {
+                named.reached = Some(last);
+                break;
+            }
+            _ => {}
+        }
+    }
+    Ok(named)
 }
 
 /// A reader at the start of the segment in which the facts of `at` are, or of the oldest.
@@ -87,7 +123,8 @@ fn read(
         bytes += entry.payload.len() as u64;
         for fact in Facts::new(entry.payload).flatten() {
             is_over |= until.is_some_and(|until| fact.at() > until);
-            let is_ours = |payment: &settlement::Payment| (payment.debtor, payment.uetr) == (sought.debtor, sought.uetr);
+            let is_ours =
+                |payment: &settlement::Payment| (payment.debtor, payment.uetr) == (sought.debtor, sought.uetr);
             if !fact.payment().is_some_and(is_ours) {
                 continue;
             }
@@ -134,15 +171,9 @@ fn bare(fact: &Fact<'_>) -> Fact<'static> {
             horizon: fact.horizon,
             body: &[],
         }),
-        Fact::Rejected(Rejected { at, payment, content, horizon, stage, reasons, .. }) => Fact::Rejected(Rejected {
-            at,
-            payment,
-            content,
-            horizon,
-            stage,
-            reasons,
-            additional_information: None,
-        }),
+        Fact::Rejected(Rejected { at, payment, content, horizon, stage, reasons, .. }) => {
+            Fact::Rejected(Rejected { at, payment, content, horizon, stage, reasons, additional_information: None })
+        }
         Fact::Settled(fact) => Fact::Settled(fact),
         Fact::Returned(fact) => Fact::Returned(fact),
         Fact::Expired(fact) => Fact::Expired(fact),

@@ -240,7 +240,10 @@ impl Desk {
         super::cluster::cluster(&self.switch, &self.door, self.leadership())
     }
 
-    pub(crate) async fn query<T: Send + 'static>(&self, read: impl FnOnce(&Book) -> T + Send + 'static) -> Result<T, Problem> {
+    pub(crate) async fn query<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Book) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
         self.switch.read(read).await.map_err(unavailable)
     }
 

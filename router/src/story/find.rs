@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use actors::archive::{Entry, Search};
+use actors::trace::by_message;
 use serde::{Deserialize, Serialize};
 use settlement::{Book, Key, State};
-use wire::{Money, ParticipantId};
+use wire::{MessageId, Money, ParticipantId, Timestamp};
 
 use super::Payment;
 use super::desk::{PATIENCE, aside};
@@ -20,6 +21,12 @@ const EXAMINED_MAX: usize = 300_000;
 /// Payments in process looked at for one answer: the ledger waits for it, half a millisecond.
 const IN_PROCESS_EXAMINED_MAX: usize = 10_000;
 
+/// Of the log, read for one message id: some seconds.
+const MESSAGE_BYTES_MAX: u64 = 1 << 30;
+
+/// Payments, and why there may be more.
+type Answer = (Vec<Known>, Option<String>);
+
 /// What a search found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
@@ -27,6 +34,16 @@ pub struct Found {
     pub payments: Vec<Payment>,
     /// Why there may be more, and how to see it; absent when these are all.
     pub more: Option<String>,
+}
+
+impl Found {
+    fn of((mut known, mut more): Answer, limit: usize, now: Timestamp) -> Found {
+        if known.len() > limit {
+            known.truncate(limit);
+            more = Some(format!("there are more than {limit}: narrow the search, or raise --limit"));
+        }
+        Found { payments: known.iter().map(|known| known.payment(now)).collect(), more }
+    }
 }
 
 /// Whose payments are looked for, as keys.
@@ -66,7 +83,11 @@ impl Desk {
             either: query.parties.iter().map(key).collect::<Result<_, _>>()?,
         };
         let _one_at_a_time = self.reading.lock().await;
-        let (mut known, mut more) = (Vec::new(), None);
+        if let Some(message_id) = query.message_id {
+            let known = self.by_message(&query, message_id, &parties).await?;
+            return aside(move || Found::of(known, limit, now)).await;
+        }
+        let (mut known, mut more): Answer = (Vec::new(), None);
         if query.state.is_none_or(|state| state == State::Reserved) && query.reason.is_none() {
             let (query, parties) = (query.clone(), parties.clone());
             // Whatever the ledger still holds of ended payments goes to the archive before this is answered.
@@ -78,17 +99,37 @@ impl Desk {
         }
         if query.state != Some(State::Reserved) {
             let (ended, reached) = self.ended(query, parties, limit + 1).await?;
+            // What ended between the two looks is told of as ended.
+            known.retain(|one: &Known| !ended.iter().any(|other| one.is(other)));
             known.extend(ended);
             more = more.or(reached.map(|at| {
                 format!("those that ended before {at} were not looked at: go on with until:{at}, or name a participant")
             }));
         }
-        if known.len() > limit {
-            known.truncate(limit);
-            more = Some(format!("there are more than {limit}: narrow the search, or raise --limit"));
+        aside(move || Found::of((known, more), limit, now)).await
+    }
+
+    /// Those of one message id, from the log, and why there may be more.
+    async fn by_message(&self, query: &Query, message_id: MessageId, parties: &Parties) -> Result<Answer, Problem> {
+        let time = (query.message_since(&message_id), query.until);
+        let (switch, up_to) = (self.switch.clone(), self.switch.committed_index());
+        let named =
+            aside(move || by_message(&switch.log_directory, message_id, time, MESSAGE_BYTES_MAX, up_to)).await?;
+        let named = named.map_err(unavailable)?;
+        let mut all = Vec::new();
+        for (debtor, uetr) in named.payments {
+            let known = self.known(uetr, Some(debtor)).await?;
+            let fits = |known: &Known| {
+                let record = &known.record;
+                parties.fit(debtor, record.creditor)
+                    && query.state.is_none_or(|state| state == record.state)
+                    && query.uetrs.as_ref().is_none_or(|range| range.contains(&uetr.number()))
+                    && query.fits(Money::new(record.amount_minor, record.currency), record.reasons)
+            };
+            all.extend(known.into_iter().filter(fits));
         }
-        let found = aside(move || Found { payments: known.iter().map(|known| known.payment(now)).collect(), more });
-        found.await
+        let more = named.reached.map(|at| format!("the log was read up to {at} and no further: go on with since:{at}"));
+        Ok((all, more))
     }
 
     async fn ended(
@@ -96,7 +137,7 @@ impl Desk {
         query: Query,
         parties: Parties,
         limit: usize,
-    ) -> Result<(Vec<Known>, Option<wire::Timestamp>), Problem> {
+    ) -> Result<(Vec<Known>, Option<Timestamp>), Problem> {
         let everyone = || (0..self.switch.scheme().listings().len() as u32).map(Key).collect();
         let among: Vec<Key> = parties.narrowest().map_or_else(everyone, |key| vec![key]);
         let archive = self.switch.archive.clone();

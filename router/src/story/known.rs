@@ -18,6 +18,8 @@ pub(super) struct Known {
     pub(super) deadline: Option<Timestamp>,
     /// Of a return, where the source tells it: the book does while it is in process.
     pub(super) original: Option<Uetr>,
+    /// Accepted without posting: whether the creditor agent has still to say what became of it; the archive does not tell.
+    pub(super) owes_word: Option<bool>,
     /// The log entry that holds its end; the book does not tell.
     pub(super) ended_index: Option<u64>,
     pub(super) source: Source,
@@ -44,6 +46,7 @@ impl Known {
             record,
             deadline,
             original,
+            owes_word: book.participant(record.creditor).map(|creditor| creditor.owes_word(debtor, record.uetr)),
             ended_index: None,
             source: Source::Book,
         }
@@ -71,6 +74,7 @@ impl Known {
             record,
             deadline: None,
             original: entry.original,
+            owes_word: None,
             ended_index: Some(entry.index),
             source: Source::Archive,
         }
@@ -83,6 +87,11 @@ impl Known {
         participants
             .filter_map(|participant| Some(Known::in_book(book, participant.key(), participant.payment(uetr)?)))
             .collect()
+    }
+
+    /// The same payment, whatever became of it.
+    pub(super) fn is(&self, other: &Known) -> bool {
+        (self.debtor, self.record.uetr, self.record.at) == (other.debtor, other.record.uetr, other.record.at)
     }
 
     pub(super) fn in_process(&self) -> bool {

@@ -3,6 +3,7 @@
 //! | word | |
 //! |---|---|
 //! | a UETR, with or without hyphens; `uetr:0f3c1c52` | that payment; those whose UETR begins so, eight digits at least |
+//! | a message id | of the instruction; looked for in the log, as far as that goes back |
 //! | `BANK-A` | it sent the payment or was offered it; two such words: the payments between the two |
 //! | `from:BANK-A`, `to:BANK-B` | debtor agent, creditor agent |
 //! | `state:expired` | in_process, settled, settled_without_posting, rejected, expired |
@@ -12,18 +13,19 @@
 //! | `since:2h`, `until:2026-11-23T14:02:11Z` | ended then or later, ended before; those in process by when they were reserved |
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use settlement::State;
-use wire::{Currency, Money, ParticipantId, Reason, Timestamp, Uetr};
+use wire::{BusinessDate, Currency, MessageId, Money, ParticipantId, Reason, Timestamp, Uetr};
 
 use super::known::state_of;
-use super::when::point;
+use super::when::{midnight, point};
 
 pub(super) const QUERY_BYTES_MAX: usize = 500;
 const PREFIX_DIGITS_MIN: usize = 8;
 
 /// What `crosstie payment find --help` and a wrong word say.
-pub(crate) const WORDS: &str = "a UETR or uetr:FIRST-DIGITS, a participant, from:, to:, state:, reason:, amount:120.00 \
+pub(crate) const WORDS: &str = "a UETR or uetr:FIRST-DIGITS, a message id, a participant, from:, to:, state:, reason:, amount:120.00 \
      or amount:100..200, currency:, since:2h, until:2026-11-23";
 
 /// See the file's head.
@@ -31,6 +33,7 @@ pub(crate) const WORDS: &str = "a UETR or uetr:FIRST-DIGITS, a participant, from
 pub(super) struct Query {
     /// As numbers.
     pub(super) uetrs: Option<RangeInclusive<u128>>,
+    pub(super) message_id: Option<MessageId>,
     /// Each of them sent the payment or was offered it.
     pub(super) parties: Vec<ParticipantId>,
     pub(super) debtor: Option<ParticipantId>,
@@ -52,6 +55,7 @@ impl Query {
         }
         let mut query = Query {
             uetrs: None,
+            message_id: None,
             parties: Vec::new(),
             debtor: None,
             creditor: None,
@@ -88,6 +92,14 @@ impl Query {
             self.uetrs = Some(uetr.number()..=uetr.number());
             return Ok(());
         }
+        // Eighteen characters at least, more than a participant has.
+        if let Ok(message_id) = word.parse::<MessageId>() {
+            if self.message_id.is_some() {
+                return Err("one message id at a time".into());
+            }
+            self.message_id = Some(message_id);
+            return Ok(());
+        }
         let party = word.parse::<ParticipantId>().map_err(|_| format!("{word:?} is none of {WORDS}"))?;
         if self.parties.len() == 2 {
             return Err("a payment has two parties: more than two participants fit none".into());
@@ -112,6 +124,16 @@ impl Query {
             _ => return Err(format!("{key}: is none of {WORDS}")),
         }
         Ok(())
+    }
+
+    /// Since when a payment of this message id may be there: most message ids begin with their day.
+    pub(super) fn message_since(&self, message_id: &MessageId) -> Timestamp {
+        let text = message_id.as_str();
+        let day = |text: Option<&str>| BusinessDate::from_compact(text?).ok();
+        let day = day(text.get(..8)).or_else(|| day(text.get(1..9)));
+        // The day may be counted in another time zone.
+        let earliest = day.map_or(Timestamp(0), |day| midnight(day).minus(Duration::from_secs(86_400)));
+        self.since.max(earliest)
     }
 
     /// Whether a payment of this amount and these reasons is looked for; who and when is looked at elsewhere.
@@ -169,7 +191,11 @@ mod tests {
     #[test]
     fn words_that_are_understood() {
         let uetr: Uetr = "7b0e0d4c-52f3-4a3e-9c7e-0a1b2c3d4e5f".parse().unwrap();
-        for text in ["7b0e0d4c-52f3-4a3e-9c7e-0a1b2c3d4e5f", "7b0e0d4c52f34a3e9c7e0a1b2c3d4e5f", "uetr:7b0e0d4c-52f34a3e9c7e0a1b2c3d4e5f"] {
+        for text in [
+            "7b0e0d4c-52f3-4a3e-9c7e-0a1b2c3d4e5f",
+            "7b0e0d4c52f34a3e9c7e0a1b2c3d4e5f",
+            "uetr:7b0e0d4c-52f34a3e9c7e0a1b2c3d4e5f",
+        ] {
             assert_eq!(parse(text).uetrs, Some(uetr.number()..=uetr.number()), "{text}");
         }
         let range = parse("uetr:7b0e0d4c").uetrs.unwrap();
@@ -180,6 +206,11 @@ mod tests {
         assert_eq!((query.state, query.reason), (Some(State::Expired), Some(Reason::AB05)));
         assert_eq!(query.since.to_string(), "2026-11-23T12:02:11.000000Z");
         assert_eq!(parse(""), parse("  "));
+        let id = "20261123BANKA00010000000000001";
+        assert_eq!(parse(id).message_id.unwrap().as_str(), id);
+        let since = |text: &str| parse(text).message_since(&id.parse().unwrap()).to_string();
+        assert_eq!(since(id), "2026-11-22T00:00:00.000000Z");
+        assert_eq!(since(&format!("{id} since:1h")), "2026-11-23T13:02:11.000000Z");
     }
 
     #[test]
@@ -199,6 +230,7 @@ mod tests {
     fn wrong_words_are_refused_with_what_would_be_right() {
         for (text, part) in [
             ("bank", "a participant, from:"),
+            ("20261123BANKA00010000000000001 20261123BANKA00010000000000001", "one message id"),
             ("colour:red", "is none of a UETR"),
             ("state:lost", "in_process, settled"),
             ("reason:AC", "four characters"),

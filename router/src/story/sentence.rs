@@ -29,12 +29,18 @@ pub(super) fn summary(known: &Known, now: Timestamp) -> (String, String) {
         }
         State::SettledWithoutPosting => {
             let date = record.settlement_date;
+            let (word, must_act) = match known.owes_word {
+                Some(true) => ("has still to say whether it posted, blocked or returns it", to.to_string()),
+                Some(false) => ("has said since what became of it, or returned it", nobody),
+                None => {
+                    ("says afterwards whether it posted, blocked or returns it", format!("{to}, unless it has said so"))
+                }
+            };
             let text = format!(
-                "{what} settled at {}, finally, on business date {date}; {to} accepted it without posting and says \
-                 afterwards whether it posted, blocked or returns it.",
+                "{what} settled at {}, finally, on business date {date}; {to} accepted it without posting and {word}.",
                 record.ended_at
             );
-            (text, format!("{to}, unless it has said so"))
+            (text, must_act)
         }
         State::Rejected | State::Expired => refused(known, &what),
     };

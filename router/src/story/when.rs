@@ -36,7 +36,7 @@ fn of_day(text: &str) -> Option<Duration> {
     Some(Duration::new(seconds, nanoseconds))
 }
 
-fn midnight(date: BusinessDate) -> Timestamp {
+pub(super) fn midnight(date: BusinessDate) -> Timestamp {
     let start = |day: u64| Timestamp(day * 86_400 * 1_000_000_000);
     // Timestamps reach to the year 2554.
     let (mut low, mut high) = (0, 213_000);
