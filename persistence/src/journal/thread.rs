@@ -113,7 +113,9 @@ impl<D: Disk, F: Fold> Thread<D, F> {
         let mut farewell = None;
         loop {
             let has_company = !self.replica.is_alone();
-            self.shared.batches.wait(self.spin, has_company.then_some(self.tick_due));
+            let until =
+                if self.replica.is_seeking() { Some(Instant::now()) } else { has_company.then_some(self.tick_due) };
+            self.shared.batches.wait(self.spin, until);
             self.take_events();
             match has_company {
                 true => self.tick_if_due(),
@@ -189,6 +191,10 @@ impl<D: Disk, F: Fold> Thread<D, F> {
         }
         // One tick, however late: a node that was away looks at what came meanwhile before it stands for election.
         let late = now - self.tick_due;
+        let members = self.replica.members();
+        let others_needed = members.iter().filter(|member| members.votes(member.id)).count() / 2;
+        let detour = self.shared.inbox.detour(|node| members.votes(node), others_needed);
+        self.replica.set_detour(detour);
         self.replica.tick(self.tick, late);
         let members = self.replica.members();
         let longest = self.shared.inbox.longest_round_trip(|node| members.votes(node));

@@ -55,6 +55,11 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         }
     }
 
+    /// By how much this node reaches a majority later than it need.
+    pub(crate) fn set_detour(&mut self, detour: Duration) {
+        self.health.set_detour(detour);
+    }
+
     /// The tick that the leader goes by, if it is another node: followers go by no shorter one.
     pub fn leader_tick(&self) -> Option<Duration> {
         let leader = self.standing.leader.filter(|leader| *leader != self.node)?;

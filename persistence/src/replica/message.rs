@@ -85,7 +85,7 @@ pub(crate) struct Report {
     /// The newest position at which this node computed the hash of its state; 0 before the first.
     pub(crate) checkpoint: Index,
     pub(crate) hash: u64,
-    /// Smoothed time of a write and sync, and of the delay with which it gets to its work.
+    /// Smoothed time of a write and sync, and of the delay with which it gets to its work and reaches a majority.
     pub(crate) sync_us: u32,
     pub(crate) late_us: u32,
     pub(crate) tick_us: u32,
