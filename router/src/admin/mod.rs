@@ -15,4 +15,5 @@ mod members;
 pub mod protocol;
 pub mod server;
 
+pub(crate) use cluster::cluster;
 pub use desk::Desk;

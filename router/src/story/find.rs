@@ -118,7 +118,7 @@ impl Desk {
         let named = named.map_err(unavailable)?;
         let mut all = Vec::new();
         for (debtor, uetr) in named.payments {
-            let known = self.known(uetr, Some(debtor)).await?;
+            let known = self.remembered(uetr, Some(debtor)).await?;
             let fits = |known: &Known| {
                 let record = &known.record;
                 parties.fit(debtor, record.creditor)
