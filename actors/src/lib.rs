@@ -21,7 +21,7 @@
 //! participant before the ledger has seen it committed.
 //!
 //! In reading order: `switch`, `line` (a connection), `instruction`, `dispatch` (to whoever leads), `host` (an actor),
-//! `post`, `supervisor`, `ledger`, `feed`, `bell`, `throne` and `reign` (who leads), `relay` (between nodes), `archive`.
+//! `post`, `supervisor`, `ledger`, `feed`, `bell`, `throne` and `reign` (who leads), `relay` (between nodes), `archive`, `trace` (one payment read from the log).
 
 pub mod archive;
 mod bell;
@@ -41,6 +41,7 @@ mod switch;
 #[cfg(test)]
 mod tests;
 mod throne;
+pub mod trace;
 
 pub use bell::{Bell, Rung};
 pub use clock::Clock;
