@@ -18,6 +18,7 @@ pub mod local;
 pub mod logs;
 pub mod node;
 mod outlet;
+pub mod report;
 pub mod serve;
 pub mod session;
 pub mod story;

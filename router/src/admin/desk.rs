@@ -217,6 +217,8 @@ impl Desk {
             }
             Command::Payment { uetr, debtor } => value(self.stories(&uetr, debtor.as_deref()).await?),
             Command::Find { query, limit } => value(self.find(&query, limit).await?),
+            Command::Totals { participant, date } => value(self.totals(&participant, date.as_deref()).await?),
+            Command::Lines { participant, date, until_ns } => value(self.lines(&participant, &date, until_ns).await?),
             Command::Day => value(self.day()),
             Command::Roll { date } => {
                 let date = date.map(|date| date.parse::<BusinessDate>().map_err(wrong)).transpose()?;
