@@ -131,8 +131,8 @@ impl Diary {
         self.0.iter().find(|(own, _)| *own == currency).map(|(_, days)| days)
     }
 
-    pub fn currencies(&self) -> impl Iterator<Item = Currency> {
-        self.0.iter().map(|(currency, _)| *currency)
+    pub fn all(&self) -> impl Iterator<Item = &Days> {
+        self.0.iter().map(|(_, days)| days)
     }
 
     fn hold(&mut self, currency: Currency) -> &mut Days {
@@ -224,7 +224,8 @@ mod tests {
         assert_eq!(b.on(date(24)).unwrap().1.unwrap().returns_sent, Flow { count: 1, minor: 30 });
         for (place, participant) in book.participants().iter().enumerate() {
             for (currency, position) in participant.positions() {
-                let balance = book.diary(Key(place as u32)).and_then(|diary| diary.of(*currency)).map_or(0, Days::balance);
+                let balance =
+                    book.diary(Key(place as u32)).and_then(|diary| diary.of(*currency)).map_or(0, Days::balance);
                 assert_eq!(balance, position.balance(), "{place} {currency}");
             }
         }

@@ -60,7 +60,9 @@ impl Sum {
     fn days(&mut self, currency: Currency, days: &Days) {
         self.currency(currency);
         self.numbers([days.opening as u64, days.days.len() as u64, days.balance() as u64]);
-        if let Some(Day { sent, received, returns_sent, returns_received, funded, defunded, date, number, .. }) = days.days.last() {
+        if let Some(Day { sent, received, returns_sent, returns_received, funded, defunded, date, number, .. }) =
+            days.days.last()
+        {
             self.numbers([u64::from(date.number()), *number]);
             for flow in [sent, received, returns_sent, returns_received, funded, defunded] {
                 self.numbers([flow.count, flow.minor as u64]);

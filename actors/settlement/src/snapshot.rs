@@ -76,7 +76,10 @@ impl Book {
             unposted: participant.unposted.values().copied().collect(),
             payments: participant.payments.share(),
         };
-        Frozen { scheme, participants: self.participants.iter().zip(&self.notices).zip(&self.diaries).map(part).collect() }
+        Frozen {
+            scheme,
+            participants: self.participants.iter().zip(&self.notices).zip(&self.diaries).map(part).collect(),
+        }
     }
 }
 

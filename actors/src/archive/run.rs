@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use wire::Timestamp;
 
+use super::Span;
 use super::entry::{ENTRY_BYTES, Entry};
 use super::error::Error;
 use super::format::{ENTRIES_PER_BLOCK, GUIDE_BYTES, HEADER_BYTES, Header, KEY_BYTES, KEYS_PER_BLOCK, Unreadable};
 use super::key::TimeKey;
-use super::Span;
 
 /// First keys and checksums of the blocks of one section.
 pub(super) struct Guides {

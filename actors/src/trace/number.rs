@@ -86,17 +86,13 @@ fn status_told(fact: &Fact<'_>) -> Option<Status> {
     }
 }
 
-fn in_log(
-    directory: &Path,
-    to: Recipient,
-    part: Part,
-    step: &Step,
-    up_to: Index,
-) -> Result<Option<u64>, Error> {
+fn in_log(directory: &Path, to: Recipient, part: Part, step: &Step, up_to: Index) -> Result<Option<u64>, Error> {
     let ((first, begin), next) = (part.first, part.next);
     let from_the_end = next.filter(|(_, next)| next - step.index < step.index - begin);
     let counted = match from_the_end {
-        Some((number, next)) => count(directory, to, step, (step.index, next - 1), up_to)?.map(|(_, rest)| number - rest),
+        Some((number, next)) => {
+            count(directory, to, step, (step.index, next - 1), up_to)?.map(|(_, rest)| number - rest)
+        }
         None => count(directory, to, step, (begin, step.index), up_to)?.map(|(before, _)| first + before),
     };
     Ok(counted)

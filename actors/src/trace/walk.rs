@@ -87,7 +87,8 @@ fn read(
         bytes += entry.payload.len() as u64;
         for fact in Facts::new(entry.payload).flatten() {
             is_over |= until.is_some_and(|until| fact.at() > until);
-            let is_ours = |payment: &settlement::Payment| (payment.debtor, payment.uetr) == (sought.debtor, sought.uetr);
+            let is_ours =
+                |payment: &settlement::Payment| (payment.debtor, payment.uetr) == (sought.debtor, sought.uetr);
             if !fact.payment().is_some_and(is_ours) {
                 continue;
             }
@@ -134,15 +135,9 @@ fn bare(fact: &Fact<'_>) -> Fact<'static> {
             horizon: fact.horizon,
             body: &[],
         }),
-        Fact::Rejected(Rejected { at, payment, content, horizon, stage, reasons, .. }) => Fact::Rejected(Rejected {
-            at,
-            payment,
-            content,
-            horizon,
-            stage,
-            reasons,
-            additional_information: None,
-        }),
+        Fact::Rejected(Rejected { at, payment, content, horizon, stage, reasons, .. }) => {
+            Fact::Rejected(Rejected { at, payment, content, horizon, stage, reasons, additional_information: None })
+        }
         Fact::Settled(fact) => Fact::Settled(fact),
         Fact::Returned(fact) => Fact::Returned(fact),
         Fact::Expired(fact) => Fact::Expired(fact),

@@ -112,6 +112,10 @@ pub enum Command {
         date: String,
         until_ns: Option<u64>,
     },
+    /// Adds every position of a business date up again; of the one before the present unless another is named.
+    SelfCheck {
+        date: Option<String>,
+    },
     Day,
     /// To `date` (2026-11-23), or by a day.
     Roll {
@@ -212,6 +216,7 @@ impl Command {
             Command::Find { .. } => "find",
             Command::Totals { .. } => "totals",
             Command::Lines { .. } => "lines",
+            Command::SelfCheck { .. } => "self_check",
             Command::Day => "day",
             Command::Roll { .. } => "roll",
             Command::Snapshot => "snapshot",

@@ -1,6 +1,5 @@
 //! Reports for treasury: statements and totals of a business date, and a participant's own list compared with them.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ use super::{Node, examples, show};
 use crate::admin::protocol::Command;
 use crate::exit::{Exit, Failure};
 use crate::report::reconcile::{self, Comparison, FILE_BYTES_MAX, TOLD_MAX};
-use crate::report::statement::{Line, Lines, Statement, Totals};
+use crate::report::statement::{Line, Pages, SelfCheck, Statement, Totals};
 use crate::report::{lines_csv, totals_csv};
 
 #[derive(Subcommand)]
@@ -50,6 +49,15 @@ pub(super) enum Report {
         #[arg(long)]
         participant: String,
         /// The business date; the present one unless given
+        #[arg(long)]
+        date: Option<String>,
+        #[command(flatten)]
+        node: Node,
+    },
+    /// Add every position of a business date up again, from its payments; exit code 7 if one is not what the book has
+    #[command(name = "self-check", after_help = examples("crosstie report self-check --date 2026-11-23"))]
+    SelfCheck {
+        /// The business date; the one before the present unless given
         #[arg(long)]
         date: Option<String>,
         #[command(flatten)]
@@ -97,6 +105,7 @@ impl Report {
                 let lines = lines(&node, &participant, &date)?;
                 show_comparison(&node, &reconcile::compare(&participant, &date, own, &lines))
             }
+            Report::SelfCheck { date, node } => self_check(&node, date),
         }
     }
 }
@@ -114,7 +123,10 @@ fn statement(of: &Of, currency: Option<&str>, written: &Written, node: &Node) ->
     };
     let place = all.iter().position(|totals| totals.currency == currency);
     let own = place.map(|place| all.swap_remove(place)).ok_or_else(|| {
-        Failure::new(Exit::NotFound, format!("{} has no position in {currency}, but in {}", of.participant, held.join(", ")))
+        Failure::new(
+            Exit::NotFound,
+            format!("{} has no position in {currency}, but in {}", of.participant, held.join(", ")),
+        )
     })?;
     let date = own.date.clone();
     let statement = Statement::new(own, lines(node, &of.participant, &date)?);
@@ -128,6 +140,24 @@ fn statement(of: &Of, currency: Option<&str>, written: &Written, node: &Node) ->
         true => "keep the statement, and look at the archive's figures in crosstie status",
         false => "payments settled while it was made: make it again, or when the business date is over",
     }))
+}
+
+fn self_check(node: &Node, date: Option<String>) -> Result<Exit, Failure> {
+    let answer = node.ask(Command::SelfCheck { date }, "")?;
+    let check: SelfCheck = show::read(&answer)?;
+    node.output.show(&answer, || {
+        let mut table = Table::default();
+        table.row(["date", &check.date]);
+        table.row(["positions", &check.positions.to_string()]);
+        table.row(["payments", &check.payments.to_string()]);
+        check.faults.iter().for_each(|fault| table.row(["FAULT", fault]));
+        Ok(table)
+    })?;
+    match check.faults.is_empty() {
+        true => Ok(Exit::Done),
+        false => Err(Failure::new(Exit::Integrity, format!("{} positions do not add up", check.faults.len()))
+            .next("keep the data as it is, compare with another node, and report this")),
+    }
 }
 
 fn value(of: &impl serde::Serialize) -> Value {
@@ -155,20 +185,14 @@ fn totals(node: &Node, participant: &str, date: Option<&str>) -> Result<Vec<Tota
 
 /// All payments of a date, the latest first, part by part.
 fn lines(node: &Node, participant: &str, date: &str) -> Result<Vec<Line>, Failure> {
-    let (mut all, mut seen, mut until_ns): (Vec<Line>, HashSet<(String, u64)>, _) = (Vec::new(), HashSet::new(), None);
+    let (mut all, mut pages) = (Vec::new(), Pages::default());
     loop {
-        let command = Command::Lines { participant: participant.into(), date: date.into(), until_ns };
-        let part: Lines = show::read(&node.ask(command, "")?)?;
-        let before = all.len();
-        // Parts overlap where payments ended in the same moment.
-        all.extend(part.lines.into_iter().filter(|line| seen.insert((line.uetr.clone(), line.entry))));
-        match part.reached_ns {
-            None => return Ok(all),
-            Some(reached) if Some(reached) == until_ns && all.len() == before => {
-                let message = "the node does not come on with the list: too many payments ended in one moment";
-                return Err(Failure::new(Exit::No, message));
-            }
-            reached => until_ns = reached,
+        let command = Command::Lines { participant: participant.into(), date: date.into(), until_ns: pages.until_ns };
+        let part = pages.take(show::read(&node.ask(command, "")?)?);
+        let (lines, more) = part.map_err(|what| Failure::new(Exit::No, what))?;
+        all.extend(lines);
+        if !more {
+            return Ok(all);
         }
     }
 }
@@ -191,7 +215,8 @@ impl Written {
         let beside = file.with_file_name(format!("{name}.sha256"));
         let checksum = format!("{}  {name}\n", crate::report::sha256(&text));
         let write = |path: &Path, text: &str| {
-            let written = File::create(path).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+            let written =
+                File::create(path).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
             written.map_err(|error| Failure::new(Exit::No, format!("cannot write {}: {error}", path.display())))
         };
         write(file, &text)?;
@@ -203,7 +228,17 @@ impl Written {
 
 fn totals_table(all: &[Totals]) -> Table {
     let mut table = Table::new(&[
-        "CURRENCY", "NO", "OPENING", "SENT", "RECEIVED", "RETURNS SENT", "RETURNS RECEIVED", "FUNDED", "DEFUNDED", "CLOSING", "FINAL",
+        "CURRENCY",
+        "NO",
+        "OPENING",
+        "SENT",
+        "RECEIVED",
+        "RETURNS SENT",
+        "RETURNS RECEIVED",
+        "FUNDED",
+        "DEFUNDED",
+        "CLOSING",
+        "FINAL",
     ]);
     for own in all {
         let number = own.number.map_or_else(|| "-".into(), |number| number.to_string());
@@ -250,13 +285,22 @@ fn show_comparison(node: &Node, comparison: &Comparison) -> Result<Exit, Failure
             let kind = value(&own.kind).as_str().unwrap_or_default().replace('_', " ");
             // Text of the file: nothing that a terminal obeys.
             let plain = |text: Option<String>| or_dash(text.map(|text| text.escape_debug().collect()));
-            table.row([kind, or_dash(own.row.map(|row| row.to_string())), own.uetr.clone(), plain(own.in_file.clone()), plain(own.at_switch.clone())]);
+            table.row([
+                kind,
+                or_dash(own.row.map(|row| row.to_string())),
+                own.uetr.clone(),
+                plain(own.in_file.clone()),
+                plain(own.at_switch.clone()),
+            ]);
         }
         Ok(table)
     })?;
     let Comparison { in_file, at_switch, equal, counts, .. } = comparison;
     let all: u64 = counts.values().sum();
     let told = if all > TOLD_MAX as u64 { format!(", {TOLD_MAX} of them told") } else { String::new() };
-    eprintln!("{in_file} in the file, {at_switch} at the switch on {}, {equal} equal, {all} differences{told}", comparison.date);
+    eprintln!(
+        "{in_file} in the file, {at_switch} at the switch on {}, {equal} equal, {all} differences{told}",
+        comparison.date
+    );
     Ok(if comparison.is_equal() { Exit::Done } else { Exit::No })
 }

@@ -1,10 +1,13 @@
 //! Asks the switch for what a report is made of. The archive is read on a thread of its own, by one reader at a time.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use actors::archive::{Entry, Search};
 use settlement::{Book, Key, Scheme, State};
 use wire::{BusinessDate, Money, Timestamp};
 
-use super::statement::{Line, Lines, Totals};
+use super::statement::{Flows, Line, Lines, Pages, SelfCheck, Totals};
 use crate::admin::Desk;
 use crate::admin::desk::{problem, unavailable, wrong};
 use crate::admin::protocol::{Problem, ProblemKind};
@@ -12,6 +15,8 @@ use crate::story::aside;
 
 /// Lines in one answer.
 const LINES_MAX: usize = 20_000;
+/// How often the business date is looked at.
+const CHECK_EVERY: Duration = Duration::from_secs(15);
 /// Payments looked at for one answer.
 const EXAMINED_MAX: usize = 200_000;
 
@@ -49,6 +54,122 @@ impl Desk {
         let reached_ns = found.reached.map(|reached| reached.nanoseconds()).or(oldest);
         Ok(Lines { lines: found.entries.iter().map(|entry| line(entry, key, &scheme)).collect(), reached_ns })
     }
+}
+
+impl Desk {
+    /// Adds up every position again from the payments of a date: the archive's, which the book never reads. Takes as long
+    /// as the archive needs, and yields to payments.
+    pub async fn self_check(&self, date: Option<&str>) -> Result<SelfCheck, Problem> {
+        let date = match date {
+            Some(date) => date.parse::<BusinessDate>().map_err(wrong)?,
+            None => self.date_before().await?,
+        };
+        let mut check =
+            SelfCheck { date: date.to_string(), faults: self.query(standing_faults).await?, ..SelfCheck::default() };
+        let ids: Vec<String> = self.switch.scheme().listings().iter().map(|listing| listing.id.to_string()).collect();
+        for id in ids {
+            let all = match self.totals(&id, Some(&check.date)).await {
+                Ok(all) => all,
+                Err(Problem { kind: ProblemKind::NotFound, message, .. }) => {
+                    check.faults.push(message);
+                    continue;
+                }
+                Err(problem) => return Err(problem),
+            };
+            let mut flows: HashMap<String, Flows> = HashMap::new();
+            let mut pages = Pages::default();
+            loop {
+                let part = self.lines(&id, &check.date, pages.until_ns).await?;
+                let (lines, more) = pages.take(part).map_err(unavailable)?;
+                check.payments += lines.iter().filter(|line| line.direction == "debit").count() as u64;
+                lines.iter().for_each(|line| flows.entry(line.currency.clone()).or_default().add(line));
+                if !more {
+                    break;
+                }
+            }
+            for own in &all {
+                let found = flows.remove(&own.currency).unwrap_or_default().faults(own);
+                check.faults.extend(found.iter().map(|fault| format!("{id} {}: {fault}", own.currency)));
+            }
+            check.positions += all.len() as u64;
+            check.participants += 1;
+        }
+        check.at = self.switch.clock().now().to_string();
+        match check.faults.as_slice() {
+            [] => tracing::info!(
+                event = "self_check",
+                date = check.date,
+                positions = check.positions,
+                payments = check.payments
+            ),
+            faults => {
+                let first = &faults[0];
+                tracing::error!(
+                    event = "self_check_failed",
+                    date = check.date,
+                    faults = faults.len(),
+                    first,
+                    "positions and payments do not add up: crosstie report self-check tells all"
+                );
+            }
+        }
+        *self.checked.lock() = Some(check.clone());
+        Ok(check)
+    }
+
+    /// The last business date with movements before the present one.
+    async fn date_before(&self) -> Result<BusinessDate, Problem> {
+        let last = self.query(|book| {
+            let today = book.scheme().business_date();
+            let keys = (0..book.participants().len()).map(|place| Key(place as u32));
+            let days = keys.filter_map(|key| book.diary(key)).flat_map(|diary| diary.all()).flat_map(|days| &days.days);
+            days.map(|day| day.date).filter(|date| *date < today).max()
+        });
+        let none = || problem(ProblemKind::NotFound, "no business date with movements is over yet: name one by --date");
+        last.await?.ok_or_else(none)
+    }
+
+    /// After each roll, once what still came for the date that is over is in.
+    pub async fn check_daily(self: std::sync::Arc<Self>) {
+        let mut checked = self.switch.scheme().business_date();
+        loop {
+            tokio::time::sleep(CHECK_EVERY).await;
+            let today = self.switch.scheme().business_date();
+            if today == checked {
+                continue;
+            }
+            tokio::time::sleep(CHECK_EVERY).await;
+            checked = today;
+            match self.self_check(None).await {
+                Ok(_) | Err(Problem { kind: ProblemKind::NotFound, .. }) => {}
+                Err(problem) => tracing::warn!(event = "self_check_not_done", why = problem.message),
+            }
+        }
+    }
+}
+
+/// What is wrong with the book by itself: money only moves, and positions are what moved.
+fn standing_faults(book: &Book) -> Vec<String> {
+    let mut faults = Vec::new();
+    for currency in book.currencies() {
+        let sum = book.imbalance(currency);
+        if sum != 0 {
+            faults.push(format!("the positions in {currency} add up to {sum} minor units instead of 0"));
+        }
+    }
+    for (place, participant) in book.participants().iter().enumerate() {
+        let (key, id) = (Key(place as u32), participant.listing().id);
+        for (currency, position) in participant.positions() {
+            let moved = book.diary(key).and_then(|diary| diary.of(*currency)).map_or(0, |days| days.balance());
+            if moved != position.balance() {
+                faults.push(format!(
+                    "{id} {currency}: its dates come to {moved} minor units, its balance is {}",
+                    position.balance()
+                ));
+            }
+        }
+    }
+    faults
 }
 
 fn totals(book: &Book, key: Key, id: &str, date: Option<BusinessDate>) -> Result<Vec<Totals>, Problem> {

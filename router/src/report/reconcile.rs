@@ -73,12 +73,17 @@ impl Comparison {
 
 /// Reads the list. What cannot be right is told with its row, and nothing is compared.
 pub fn read(bytes: &[u8]) -> Result<HashMap<Uetr, Own>, String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| format!("the file is not UTF-8 from byte {} on", error.valid_up_to()))?;
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| format!("the file is not UTF-8 from byte {} on", error.valid_up_to()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let heading = reader.headers().map_err(|error| error.to_string())?.clone();
     let column = |name: &str| heading.iter().position(|own| own.eq_ignore_ascii_case(name));
-    let needed = |name| column(name).ok_or_else(|| format!("the heading has no column {name:?}: it is {:?}", heading.iter().take(20).collect::<Vec<_>>()));
+    let needed = |name| {
+        column(name).ok_or_else(|| {
+            format!("the heading has no column {name:?}: it is {:?}", heading.iter().take(20).collect::<Vec<_>>())
+        })
+    };
     let (uetr, amount) = (needed("uetr")?, needed("amount")?);
     let optional = ["currency", "direction", "state", "date"].map(column);
     let mut all = HashMap::new();
@@ -125,7 +130,10 @@ pub fn compare(participant: &str, date: &str, mut own: HashMap<Uetr, Own>, lines
         let sum = result.switch_sums.entry(format!("{} {}", line.direction, line.currency)).or_default();
         (sum.count, sum.amount_minor) = (sum.count + 1, sum.amount_minor + line.amount_minor);
         let row = line.uetr.parse::<Uetr>().ok().and_then(|uetr| own.remove(&uetr));
-        let differing = row.as_ref().map_or_else(|| vec![(Kind::OnlyAtSwitch, None, Some(line.amount.clone()))], |row| differing(row, line, date));
+        let differing = row.as_ref().map_or_else(
+            || vec![(Kind::OnlyAtSwitch, None, Some(line.amount.clone()))],
+            |row| differing(row, line, date),
+        );
         if differing.is_empty() {
             result.equal += 1;
         }
@@ -156,7 +164,8 @@ fn tell(result: &mut Comparison, difference: Difference) {
 
 fn differing(own: &Own, line: &Line, date: &str) -> Vec<(Kind, Option<String>, Option<String>)> {
     let mut all = Vec::new();
-    let same_amount = line.currency.parse::<Currency>().ok().and_then(|currency| Money::parse(&own.amount, currency).ok());
+    let same_amount =
+        line.currency.parse::<Currency>().ok().and_then(|currency| Money::parse(&own.amount, currency).ok());
     if same_amount.is_none_or(|money| money.minor != line.amount_minor) {
         all.push((Kind::Amount, Some(own.amount.clone()), Some(line.amount.clone())));
     }
@@ -204,14 +213,14 @@ mod tests {
         let lines = [line(ONE, "12.00", 1200)];
         let none: [(Kind, Option<u64>); 0] = [];
         assert_eq!(compared(&format!("uetr,amount\n{ONE},12.00\n"), &lines), none);
-        assert_eq!(compared(&format!("\u{feff}Amount,note,UETR\n12,\"a, b\",{}\n", ONE.replace('-', "")), &lines), none);
+        assert_eq!(
+            compared(&format!("\u{feff}Amount,note,UETR\n12,\"a, b\",{}\n", ONE.replace('-', "")), &lines),
+            none
+        );
         assert_eq!(compared("uetr,amount\n", &lines), [(Kind::OnlyAtSwitch, None)]);
         assert_eq!(compared(&format!("uetr,amount\n{ONE},12.01\n"), &lines), [(Kind::Amount, Some(2))]);
         assert_eq!(compared(&format!("uetr,amount\n{ONE},=1+1\n"), &lines), [(Kind::Amount, Some(2))]);
-        assert_eq!(
-            compared(&format!("uetr,amount\n{TWO},1\n{ONE},12.00\n"), &lines),
-            [(Kind::OnlyInFile, Some(2))]
-        );
+        assert_eq!(compared(&format!("uetr,amount\n{TWO},1\n{ONE},12.00\n"), &lines), [(Kind::OnlyInFile, Some(2))]);
         let all = format!("uetr,amount,currency,direction,state,date\n{ONE},12.00,USD,credit,rejected,2026-11-24\n");
         let kinds: Vec<Kind> = compared(&all, &lines).into_iter().map(|(kind, _)| kind).collect();
         assert_eq!(kinds, [Kind::Currency, Kind::Direction, Kind::State, Kind::Date]);
@@ -232,7 +241,7 @@ mod tests {
             assert!(refused.contains(part), "{file:?}: {refused}");
         }
         let twice = format!("uetr,amount\n{ONE},1\n{ONE},1\n");
-        assert!(read(twice.as_bytes()).unwrap_err().contains("row 3") );
+        assert!(read(twice.as_bytes()).unwrap_err().contains("row 3"));
         assert!(read(b"uetr,amount\n\xff\xfe").unwrap_err().contains("not UTF-8 from byte 12"));
     }
 }

@@ -122,7 +122,8 @@ impl Desk {
                 let ended_links = ended.entries.iter().map(|entry| Known::in_archive(&scheme, entry).link());
                 links.returns = in_process.into_iter().chain(ended_links).collect();
                 if let Some(reached) = ended.reached {
-                    let what = format!("Returns that ended before {reached}: {} sends too much since.", known.creditor_agent);
+                    let what =
+                        format!("Returns that ended before {reached}: {} sends too much since.", known.creditor_agent);
                     links.untold.push(what);
                 }
             }
@@ -196,4 +197,3 @@ pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + '
     std::thread::Builder::new().name("story".into()).spawn(work).map_err(unavailable)?;
     receiver.await.map_err(|_| unavailable("reading was given up"))
 }
-

@@ -169,7 +169,11 @@ mod tests {
     #[test]
     fn words_that_are_understood() {
         let uetr: Uetr = "7b0e0d4c-52f3-4a3e-9c7e-0a1b2c3d4e5f".parse().unwrap();
-        for text in ["7b0e0d4c-52f3-4a3e-9c7e-0a1b2c3d4e5f", "7b0e0d4c52f34a3e9c7e0a1b2c3d4e5f", "uetr:7b0e0d4c-52f34a3e9c7e0a1b2c3d4e5f"] {
+        for text in [
+            "7b0e0d4c-52f3-4a3e-9c7e-0a1b2c3d4e5f",
+            "7b0e0d4c52f34a3e9c7e0a1b2c3d4e5f",
+            "uetr:7b0e0d4c-52f34a3e9c7e0a1b2c3d4e5f",
+        ] {
             assert_eq!(parse(text).uetrs, Some(uetr.number()..=uetr.number()), "{text}");
         }
         let range = parse("uetr:7b0e0d4c").uetrs.unwrap();

@@ -42,7 +42,11 @@ async fn a_statement_is_the_same_whenever_it_is_made() {
     let node = Node::start(&log, &arguments);
     let (debtor, mut notices) =
         Client::connect(Options::new(node.address(), "BANK-0001".parse().unwrap())).await.unwrap();
-    tokio::spawn(async move { while let Ok(Some(notice)) = notices.next().await { notices.processed(&notice) } });
+    tokio::spawn(async move {
+        while let Ok(Some(notice)) = notices.next().await {
+            notices.processed(&notice)
+        }
+    });
     bank(&node, "BANK-0002").await;
 
     let date = node.ask(&["day", "show", "--json"]).with(0).json()["business_date"].as_str().unwrap().to_string();
@@ -90,7 +94,11 @@ async fn a_statement_is_the_same_whenever_it_is_made() {
         node.ask(&[&["report", "reconcile", &mine], &named[..]].concat()).with(code)
     };
     let equal = reconcile(&format!("UETR,Amount,Direction\n{second},7,debit\n{first},30.00,debit\n"), 0).json();
-    assert_eq!((&equal["equal"], &equal["switch_sums"]["debit EUR"]["amount"]), (&2.into(), &"37.00".into()), "{equal}");
+    assert_eq!(
+        (&equal["equal"], &equal["switch_sums"]["debit EUR"]["amount"]),
+        (&2.into(), &"37.00".into()),
+        "{equal}"
+    );
     let differing = reconcile(&format!("uetr,amount\n{first},30.01\n{third},1.00\n"), 1).json();
     assert_eq!(
         (&differing["counts"]["amount"], &differing["counts"]["only_in_file"], &differing["counts"]["only_at_switch"]),
@@ -98,6 +106,13 @@ async fn a_statement_is_the_same_whenever_it_is_made() {
         "{differing}"
     );
     assert!(reconcile("uetr,amount\nx,1\n", 2).stderr.contains("row 2"));
+
+    let check = node.ask(&["report", "self-check", "--json"]).with(0).json();
+    assert_eq!(
+        (&check["date"], &check["positions"], &check["payments"]),
+        (&date.as_str().into(), &2.into(), &2.into())
+    );
+    assert_eq!(check["faults"].as_array().unwrap().len(), 0, "{check}");
 
     node.ask(&["report", "totals", "BANK-9999"]).with(5);
     node.ask(&["report", "totals", "BANK-0001", "--date", "2100-01-01"]).with(2);
