@@ -20,6 +20,7 @@ mod needs;
 pub mod node;
 pub mod ops;
 mod outlet;
+pub mod report;
 pub mod serve;
 pub mod session;
 pub mod story;

@@ -3,6 +3,7 @@
 use wire::message::{Refused, StatusReport};
 use wire::{Currency, Kind, Message, ParticipantId, Reason};
 
+use crate::days::{self, Diary};
 use crate::fact::{Fact, LimitChanged, PositionMoved, Stage, Standing};
 use crate::notice::{self, Recipient};
 use crate::participant::{Inquiry, Participant, Purpose};
@@ -27,6 +28,8 @@ pub struct Book {
     /// Number of the last notice in each participant's feed.
     pub(crate) notices: Vec<u64>,
     pub(crate) system_notices: u64,
+    /// What moved on each business date, by participant.
+    pub(crate) diaries: Vec<Diary>,
 }
 
 impl Book {
@@ -55,6 +58,11 @@ impl Book {
         self.system_notices
     }
 
+    /// What moved on each business date.
+    pub fn diary(&self, key: Key) -> Option<&Diary> {
+        self.diaries.get(key.place())
+    }
+
     /// Folds one committed fact in and writes the notices it makes.
     pub fn apply(&mut self, fact: &Fact<'_>, sink: &mut impl Sink) {
         self.scheme.apply(fact);
@@ -63,6 +71,7 @@ impl Book {
                 let listing = self.scheme.listing(*key).cloned();
                 self.participants.extend(listing.map(|listing| Participant::new(*key, listing)));
                 self.notices.push(0);
+                self.diaries.push(Diary::default());
             }
             Fact::SignedOn(Standing { participant, .. })
             | Fact::SignedOff(Standing { participant, .. })
@@ -86,6 +95,7 @@ impl Book {
             }
             Fact::DayRolled { .. } => {}
         }
+        days::enter(&mut self.diaries, fact, &self.scheme);
         let Book { scheme, notices, system_notices, .. } = self;
         notice::notices(fact, scheme, |to, write| {
             let last = match to {

@@ -25,6 +25,7 @@ use super::protocol::{
 use crate::config::{Config, SETTINGS};
 use crate::door::{Closed, Door};
 use crate::ops::{self, Watcher};
+use crate::report::statement::SelfCheck;
 
 /// What the answers are made from.
 pub struct Desk {
@@ -41,6 +42,8 @@ pub struct Desk {
     pub changing: Mutex<()>,
     /// So do readers of archive and log, so that however many ask they take no more than one thread.
     pub reading: Mutex<()>,
+    /// The last self-check.
+    pub checked: parking_lot::Mutex<Option<SelfCheck>>,
 }
 
 const STEP_DOWN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
@@ -220,6 +223,9 @@ impl Desk {
             }
             Command::Payment { uetr, debtor } => value(self.stories(&uetr, debtor.as_deref()).await?),
             Command::Find { query, limit } => value(self.find(&query, limit).await?),
+            Command::Totals { participant, date } => value(self.totals(&participant, date.as_deref()).await?),
+            Command::Lines { participant, date, until_ns } => value(self.lines(&participant, &date, until_ns).await?),
+            Command::SelfCheck { date } => value(self.self_check(date.as_deref()).await?),
             Command::Day => value(self.day()),
             Command::Roll { date } => {
                 let date = date.map(|date| date.parse::<BusinessDate>().map_err(wrong)).transpose()?;

@@ -116,6 +116,21 @@ pub enum Command {
         query: String,
         limit: Option<usize>,
     },
+    /// What a participant's positions began and ended a business date with, and what moved.
+    Totals {
+        participant: String,
+        date: Option<String>,
+    },
+    /// Payments that settled on a business date, the latest first, of those that ended at `until_ns` or before.
+    Lines {
+        participant: String,
+        date: String,
+        until_ns: Option<u64>,
+    },
+    /// Adds every position of a business date up again; of the one before the present unless another is named.
+    SelfCheck {
+        date: Option<String>,
+    },
     Day,
     /// To `date` (2026-11-23), or by a day.
     Roll {
@@ -218,6 +233,9 @@ impl Command {
             Command::Resume { .. } => "resume",
             Command::Payment { .. } => "payment",
             Command::Find { .. } => "find",
+            Command::Totals { .. } => "totals",
+            Command::Lines { .. } => "lines",
+            Command::SelfCheck { .. } => "self_check",
             Command::Day => "day",
             Command::Roll { .. } => "roll",
             Command::Snapshot => "snapshot",

@@ -11,6 +11,7 @@ mod operate;
 mod output;
 mod pki;
 mod repair;
+mod report;
 mod show;
 mod top;
 
@@ -81,6 +82,9 @@ enum Command {
     /// What became of a payment, and who must act
     #[command(after_help = examples("crosstie payment 7b0e0d4c-52f3-4a3e-9c7e-0a1b2c3d4e5f\n  crosstie payment 7b0e0d4c52f34a3e9c7e0a1b2c3d4e5f --debtor BANK-0001 --json"))]
     Payment(operate::Payment),
+    /// Statements, totals, and a participant's own list compared with them
+    #[command(subcommand)]
+    Report(report::Report),
     /// The business date: show it, roll it
     #[command(subcommand)]
     Day(operate::Day),
@@ -204,6 +208,7 @@ pub fn main() -> ExitCode {
         Command::Local(local) => local.run(),
         Command::Participant(participant) => participant.run(),
         Command::Payment(payment) => payment.run(),
+        Command::Report(report) => report.run(),
         Command::Day(day) => day.run(),
         Command::Snapshot(node) => operate::snapshot(&node),
         Command::Stop(node) => operate::stop(&node),

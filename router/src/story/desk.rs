@@ -17,7 +17,7 @@ use crate::admin::desk::{problem, unavailable, wrong};
 use crate::admin::protocol::{Problem, ProblemKind};
 
 /// How long the archive may take to come up to what has just ended.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// Lower than everything that a payment waits for.
 const NICE: i32 = 5;
 /// Debtor agents that used the same UETR; more are not told of.
@@ -47,7 +47,7 @@ impl Desk {
     }
 
     /// The key of the participant of this name.
-    pub(super) fn key_of(&self, id: &str) -> Result<Key, Problem> {
+    pub(crate) fn key_of(&self, id: &str) -> Result<Key, Problem> {
         let id = self.known(id)?;
         self.switch.scheme().key(id).ok_or_else(|| unavailable(format!("{id} is being registered")))
     }
@@ -188,7 +188,7 @@ fn returns_in_process(book: &Book, original: Uetr, debtor: Key, creditor: Key) -
 }
 
 /// Does what waits for the disk.
-pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     let (sender, receiver) = oneshot::channel();
     let work = move || {
         _ = rustix::process::nice(NICE);

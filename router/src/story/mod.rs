@@ -28,6 +28,7 @@ mod when;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use desk::{PATIENCE, aside};
 pub use find::Found;
 pub(crate) use query::WORDS;
 

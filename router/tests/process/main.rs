@@ -8,4 +8,5 @@ mod hostile;
 mod lifecycle;
 mod operators;
 mod repair;
+mod reports;
 mod support;
