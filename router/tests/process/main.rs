@@ -9,3 +9,4 @@ mod lifecycle;
 mod operators;
 mod repair;
 mod support;
+mod watching;
