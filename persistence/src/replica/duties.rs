@@ -1,11 +1,13 @@
-//! What a replica does as time goes by: ticks, reports to the others, handing over leadership that is in bad hands.
+//! What a replica does as time goes by: ticks, and reports to the others.
 
 use std::time::Duration;
 
 use raft::ProgressState;
 
+use super::Replica;
+use super::agreement::Compared;
 use super::message::{Report, Stance};
-use super::{IN_FLIGHT_FROM_DISK_MAX, IN_FLIGHT_MAX, Replica};
+use super::setup::{IN_FLIGHT_FROM_DISK_MAX, IN_FLIGHT_MAX};
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::fold::{Fold, Index, NodeId};
@@ -86,17 +88,30 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         peers
     }
 
-    /// The newest position at which a majority of the members had the same state.
-    pub fn agreed(&self) -> Index {
-        self.agreement.agreed()
+    /// The newest position at which a majority of the members had the same state as this node, and how long ago that was
+    /// found.
+    pub fn agreed(&self) -> (Index, Duration) {
+        let (index, at) = self.agreement.agreed();
+        (index, self.now.saturating_sub(at))
+    }
+
+    /// The last comparison with each other node.
+    pub fn compared(&self) -> &[Compared] {
+        self.agreement.compared()
+    }
+
+    /// The oldest entry that each other node keeps, as it said lately.
+    pub fn kept_from(&self) -> Vec<(NodeId, Index)> {
+        self.health.kept_from()
     }
 
     /// Positions are the same on every node, so the hashes can be compared.
     pub(super) fn checkpoint(&mut self, index: Index) -> Result<(), Error> {
         if let Some(hash) = self.fold.checkpoint(index) {
             (self.report.checkpoint, self.report.hash) = (index, hash);
-            self.agreement.take(self.node, &self.members, self.node, index, hash)?;
+            // Before it may be the last that is heard of this node.
             self.tell_others();
+            self.agreement.take(&self.members, self.node, index, hash, self.now)?;
         }
         Ok(())
     }
@@ -106,11 +121,10 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             return;
         }
         self.health.heard(report);
-        if report.checkpoint > 0
-            && let Err(error) =
-                self.agreement.take(self.node, &self.members, report.from, report.checkpoint, report.hash)
-        {
-            self.failure.get_or_insert(error);
+        if report.checkpoint > 0 && report.hash_version == F::CHECKPOINT_VERSION {
+            let Report { from, checkpoint, hash, .. } = report;
+            let taken = self.agreement.take(&self.members, from, checkpoint, hash, self.now);
+            taken.unwrap_or_else(|error| _ = self.failure.get_or_insert(error));
         }
     }
 
@@ -121,7 +135,9 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             (false, false) => Stance::Willing,
         };
         let figures = self.health.report(self.tick, stance);
-        let report = Report { checkpoint: self.report.checkpoint, hash: self.report.hash, from: self.node, ..figures };
+        let (Report { checkpoint, hash, .. }, kept_from) = (self.report, self.raw.store().log.first());
+        let hash_version = F::CHECKPOINT_VERSION;
+        let report = Report { checkpoint, hash, hash_version, kept_from, from: self.node, ..figures };
         for member in self.members.iter().filter(|member| member.id != self.node) {
             self.surroundings.peers.send(member.id, report.encode(member.id));
         }
@@ -138,29 +154,6 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             .collect();
         for (node, bound) in bounds {
             self.raw.raft.adjust_max_inflight_msgs(node, bound);
-        }
-    }
-
-    /// A witness does not keep leadership, nor does a drained node or one that is much slower than another.
-    fn hand_over_if_unfit(&mut self, passed: Duration) {
-        if self.raw.raft.lead_transferee.is_some() {
-            return;
-        }
-        let others = self.members.iter().map(|member| member.id);
-        let suited: Vec<NodeId> =
-            others.filter(|id| !self.members.is_witness(*id) && self.could_lead(*id).is_ok()).collect();
-        let better = self.health.better(passed, |id| suited.contains(&id));
-        let successor = if let Some(better) = better {
-            tracing::warn!(node = self.node, to = better, "this leader is slow; another one takes over");
-            Some(better)
-        } else if self.standing.leads && self.leads_reluctantly() {
-            let is_witness = self.members.is_witness(self.node);
-            self.willing_successor().or_else(|| self.best_successor(self.node).filter(|_| is_witness))
-        } else {
-            None
-        };
-        if let Some(successor) = successor {
-            let _ = self.transfer(Some(successor)); // who was chosen could lead
         }
     }
 }

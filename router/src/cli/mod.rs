@@ -12,6 +12,7 @@ mod output;
 mod pki;
 mod repair;
 mod show;
+mod top;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,6 +63,9 @@ enum Command {
     /// What /metrics tells: every metric and its meaning
     #[command(subcommand)]
     Metrics(metrics::Metrics),
+    /// The same live on a terminal: what is wrong, rates, latency, participants, actors, nodes
+    #[command(after_help = examples("crosstie top\n  crosstie top --once | less\n  crosstie top --json | jq .payments"))]
+    Top(top::Top),
     /// The nodes of the cluster
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -194,6 +198,7 @@ pub fn main() -> ExitCode {
         Command::Status(node) => show::status(&node),
         Command::Actor(actor) => actor.run(),
         Command::Metrics(metrics) => metrics.run(),
+        Command::Top(top) => top.run(),
         Command::Cluster(cluster) => cluster.run(),
         Command::Node(node) => node.run(),
         Command::Local(local) => local.run(),

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used)] // a test may panic, its helpers too
 
 mod client;
+mod diverged;
 mod drain;
+mod feeds;
+mod losses;
 mod members;
 mod support;
 mod witness;
