@@ -10,3 +10,4 @@ mod operators;
 mod repair;
 mod reports;
 mod support;
+mod watching;
