@@ -21,7 +21,8 @@
 //! participant before the ledger has seen it committed.
 //!
 //! In reading order: `switch`, `line` (a connection), `instruction`, `dispatch` (to whoever leads), `host` (an actor),
-//! `post`, `supervisor`, `ledger`, `feed`, `bell`, `throne` and `reign` (who leads), `relay` (between nodes), `archive`.
+//! `post`, `supervisor`, `ledger`, `feed`, `bell`, `throne` and `reign` (who leads), `relay` (between nodes), `archive`,
+//! `trail` (for traces).
 
 pub mod archive;
 mod bell;
@@ -41,6 +42,7 @@ mod switch;
 #[cfg(test)]
 mod tests;
 mod throne;
+pub mod trail;
 
 pub use bell::{Bell, Rung};
 pub use clock::Clock;

@@ -231,7 +231,7 @@ impl Line {
         self.key
     }
 
-    pub(crate) fn participant(&self) -> ParticipantId {
+    pub fn participant(&self) -> ParticipantId {
         self.participant
     }
 

@@ -24,6 +24,7 @@ use crate::premises::{Premises, Traffic};
 use crate::reign::{Phase, Regent};
 use crate::relay::{Nobody, Relay, Wire};
 use crate::throne::{Known, Throne};
+use crate::trail::{Tracker, Trail};
 
 /// Settings of the switch.
 #[derive(Clone, Debug)]
@@ -74,6 +75,7 @@ pub struct Switch {
     pub feeds: Arc<Feeds>,
     pub bell: Arc<Bell>,
     pub archive: Arc<Archive>,
+    pub trail: Arc<Trail>,
     pub relay: Arc<Relay>,
     pub log_directory: PathBuf,
     premises: Arc<Premises>,
@@ -117,7 +119,9 @@ pub(crate) fn build(
     let (changes, told) = mpsc::unbounded_channel();
     let throne =
         Throne { known: known.clone(), leading: leading.clone(), dispatch: Arc::downgrade(&dispatch), changes };
-    let ledger = Ledger::new(feeds.clone(), bell.clone(), gatherer, throne.clone());
+    let trail = Arc::<Trail>::default();
+    let tracker = Tracker::new(trail.clone());
+    let ledger = Ledger::new(feeds.clone(), bell.clone(), gatherer, tracker, throne.clone());
     let (journal, recovery) = persistence::open(config.log, ledger, peers)?;
     let end = if is_alone { LogEnd::At } else { LogEnd::NotBefore }(recovery.last_index);
     let archive = Arc::new(archive.start(config.archive, log_directory.clone(), end)?);
@@ -139,7 +143,7 @@ pub(crate) fn build(
     tokio::spawn(regent.serve(told));
     let closing = AtomicBool::new(false);
     let switch =
-        Switch { feeds, bell, archive, relay, log_directory, premises, dispatch, known, phase: phases, closing };
+        Switch { feeds, bell, archive, trail, relay, log_directory, premises, dispatch, known, phase: phases, closing };
     Ok((Arc::new(switch), recovery, throne))
 }
 

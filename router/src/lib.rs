@@ -1,7 +1,7 @@
 //! The switch as a program: listener, sessions, configuration, administration, the command line.
 //!
 //! In reading order: `node` (the whole switch, wired on one page), `cluster` (the other nodes),
-//! `session`, `outlet`, `courier` (a participant's connection); `serve` (a node as a process), `config`, `admin`, `day`, `logs`; `local` (a cluster on this
+//! `session`, `outlet`, `courier` (a participant's connection); `serve` (a node as a process), `config`, `admin`, `day`, `logs`, `traces`; `local` (a cluster on this
 //! machine), `demo`; `cli` (every subcommand), `verify` (a
 //! log replayed offline), `exit` (how the program ends).
 
@@ -20,4 +20,5 @@ pub mod node;
 mod outlet;
 pub mod serve;
 pub mod session;
+pub mod traces;
 pub mod verify;

@@ -146,7 +146,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             others.filter(|id| !self.members.is_witness(*id) && self.could_lead(*id).is_ok()).collect();
         let better = self.health.better(passed, |id| suited.contains(&id));
         let successor = if let Some(better) = better {
-            tracing::warn!(node = self.node, to = better, "this leader is slow; another one takes over");
+            tracing::warn!(event = "leader_is_slow", peer = better, "another one takes over");
             Some(better)
         } else if self.standing.leads && self.leads_reluctantly() {
             let is_witness = self.members.is_witness(self.node);

@@ -398,7 +398,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             Some(to) => self.could_lead(to).map(|()| to)?,
             None => self.best_successor(self.node).ok_or(TransferRefused::Nobody)?,
         };
-        tracing::info!(node = self.node, to, "handing leadership over");
+        tracing::info!(event = "leadership_offered", peer = to);
         self.raw.transfer_leader(to);
         self.after_step();
         Ok(to)
@@ -615,7 +615,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
 
     fn discard(&self, file: &str) {
         if let Err(error) = self.raw.store().log.disk().remove(file) {
-            tracing::warn!(%error, file, "a snapshot that is not needed could not be removed");
+            tracing::warn!(event = "snapshot_not_removed", %error, file, "it is not needed and takes room");
         }
     }
 }
@@ -655,7 +655,7 @@ impl slog::Drain for ToTracing {
     type Err = slog::Never;
 
     fn log(&self, record: &slog::Record<'_>, _: &slog::OwnedKVList) -> Result<(), slog::Never> {
-        tracing::debug!(target: "raft", "{}", record.msg());
+        tracing::debug!(target: "raft", event = "raft", "{}", record.msg());
         Ok(())
     }
 
