@@ -21,7 +21,7 @@ use crate::{day, logs, traces};
 
 /// Runs a node until it is stopped.
 pub fn run(config: Config) -> Result<Exit, Failure> {
-    logs::start(&config.logs.level, &config.node.name)?;
+    logs::start(&config.logs, &config.node.name)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::No, format!("the runtime cannot be started: {error}")))?;
     // A log whose facts cannot be applied panics while it is replayed.

@@ -202,6 +202,8 @@ settings! {
     logs: Logs {
         /// Least level that is written.
         level: String = Choice(&["error", "warn", "info", "debug", "trace"]) => "info";
+        /// Lines that may wait for whoever reads stderr; what comes on top is dropped and counted.
+        queue: u64 = Count(1, 1_000_000) => "8192";
     }
     /// A trace of each payment for a collector of OpenTelemetry (OTLP by HTTP); its trace id is the UETR. The same on every node.
     traces: Traces {

@@ -28,14 +28,16 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, registry};
 
+use crate::config;
 use crate::exit::{Exit, Failure};
 
-/// Begins logging as the node of this name: `RUST_LOG` if it is set, else `level`. Panics are logged too.
-pub fn start(level: &str, node: &str) -> Result<(), Failure> {
-    let directives = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty()).unwrap_or_else(|| level.into());
+/// Begins logging as the node of this name: at `RUST_LOG` if it is set, else at `logs.level`. Panics are logged too.
+pub fn start(config: &config::Logs, node: &str) -> Result<(), Failure> {
+    let directives =
+        std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty()).unwrap_or_else(|| config.level.clone());
     let filter = EnvFilter::try_new(&directives)
         .map_err(|error| Failure::new(Exit::Usage, format!("RUST_LOG={directives:?}: {error}")))?;
-    let is_first = writer::start(node)
+    let is_first = writer::start(config.queue as usize, node)
         .map_err(|error| Failure::new(Exit::No, format!("the thread for log lines cannot be started: {error}")))?;
     if is_first {
         registry().with(filter).with(writer::JsonLines).init();

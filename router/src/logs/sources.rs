@@ -115,6 +115,23 @@ fn every_event_in_the_sources_is_in_the_table_with_its_levels_and_fields_and_the
 }
 
 #[test]
+fn what_splunk_and_elastic_are_told_speaks_of_keys_that_lines_have() {
+    let mut keys: Vec<&str> = EVENTS.iter().flat_map(|event| event.fields.split_whitespace()).collect();
+    keys.extend(["ts", "level", "event", "node", "msg", "trace_id"]);
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
+    let splunk = std::fs::read_to_string(deploy.join("splunk/props.conf")).unwrap();
+    let (_, aliases) = splunk.split_once("FIELDALIAS-crosstie = ").unwrap();
+    let words: Vec<&str> = aliases.split_whitespace().collect();
+    let aliased = words.chunks(3).map(|alias| alias[0]);
+    let elastic = std::fs::read_to_string(deploy.join("elastic/crosstie-log.json")).unwrap();
+    assert!(serde_json::from_str::<serde_json::Value>(&elastic).unwrap()["processors"].is_array());
+    let renamed = elastic.split("\"crosstie.").skip(1).map(|rest| rest.split('"').next().unwrap());
+    for key in aliased.chain(renamed) {
+        assert!(keys.contains(&key), "{key}");
+    }
+}
+
+#[test]
 fn calls_are_read_as_they_are_written() {
     let (event, fields) =
         call(r#"event = "a_b", error = %error.f(1, "x, \" )"), peer = n, why, "text, {}", others); next(event = "c")"#);

@@ -14,8 +14,6 @@ use super::EVENTS;
 use super::limit::Limit;
 use super::line::{Fields, Name, line, put};
 
-/// About 2 MiB of usual lines.
-const LINES_WAITING_MAX: usize = 8192;
 /// How long whoever ends waits for stderr to take what was logged.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 /// How often it is said what was left out.
@@ -58,8 +56,8 @@ pub fn flush() -> bool {
 }
 
 /// Starts the thread; false when there is one already.
-pub(super) fn start(node: &str) -> std::io::Result<bool> {
-    let (queue, work) = bounded(LINES_WAITING_MAX);
+pub(super) fn start(lines_waiting_max: usize, node: &str) -> std::io::Result<bool> {
+    let (queue, work) = bounded(lines_waiting_max);
     let limits = EVENTS.iter().map(|_| Limit::default()).collect();
     if LINES.set(Lines { queue, node: node.into(), limits }).is_err() {
         return Ok(false);

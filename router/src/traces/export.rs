@@ -139,3 +139,93 @@ impl Exporter {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+
+    use actors::trail::What;
+    use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
+    use prost::Message;
+    use settlement::Key;
+    use wire::{ParticipantId, Timestamp, Uetr};
+
+    use super::super::span::{About, Kept, Stage};
+    use super::*;
+
+    /// A collector that answers one request after another with these status codes and bodies; gives what it was sent.
+    fn collector(answers: Vec<(u16, Vec<u8>)>) -> (String, std::thread::JoinHandle<Vec<Vec<u8>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let requests = std::thread::spawn(move || {
+            let serve = |(status, answer): (u16, Vec<u8>)| {
+                let mut reader = BufReader::new(listener.accept().unwrap().0);
+                let (mut line, mut length) = (String::new(), 0);
+                while line != "\r\n" {
+                    line.clear();
+                    reader.read_line(&mut line).unwrap();
+                    let value =
+                        line.to_lowercase().strip_prefix("content-length:").map(|value| value.trim().to_string());
+                    length = value.map_or(length, |value| value.parse().unwrap());
+                }
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                let head =
+                    format!("HTTP/1.1 {status} x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", answer.len());
+                reader.get_mut().write_all(&[head.as_bytes(), &answer].concat()).unwrap();
+                body
+            };
+            answers.into_iter().map(serve).collect()
+        });
+        (endpoint, requests)
+    }
+
+    fn span(number: u8) -> Span {
+        let nobody = ParticipantId::NONE;
+        let about = About {
+            uetr: Uetr::from_random([number; 16]),
+            debtor: Key(1),
+            creditor: Key(2),
+            debtor_agent: nobody,
+            creditor_agent: nobody,
+            original: None,
+            end: What::Settled,
+            kept: Kept::Share,
+            entry: 1,
+        };
+        Span::new(about, Stage::Payment, Timestamp(1), Timestamp(2))
+    }
+
+    #[test]
+    fn what_may_help_is_tried_again_and_what_is_lost_is_counted() {
+        let partial_success = Some(ExportTracePartialSuccess { rejected_spans: 2, error_message: String::new() });
+        let partly = ExportTraceServiceResponse { partial_success }.encode_to_vec();
+        let (endpoint, requests) = collector(vec![(503, vec![]), (200, vec![]), (400, vec![]), (200, partly)]);
+        let config = config::Traces { endpoint, batch: 3, ..config::Config::default().traces };
+        let exporter = Exporter::new(&config, "n1", Arc::default());
+        let (sender, queue) = crossbeam::channel::unbounded();
+        (1..=9).for_each(|number| sender.send(span(number)).unwrap());
+        drop(sender);
+        let before = dropped();
+        exporter.run(&queue);
+        let requests = requests.join().unwrap();
+        assert_eq!(requests[0], requests[1], "it was busy, and gets the same again");
+        assert!(requests[1] != requests[2] && requests[2] != requests[3], "what it never takes is not sent again");
+        // Three of the request that it refused, two of the last.
+        assert!(dropped() - before >= 5);
+    }
+
+    #[test]
+    fn a_stop_does_not_wait_for_a_collector_that_is_away() {
+        let endpoint = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+        let config = config::Traces { endpoint, ..config::Config::default().traces };
+        let exporter = Exporter::new(&config, "n1", Arc::new(AtomicBool::new(true)));
+        let (sender, queue) = crossbeam::channel::unbounded();
+        sender.send(span(1)).unwrap();
+        drop(sender);
+        let (before, began) = (dropped(), Instant::now());
+        exporter.run(&queue);
+        assert!(dropped() > before && began.elapsed() < Duration::from_secs(2));
+    }
+}

@@ -4,8 +4,10 @@
 
 mod archive;
 mod certificates;
+mod collector;
 mod hostile;
 mod lifecycle;
 mod operators;
 mod repair;
 mod support;
+mod telemetry;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -73,15 +73,31 @@ impl Node {
             _ = stderr.read_to_string(&mut text);
             text
         });
+        Node::ready(child, Some(stderr), data)
+    }
+
+    /// Nobody reads its log lines, except by [`Node::stderr`] and when it has ended.
+    pub(crate) fn start_unread(data: &Path, more: &[&str]) -> Node {
+        Node::ready(serve(data, more).spawn().unwrap(), None, data)
+    }
+
+    fn ready(mut child: Child, stderr: Option<std::thread::JoinHandle<String>>, data: &Path) -> Node {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         if line.is_empty() {
             let status = child.wait().unwrap();
-            panic!("the node ended before it was ready: {status}\n{}", stderr.join().unwrap());
+            panic!(
+                "the node ended before it was ready: {status}\n{}",
+                stderr.map_or_else(String::new, |log| log.join().unwrap())
+            );
         }
         let ready: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(ready["event"], "ready");
-        Node { child, ready, data: data.into(), stderr: Some(stderr) }
+        Node { child, ready, data: data.into(), stderr }
+    }
+
+    pub(crate) fn stderr(&mut self) -> BufReader<&mut ChildStderr> {
+        BufReader::new(self.child.stderr.as_mut().unwrap())
     }
 
     pub(crate) fn address(&self) -> String {
@@ -113,7 +129,15 @@ impl Node {
                 None => std::thread::sleep(Duration::from_millis(5)),
             }
         };
-        (status.code(), self.stderr.take().unwrap().join().unwrap())
+        let log = match self.stderr.take() {
+            Some(read) => read.join().unwrap(),
+            None => {
+                let mut unread = String::new();
+                _ = self.child.stderr.take().unwrap().read_to_string(&mut unread);
+                unread
+            }
+        };
+        (status.code(), log)
     }
 
     pub(crate) fn stop(self) -> String {
