@@ -76,9 +76,11 @@ impl Node {
         Node::ready(child, Some(stderr), data)
     }
 
-    /// Nobody reads its log lines, except by [`Node::stderr`] and when it has ended.
-    pub(crate) fn start_unread(data: &Path, more: &[&str]) -> Node {
-        Node::ready(serve(data, more).spawn().unwrap(), None, data)
+    /// Its log lines are read by whoever has the other end.
+    pub(crate) fn start_unread(data: &Path, more: &[&str]) -> (Node, ChildStderr) {
+        let mut child = serve(data, more).spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        (Node::ready(child, None, data), stderr)
     }
 
     fn ready(mut child: Child, stderr: Option<std::thread::JoinHandle<String>>, data: &Path) -> Node {
@@ -94,10 +96,6 @@ impl Node {
         let ready: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(ready["event"], "ready");
         Node { child, ready, data: data.into(), stderr }
-    }
-
-    pub(crate) fn stderr(&mut self) -> BufReader<&mut ChildStderr> {
-        BufReader::new(self.child.stderr.as_mut().unwrap())
     }
 
     pub(crate) fn address(&self) -> String {
@@ -129,15 +127,7 @@ impl Node {
                 None => std::thread::sleep(Duration::from_millis(5)),
             }
         };
-        let log = match self.stderr.take() {
-            Some(read) => read.join().unwrap(),
-            None => {
-                let mut unread = String::new();
-                _ = self.child.stderr.take().unwrap().read_to_string(&mut unread);
-                unread
-            }
-        };
-        (status.code(), log)
+        (status.code(), self.stderr.take().map_or_else(String::new, |log| log.join().unwrap()))
     }
 
     pub(crate) fn stop(self) -> String {
