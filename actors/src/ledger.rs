@@ -6,16 +6,18 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::RwLock;
 use persistence::{Entry, Fold, Freeze, Index, Standing};
 use settlement::{Book, Expired, Fact, Facts, Inquiry, Key, Purpose, Recipient, Reply, Scheme, Sink, notices};
 use wire::message::Refused;
-use wire::{Kind, Message, Reason, Uetr};
+use wire::{Kind, Message, Reason, Timestamp, Uetr};
 
 use crate::archive::{self, Gatherer, Question};
 use crate::bell::{Bell, Rung};
 use crate::feed::Feed;
+use crate::figures::{Figures, Known};
 use crate::line::Line;
 use crate::throne::Throne;
 use crate::trail::Tracker;
@@ -92,6 +94,8 @@ pub(crate) struct Ledger {
     replies: Vec<u8>,
     archive: Gatherer,
     tracker: Tracker,
+    figures: Arc<Figures>,
+    known: Known,
     throne: Throne,
 }
 
@@ -99,7 +103,14 @@ pub(crate) struct Ledger {
 const REPLY_BYTES: usize = 256 << 10;
 
 impl Ledger {
-    pub(crate) fn new(feeds: Arc<Feeds>, bell: Arc<Bell>, archive: Gatherer, tracker: Tracker, throne: Throne) -> Self {
+    pub(crate) fn new(
+        feeds: Arc<Feeds>,
+        bell: Arc<Bell>,
+        archive: Gatherer,
+        tracker: Tracker,
+        figures: Arc<Figures>,
+        throne: Throne,
+    ) -> Self {
         Ledger {
             book: Book::default(),
             feeds,
@@ -111,6 +122,8 @@ impl Ledger {
             replies: Vec::new(),
             archive,
             tracker,
+            figures,
+            known: Known::default(),
             throne,
         }
     }
@@ -123,7 +136,7 @@ impl Ledger {
     }
 
     fn fold(&mut self, entry: &Entry<'_>, passengers: &mut [Passenger]) {
-        let mut folded = 0;
+        let (mut folded, began) = (0, Instant::now());
         for (at, read) in passengers.iter_mut().filter_map(Passenger::take_barrier) {
             self.fold_facts(entry, &entry.payload[folded..at]);
             read(&self.book);
@@ -133,10 +146,16 @@ impl Ledger {
         if !entry.replay {
             self.archive.folded(entry.index, self.book.scheme().last_at());
             self.tracker.folded(entry.index, self.throne.leads());
+            self.known.folded(Timestamp::now());
+            if !entry.payload.is_empty() {
+                self.figures.tally.lock().apply.record(began.elapsed());
+            }
         }
     }
 
     fn fold_facts(&mut self, entry: &Entry<'_>, facts: &[u8]) {
+        let figures = self.figures.clone();
+        let mut tally = figures.tally.lock();
         for fact in Facts::new(facts) {
             // Entries are checksummed: what cannot be read was never written by us, and to go on would be to guess.
             let fact = fact.unwrap_or_else(|error| panic!("entry {}: {error}", entry.index));
@@ -146,12 +165,13 @@ impl Ledger {
             if let Some(news) = fact.news() {
                 self.throne.note(&news);
             }
-            let Ledger { book, staged, staged_everyone, rung, archive, tracker, throne, .. } = self;
+            let Ledger { book, staged, staged_everyone, rung, archive, tracker, known, throne, .. } = self;
             book.apply(&fact, &mut Staging { staged, staged_everyone, changed: &mut rung.feeds });
             // What is replayed the archive reads from the log, if it lacks it.
             if !entry.replay {
                 archive.note(&fact, entry.index, book);
                 tracker.note(&fact, book);
+                tally.note(&fact, book, known);
                 if let Fact::Expired(expired) = &fact
                     && throne.leads()
                 {
@@ -325,6 +345,8 @@ impl Sink for Staging<'_> {
 
 impl Fold for Ledger {
     type Passenger = Passenger;
+
+    const CHECKPOINT_VERSION: u32 = settlement::DIGEST_VERSION;
 
     fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), String> {
         self.archive.skipped();

@@ -22,13 +22,14 @@
 //!
 //! In reading order: `switch`, `line` (a connection), `instruction`, `dispatch` (to whoever leads), `host` (an actor),
 //! `post`, `supervisor`, `ledger`, `feed`, `bell`, `throne` and `reign` (who leads), `relay` (between nodes), `archive`,
-//! `trail` (for traces).
+//! `trail` (for traces), `figures` (what is measured meanwhile).
 
 pub mod archive;
 mod bell;
 mod clock;
 mod dispatch;
 mod feed;
+pub mod figures;
 mod host;
 mod instruction;
 mod ledger;
@@ -52,7 +53,7 @@ pub use instruction::{Batch, Instruction, Other};
 #[doc(hidden)] // names the type of the journal, nothing else
 pub use ledger::{Answered, Passenger, ReadBook};
 pub use ledger::{Feeds, replay_feed};
-pub use line::{Ending, Line};
+pub use line::{Elsewhere, Ending, Line};
 pub use post::PostOffice;
 pub use premises::Traffic;
 pub use relay::Relay;

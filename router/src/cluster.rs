@@ -185,7 +185,7 @@ impl Upcalls for Incoming {
     }
 
     fn round_trip(&self, node: NodeId, round_trip: RoundTrip, _: u32) {
-        self.tell(|switch| switch.journal().round_trip(node, round_trip.smoothed));
+        self.tell(|switch| switch.journal().round_trip(node, round_trip.last));
     }
 
     fn file(&self, from: NodeId, header: &[u8], bytes: u64) -> Result<Box<dyn FileSink>, String> {

@@ -19,11 +19,33 @@ pub(super) enum Event {
     Change(MemberChange, Changed),
 }
 
+/// The way to another node and back.
+struct RoundTrip {
+    node: NodeId,
+    average: Duration,
+    /// What it takes when nothing holds it up. Forgotten slowly, as ways change.
+    least: Duration,
+}
+
+impl RoundTrip {
+    const LEAST_FORGOTTEN: u32 = 1024;
+
+    fn took(&mut self, took: Duration) {
+        self.average = (self.average * 7 + took) / 8;
+        let longer = took.saturating_sub(self.least);
+        self.least = took.min(self.least + longer / Self::LEAST_FORGOTTEN);
+    }
+
+    fn detour(&self) -> Duration {
+        self.average.saturating_sub(self.least)
+    }
+}
+
 /// What other nodes say is bounded: what finds no room is dropped, they say it again. What happens on this node is said
 /// once, is little, and always finds room.
 pub(super) struct Inbox {
     inner: Mutex<Inner>,
-    round_trips: Mutex<Vec<(NodeId, Duration)>>,
+    round_trips: Mutex<Vec<RoundTrip>>,
     bytes_max: usize,
 }
 
@@ -67,21 +89,31 @@ impl Inbox {
 
     pub(super) fn round_trip(&self, node: NodeId, took: Duration) {
         let mut round_trips = self.round_trips.lock();
-        match round_trips.iter_mut().find(|(other, _)| *other == node) {
-            Some((_, average)) => *average = (*average * 7 + took) / 8,
-            None => round_trips.push((node, took)),
+        match round_trips.iter_mut().find(|way| way.node == node) {
+            Some(way) => way.took(took),
+            None => round_trips.push(RoundTrip { node, average: took, least: took }),
         }
     }
 
     pub(super) fn round_trips(&self) -> Vec<(NodeId, Duration)> {
-        self.round_trips.lock().clone()
+        self.round_trips.lock().iter().map(|way| (way.node, way.average)).collect()
     }
 
     /// The longest to one of those who count.
     pub(super) fn longest_round_trip(&self, counts: impl Fn(NodeId) -> bool) -> Option<Duration> {
         let mut round_trips = self.round_trips.lock();
-        round_trips.retain(|(node, _)| counts(*node));
-        round_trips.iter().map(|(_, average)| *average).max()
+        round_trips.retain(|way| counts(way.node));
+        round_trips.iter().map(|way| way.average).max()
+    }
+
+    /// By how much the way to the nearest `needed` of those who count is longer than it need be, as lost packets make it.
+    /// Zero while too few are known.
+    pub(super) fn detour(&self, counts: impl Fn(NodeId) -> bool, needed: usize) -> Duration {
+        let round_trips = self.round_trips.lock();
+        let mut detours: Vec<Duration> =
+            round_trips.iter().filter(|way| counts(way.node)).map(RoundTrip::detour).collect();
+        detours.sort_unstable();
+        needed.checked_sub(1).and_then(|last| detours.get(last).copied()).unwrap_or_default()
     }
 }
 
@@ -114,5 +146,26 @@ mod tests {
         inbox.round_trip(1, Duration::from_millis(110));
         assert_eq!(inbox.longest_round_trip(|node| node != 2), Some(Duration::from_millis(40)));
         assert_eq!(inbox.longest_round_trip(|node| node == 2), None, "it was forgotten");
+    }
+
+    #[test]
+    fn a_majority_is_late_when_the_ways_to_all_are() {
+        let inbox = Inbox::new(0);
+        let all = |_| true;
+        assert_eq!(inbox.detour(all, 1), Duration::ZERO, "nothing is known");
+        for node in [2, 3] {
+            inbox.round_trip(node, Duration::from_millis(30));
+        }
+        let late = |node| (0..20).for_each(|_| inbox.round_trip(node, Duration::from_millis(230)));
+        late(2);
+        assert!(inbox.detour(all, 1) < Duration::from_millis(1), "node 3 suffices");
+        assert!(inbox.detour(all, 2) > Duration::from_millis(150));
+        late(3);
+        assert!(inbox.detour(all, 1) > Duration::from_millis(150));
+        assert_eq!(inbox.detour(all, 3), Duration::ZERO, "a third is not known");
+        assert_eq!(inbox.detour(all, 0), Duration::ZERO, "a node alone is its majority");
+        // A way that has become longer for good is what it takes, in the end.
+        (0..4000).for_each(|_| inbox.round_trip(3, Duration::from_millis(230)));
+        assert!(inbox.detour(all, 1) < Duration::from_millis(10));
     }
 }

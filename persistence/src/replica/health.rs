@@ -1,11 +1,12 @@
-//! How well a node works, in one figure: the time its disk takes and the delay with which it gets to its work.
+//! How well a node works, in one figure: the time its disk takes, the delay with which it gets to its work, and that with
+//! which it reaches a majority.
 //!
 //! Nodes tell each other. A leader that is much slower than another node would be hands leadership over to that one.
 
 use std::time::Duration;
 
 use super::message::{Report, Stance};
-use crate::fold::NodeId;
+use crate::fold::{Index, NodeId};
 
 /// A leader is sick when its figure is this many times that of the best other node, and above the least,
 const SICK_FACTOR: u32 = 5;
@@ -21,6 +22,7 @@ const FRESH_FOR: Duration = Duration::from_secs(2);
 pub(super) struct Health {
     sync: Smooth,
     late: Smooth,
+    detour: Duration,
     others: Vec<Heard>,
     sick_for: Duration,
 }
@@ -57,14 +59,23 @@ impl Health {
         self.sync.get()
     }
 
+    pub(super) fn set_detour(&mut self, detour: Duration) {
+        self.detour = detour;
+    }
+
+    /// Of its work, and of its messages.
+    fn delay(&self) -> Duration {
+        self.late.get() + self.detour
+    }
+
     fn figure(&self) -> Duration {
-        self.sync.get() + self.late.get()
+        self.sync.get() + self.delay()
     }
 
     pub(super) fn report(&self, tick: Duration, stance: Stance) -> Report {
         Report {
             sync_us: microseconds(self.sync.get()),
-            late_us: microseconds(self.late.get()),
+            late_us: microseconds(self.delay()),
             tick_us: microseconds(tick),
             stance,
             ..Report::default()
@@ -90,6 +101,11 @@ impl Health {
     pub(super) fn stance(&self, node: NodeId) -> Stance {
         let heard = self.others.iter().find(|heard| heard.report.from == node);
         heard.map_or(Stance::Willing, |heard| heard.report.stance)
+    }
+
+    /// The oldest entry that each other node keeps.
+    pub(super) fn kept_from(&self) -> Vec<(NodeId, Index)> {
+        self.others.iter().map(|heard| (heard.report.from, heard.report.kept_from)).collect()
     }
 
     /// The tick that another node goes by, as far as is known.
@@ -184,6 +200,20 @@ mod tests {
         assert_eq!(run_late(late, true), Some((TICK + late) * 8));
         assert_eq!(run_late(Duration::from_millis(15), true), None, "no slower than a busy machine");
         assert_eq!(run_late(Duration::from_millis(400), false), None, "it stood still once");
+    }
+
+    #[test]
+    fn a_leader_that_reaches_a_majority_late_gives_up() {
+        for (detour, gives_up) in [(Duration::from_millis(120), true), (Duration::from_millis(2), false)] {
+            let mut health = Health::default();
+            health.set_detour(detour);
+            let given_up = (0..40).any(|_| {
+                health.heard(Report { from: 2, late_us: 1000, ..Report::default() });
+                health.tick(TICK, Duration::ZERO);
+                health.better(TICK, |_| true) == Some(2)
+            });
+            assert_eq!(given_up, gives_up, "{detour:?}");
+        }
     }
 
     #[test]

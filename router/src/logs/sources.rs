@@ -6,7 +6,15 @@ use std::path::{Path, PathBuf};
 use super::EVENTS;
 
 /// What a node runs. The client library runs in participants' programs.
-const ROOMS: [&str; 5] = ["router/src", "router/peers/src", "actors/src", "actors/settlement/src", "persistence/src"];
+const ROOMS: [&str; 7] = [
+    "router/src",
+    "router/peers/src",
+    "router/watch/src",
+    "actors/src",
+    "actors/settlement/src",
+    "persistence/src",
+    "meter/src",
+];
 /// Written by the logs' own thread.
 const OWN: [&str; 3] = ["log_lines_dropped", "log_lines_left_out", "library"];
 

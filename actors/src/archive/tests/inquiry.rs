@@ -32,6 +32,7 @@ fn the_archive_answers_for_the_book() {
         Arc::<Bell>::default(),
         gatherer,
         Tracker::new(Arc::default()),
+        Arc::default(),
         throne,
     );
     let (journal, recovery) = persistence::open(log, ledger, persistence::Nobody).unwrap();

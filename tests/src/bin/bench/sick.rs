@@ -17,7 +17,7 @@ const PATIENT: u64 = 3;
 /// A leader that still leads after this time is not expected to give up.
 const LOOK_FOR: Duration = Duration::from_secs(10);
 /// Before the leader falls sick under load.
-const REST: Duration = Duration::from_secs(2);
+const REST: Duration = Duration::from_secs(3);
 
 impl Bench {
     pub(super) async fn sick(&mut self) -> Result<()> {
