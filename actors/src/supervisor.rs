@@ -178,7 +178,7 @@ impl Actor for Supervisor {
         if self.post.is_over() {
             return Ok(());
         }
-        tracing::error!(event = "actor_restarted", seat, why, "an actor died and is rebuilt from the book");
+        tracing::error!(event = "actor_restarted", actor = seat, why, "an actor died and is rebuilt from the book");
         let hosted = self.post.hosted(seat);
         let rebuilt = myself.clone();
         let vacated = self.post.vacate(seat, move |book| {

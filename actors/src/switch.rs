@@ -25,6 +25,7 @@ use crate::premises::{Premises, Traffic};
 use crate::reign::{Phase, Regent};
 use crate::relay::{Nobody, Relay, Wire};
 use crate::throne::{Known, Throne};
+use crate::trail::{Tracker, Trail};
 
 /// Settings of the switch.
 #[derive(Clone, Debug)]
@@ -75,6 +76,7 @@ pub struct Switch {
     pub feeds: Arc<Feeds>,
     pub bell: Arc<Bell>,
     pub archive: Arc<Archive>,
+    pub trail: Arc<Trail>,
     pub relay: Arc<Relay>,
     pub log_directory: PathBuf,
     premises: Arc<Premises>,
@@ -118,8 +120,10 @@ pub(crate) fn build(
     let (changes, told) = mpsc::unbounded_channel();
     let throne =
         Throne { known: known.clone(), leading: leading.clone(), dispatch: Arc::downgrade(&dispatch), changes };
+    let trail = Arc::<Trail>::default();
+    let tracker = Tracker::new(trail.clone());
     let figures = Arc::<Figures>::default();
-    let ledger = Ledger::new(feeds.clone(), bell.clone(), gatherer, figures.clone(), throne.clone());
+    let ledger = Ledger::new(feeds.clone(), bell.clone(), gatherer, tracker, figures.clone(), throne.clone());
     let (journal, recovery) = persistence::open(config.log, ledger, peers)?;
     let end = if is_alone { LogEnd::At } else { LogEnd::NotBefore }(recovery.last_index);
     let archive = Arc::new(archive.start(config.archive, log_directory.clone(), end)?);
@@ -142,7 +146,7 @@ pub(crate) fn build(
     tokio::spawn(regent.serve(told));
     let closing = AtomicBool::new(false);
     let switch =
-        Switch { feeds, bell, archive, relay, log_directory, premises, dispatch, known, phase: phases, closing };
+        Switch { feeds, bell, archive, trail, relay, log_directory, premises, dispatch, known, phase: phases, closing };
     Ok((Arc::new(switch), recovery, throne))
 }
 

@@ -1,7 +1,7 @@
 //! The switch as a program: listener, sessions, configuration, administration, the command line.
 //!
 //! In reading order: `node` (the whole switch, wired on one page), `cluster` (the other nodes),
-//! `session`, `outlet`, `needs`, `courier` (a participant's connection); `serve` (a node as a process), `config`, `admin`, `ops` (what is measured, each second), `story` (of a payment), `day`, `logs`; `local` (a cluster on this
+//! `session`, `outlet`, `needs`, `courier` (a participant's connection); `serve` (a node as a process), `config`, `admin`, `ops` (what is measured, each second), `story` (of a payment), `report` (for treasury), `day`, `logs`, `traces`; `local` (a cluster on this
 //! machine), `demo`; `cli` (every subcommand), `verify` (a
 //! log replayed offline), `exit` (how the program ends).
 
@@ -25,4 +25,5 @@ pub mod serve;
 pub mod session;
 pub mod story;
 mod top;
+pub mod traces;
 pub mod verify;

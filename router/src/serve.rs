@@ -17,11 +17,11 @@ use crate::admin::{self, Desk};
 use crate::config::{Config, Seed};
 use crate::exit::{Exit, Failure};
 use crate::node::{self, Node};
-use crate::{day, logs, ops};
+use crate::{day, logs, ops, traces};
 
 /// Runs a node until it is stopped.
 pub fn run(config: Config) -> Result<Exit, Failure> {
-    logs::start(&config.logs.level)?;
+    logs::start(&config.logs, &config.node.name)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::No, format!("the runtime cannot be started: {error}")))?;
     // A log whose facts cannot be applied panics while it is replayed.
@@ -51,6 +51,8 @@ async fn live(config: Config) -> Result<Exit, Failure> {
     allow_files(config.listen.connections_max);
     let node = node::start(config.node()?).await.map_err(|error| Failure::from(&error))?;
     node.switch.on_failure(|error| die(&error));
+    let traces = traces::start(&config.traces, &config.node.name, &node.switch);
+    let traces = traces.map_err(|error| Failure::new(Exit::No, format!("the threads for traces: {error}")))?;
     let server = admin::server::bind(&config.socket())?;
     if config.cluster.node == 0 {
         take_in(&node.switch, &config.participants).await?;
@@ -111,6 +113,9 @@ async fn live(config: Config) -> Result<Exit, Failure> {
             Exit::Interrupted
         }
     };
+    if let Some(traces) = traces {
+        traces.stop();
+    }
     serving_others.abort();
     serving.abort();
     // Its end removes the socket.
@@ -304,7 +309,13 @@ fn say_ready(config: &Config, node: &Node, started: Instant) {
     let line = serde_json::to_string(&ready).unwrap_or_default();
     // Nobody may be listening; that stops no node.
     _ = writeln!(std::io::stdout(), "{line}");
-    tracing::info!(event = "ready", address = %node.address, recovered_entries = recovery.entries_replayed, participants);
+    tracing::info!(
+        event = "ready",
+        address = %node.address,
+        recovered_entries = recovery.entries_replayed,
+        participants,
+        took_ms = ready.took_ms
+    );
     if let Some(torn) = &recovery.torn_tail {
         tracing::warn!(
             event = "torn_tail_cut",

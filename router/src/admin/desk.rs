@@ -149,13 +149,20 @@ impl Desk {
             }
         };
         match &answer {
-            Ok(_) => tracing::info!(event = "operator_action", action = name, uid, node, result = "done"),
+            Ok(_) => tracing::info!(event = "operator_action", action = name, uid, asked_at = node, result = "done"),
             // Whoever waits for it asks many times.
             Err(Problem { kind: ProblemKind::NotYet, message, .. }) => {
-                tracing::debug!(event = "operator_action", action = name, uid, node, result = "not_yet", message);
+                tracing::debug!(
+                    event = "operator_action",
+                    action = name,
+                    uid,
+                    asked_at = node,
+                    result = "not_yet",
+                    message
+                );
             }
             Err(problem) => {
-                tracing::warn!(event = "operator_action", action = name, uid, node, result = "refused", kind = ?problem.kind);
+                tracing::warn!(event = "operator_action", action = name, uid, asked_at = node, result = "refused", kind = ?problem.kind);
             }
         }
         answer

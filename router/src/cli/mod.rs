@@ -94,7 +94,7 @@ enum Command {
     /// End the node in good order; among others it hands leadership over and sends its participants to them
     #[command(after_help = examples("crosstie stop"))]
     Stop(Node),
-    /// The log of a node that is not running
+    /// The log of a node that is not running; the events in log lines
     #[command(subcommand)]
     Log(log::Log),
     /// Configuration: check a file, show what is in force, print the example

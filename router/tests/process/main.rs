@@ -4,6 +4,7 @@
 
 mod archive;
 mod certificates;
+mod collector;
 mod hostile;
 mod lifecycle;
 mod operators;
@@ -11,3 +12,4 @@ mod repair;
 mod reports;
 mod support;
 mod watching;
+mod telemetry;
