@@ -20,4 +20,5 @@ pub mod node;
 mod outlet;
 pub mod serve;
 pub mod session;
+mod top;
 pub mod verify;

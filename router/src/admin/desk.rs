@@ -194,6 +194,7 @@ impl Desk {
             Command::RemoveMember { node, dry_run } => self.remove_member(node, dry_run, &note).await,
             Command::StepDown { node } => self.step_down(node).await,
             Command::Status => self.status().await,
+            Command::Watch => Err(unavailable("no snapshot has been taken yet")),
             Command::Participants => self.participants().await,
             Command::Participant { id } => self.participant(self.known(&id)?).await,
             Command::Register { id, currency } => self.register(&id, &currency, note).await,

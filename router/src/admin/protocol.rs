@@ -37,6 +37,8 @@ pub struct Request {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
     Status,
+    /// The latest snapshot, a [`watch::Snapshot`].
+    Watch,
     /// The nodes, as this one knows them.
     Cluster,
     /// Hands leadership over, to `node` or to whoever does best.
@@ -187,6 +189,7 @@ impl Command {
     pub fn name(&self) -> &'static str {
         match self {
             Command::Status => "status",
+            Command::Watch => "watch",
             Command::Cluster => "cluster",
             Command::StepDown { .. } => "step_down",
             command if command.is_of_members() == Some(DryRun(true)) => "members_dry_run",

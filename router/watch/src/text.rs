@@ -27,10 +27,11 @@ pub fn count(number: u64) -> String {
     grouped(&number.to_string())
 }
 
-/// A rate: `0`, `0.4`, `17`, `4 812`.
+/// A rate: `0`, `<0.1`, `0.4`, `17`, `4 812`.
 pub fn rate(per_second: f64) -> String {
     match per_second {
         _ if per_second <= 0.0 => "0".into(),
+        _ if per_second < 0.05 => "<0.1".into(),
         _ if per_second < 9.95 => format!("{per_second:.1}"),
         _ => count(per_second.round() as u64),
     }
@@ -118,7 +119,8 @@ mod tests {
         assert_eq!(percent(1.0), "100 %");
         assert_eq!(percent(0.999_999), "99.99 %");
         assert_eq!(percent(0.0), "0.00 %");
-        assert_eq!(rate(0.04), "0.0");
+        assert_eq!(rate(0.0), "0");
+        assert_eq!(rate(0.04), "<0.1");
         assert_eq!(rate(0.4), "0.4");
         assert_eq!(rate(4_811.6), "4 812");
     }
