@@ -2,6 +2,7 @@
 //! `--json` and `/metrics`. Nothing here knows the switch: whoever takes a snapshot fills it, whoever shows one reads it.
 
 mod history;
+pub mod rows;
 mod snapshot;
 pub mod text;
 
