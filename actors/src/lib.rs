@@ -21,13 +21,15 @@
 //! participant before the ledger has seen it committed.
 //!
 //! In reading order: `switch`, `line` (a connection), `instruction`, `dispatch` (to whoever leads), `host` (an actor),
-//! `post`, `supervisor`, `ledger`, `feed`, `bell`, `throne` and `reign` (who leads), `relay` (between nodes), `archive`.
+//! `post`, `supervisor`, `ledger`, `feed`, `bell`, `throne` and `reign` (who leads), `relay` (between nodes), `archive`,
+//! `figures` (what is measured meanwhile).
 
 pub mod archive;
 mod bell;
 mod clock;
 mod dispatch;
 mod feed;
+pub mod figures;
 mod host;
 mod instruction;
 mod ledger;

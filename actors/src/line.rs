@@ -231,7 +231,7 @@ impl Line {
         self.key
     }
 
-    pub(crate) fn participant(&self) -> ParticipantId {
+    pub fn participant(&self) -> ParticipantId {
         self.participant
     }
 
@@ -384,6 +384,11 @@ impl Line {
             }
             self.freed.notified().await;
         }
+    }
+
+    /// Replies that wait to be sent.
+    pub fn unsaid_bytes(&self) -> usize {
+        self.said.lock().frames.len()
     }
 
     pub fn has_room(&self) -> bool {

@@ -20,6 +20,7 @@ use wire::{Frames, Message, ParticipantId, Reason};
 
 use crate::courier::Outlets;
 use crate::door::Door;
+use crate::ops::Measured;
 use crate::outlet::{Need, Outlet};
 
 /// Settings of every session.
@@ -43,12 +44,13 @@ pub(crate) struct Context {
     pub(crate) outlets: Arc<Outlets>,
     pub(crate) limits: Limits,
     pub(crate) door: Arc<Door>,
+    pub(crate) measured: Arc<Measured>,
     /// Feeds that may be read again from the log at once.
     pub(crate) catch_ups: Semaphore,
 }
 
 /// When something was last read from a connection, by a clock that nobody sets.
-struct Heard {
+pub(crate) struct Heard {
     since: Instant,
     last_ms: AtomicU64,
 }
@@ -58,7 +60,7 @@ impl Heard {
         self.last_ms.store(self.since.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
-    fn silent(&self) -> Duration {
+    pub(crate) fn silent(&self) -> Duration {
         self.since.elapsed().saturating_sub(Duration::from_millis(self.last_ms.load(Ordering::Relaxed)))
     }
 }
@@ -88,14 +90,14 @@ pub(crate) async fn serve(context: Arc<Context>, stream: TcpStream) {
         }
     };
     let Accepted { line, participant, feeds, greeting } = accepted;
-    let outlet = Arc::new(Outlet::new(line.clone(), writer, feeds.0, feeds.1, greeting));
+    let heard = Arc::new(Heard { since: Instant::now(), last_ms: AtomicU64::new(0) });
+    let outlet = Arc::new(Outlet::new(line.clone(), heard.clone(), writer, feeds, greeting));
     context.switch.connect(&line);
     context.outlets.insert(outlet.clone());
     outlet.pump();
     let spare = context.switch.instruct(&line, Arc::new(Batch::sign_on()));
     tracing::info!(event = "signed_on", participant = %participant);
 
-    let heard = Arc::new(Heard { since: Instant::now(), last_ms: AtomicU64::new(0) });
     let spare = spare.unwrap_or_default();
     let reading = Reading { context: context.clone(), line: line.clone(), participant, heard: heard.clone(), spare };
     let task = tokio::spawn({
@@ -290,7 +292,7 @@ impl Reading {
     }
 
     fn take(&mut self, mut batch: Arc<Batch>, outlet: &Outlet) -> bool {
-        let mut replied = false;
+        let (mut replied, began) = (false, Instant::now());
         let signed_off = Arc::make_mut(&mut batch).decode(self.participant, |other| {
             replied = true;
             match other {
@@ -303,6 +305,7 @@ impl Reading {
             }
         });
         if !batch.items.is_empty() {
+            self.context.measured.decode.lock().record_many(began.elapsed(), batch.items.len());
             self.spare = self.context.switch.instruct(&self.line, batch).unwrap_or_default();
         }
         if replied {

@@ -39,7 +39,7 @@ pub use incoming::{IncomingError, IncomingSnapshot};
 use keeper::{Keeper, Reserve, Room};
 use outcome::Outcome;
 use statistics::Counters;
-pub use statistics::{Role, Statistics};
+pub use statistics::{Role, Statistics, Times};
 
 /// What proposers hold; clones are handles of the same journal. When the last is dropped, the journal stops.
 pub struct Journal<P> {
@@ -279,6 +279,11 @@ impl<P: Send> Journal<P> {
     /// Returns when the log is closed and may be opened again; [`Journal::failure`] tells whether that went well.
     pub fn stop(&self) {
         self.owner.stop();
+    }
+
+    /// Exchanges what was measured since the last time against `emptied`.
+    pub fn exchange_times(&self, emptied: &mut Times) {
+        std::mem::swap(&mut *self.shared.counters.times.lock(), emptied);
     }
 
     pub fn statistics(&self) -> Statistics {

@@ -156,7 +156,8 @@ impl<D: Disk, F: Fold> Thread<D, F> {
         if !self.batch.bytes.is_empty() {
             self.bytes_expected = self.batch.bytes.len();
             let payload = Bytes::from(fitted(std::mem::take(&mut self.batch.bytes)));
-            self.replica.propose(payload, std::mem::take(&mut self.batch.passengers));
+            let waited = self.batch.since.map_or(Duration::ZERO, |since| since.elapsed());
+            self.replica.propose_after(waited, payload, std::mem::take(&mut self.batch.passengers));
         } else if !self.batch.passengers.is_empty() {
             self.replica.accompany(std::mem::take(&mut self.batch.passengers));
         }

@@ -48,7 +48,7 @@ use crate::recovery::Recovery;
 use crate::snapshot;
 use agreement::Agreement;
 pub use duties::PeerStatistics;
-use flights::Flights;
+use flights::{Flight, Flights};
 use health::Health;
 use membership::{ChangeRefused, MemberChange, Members, Statement};
 use message::{Arrived, Malformed, Received, Report, Stance};
@@ -318,11 +318,18 @@ impl<D: Disk, F: Fold> Replica<D, F> {
 
     /// One entry. It was asked before that there is a place.
     pub fn propose(&mut self, payload: Bytes, passengers: Vec<F::Passenger>) {
+        self.propose_after(Duration::ZERO, payload, passengers);
+    }
+
+    /// [`Replica::propose`] of what has waited for that.
+    pub(crate) fn propose_after(&mut self, waited: Duration, payload: Bytes, passengers: Vec<F::Passenger>) {
         assert!(self.has_place(payload.len()), "a proposal is made where there is a place for it");
         let payload_bytes = payload.len();
         let index = self.propose_entry(RaftEntry { data: payload, ..RaftEntry::default() });
         let term = self.raw.raft.term;
-        self.flights.depart(index, term, payload_bytes, passengers);
+        let proposed_at = (self.surroundings.clock)().saturating_sub(waited);
+        self.counters.times.lock().append.record(waited);
+        self.flights.depart(Flight::new(index, term, proposed_at, payload_bytes, passengers));
     }
 
     /// Whether nobody waits for anything that was proposed here.

@@ -3,11 +3,12 @@
 use actors::{Switch, relay};
 use persistence::PeerStatistics;
 
-use super::protocol::{Cluster, Leadership, Member};
+use super::protocol::{Cluster, Member};
 use crate::door::{Closed, Door};
 
 /// As this node sees it: the leader knows how the others fare, a follower who they are.
-pub(super) fn cluster(switch: &Switch, door: &Door, leadership: Leadership) -> Cluster {
+pub(crate) fn cluster(switch: &Switch, door: &Door) -> Cluster {
+    let leadership = super::leading::leadership(switch);
     let seen = switch.journal().cluster();
     let leads = leadership.role == "leader";
     let own = switch.node();

@@ -17,4 +17,5 @@ mod payment;
 pub mod protocol;
 pub mod server;
 
+pub(crate) use cluster::cluster;
 pub use desk::Desk;

@@ -39,6 +39,10 @@ pub enum Command {
     Status,
     /// The latest snapshot, a [`watch::Snapshot`].
     Watch,
+    /// The actor of a participant, a [`watch::Actor`].
+    Actor {
+        id: String,
+    },
     /// The nodes, as this one knows them.
     Cluster,
     /// Hands leadership over, to `node` or to whoever does best.
@@ -190,6 +194,7 @@ impl Command {
         match self {
             Command::Status => "status",
             Command::Watch => "watch",
+            Command::Actor { .. } => "actor",
             Command::Cluster => "cluster",
             Command::StepDown { .. } => "step_down",
             command if command.is_of_members() == Some(DryRun(true)) => "members_dry_run",
@@ -308,6 +313,15 @@ pub struct Status {
     pub journal: Journal,
     pub traffic: Traffic,
     pub recovery: Recovery,
+    /// Of the latest snapshot, as all pages tell it.
+    #[serde(default)]
+    pub verdict: watch::Verdict,
+    #[serde(default)]
+    pub warnings: Vec<watch::Warning>,
+    #[serde(default)]
+    pub settled_per_second: f64,
+    #[serde(default)]
+    pub settled: watch::Latency,
 }
 
 /// The cluster as one node sees it.

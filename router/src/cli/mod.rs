@@ -1,10 +1,12 @@
 //! The command line: one file per group of subcommands. Data goes to stdout, talk to stderr; a closed pipe is success.
 
+mod actor;
 mod cluster;
 mod configuration;
 mod errors;
 mod local;
 mod log;
+mod metrics;
 mod operate;
 mod output;
 mod pki;
@@ -58,6 +60,12 @@ enum Command {
     /// The same live on a terminal: what is wrong, rates, latency, participants, actors, nodes
     #[command(after_help = examples("crosstie top\n  crosstie top --once | less\n  crosstie top --json | jq .payments"))]
     Top(top::Top),
+    /// The actors of the node, by kind, and one of them
+    #[command(subcommand)]
+    Actor(actor::Actors),
+    /// What /metrics tells: every metric and its meaning
+    #[command(subcommand)]
+    Metrics(metrics::Metrics),
     /// The nodes of the cluster
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -189,6 +197,8 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => run(serve),
         Command::Status(node) => show::status(&node),
         Command::Top(top) => top.run(),
+        Command::Actor(actor) => actor.run(),
+        Command::Metrics(metrics) => metrics.run(),
         Command::Cluster(cluster) => cluster.run(),
         Command::Node(node) => node.run(),
         Command::Local(local) => local.run(),

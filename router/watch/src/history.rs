@@ -68,7 +68,7 @@ impl History {
         self.0.push_back(moment);
     }
 
-    pub fn moments(&self) -> impl ExactSizeIterator<Item = &Moment> {
+    pub fn moments(&self) -> impl DoubleEndedIterator<Item = &Moment> + ExactSizeIterator {
         self.0.iter()
     }
 

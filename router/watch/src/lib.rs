@@ -3,11 +3,16 @@
 
 mod history;
 pub mod rows;
+pub mod metrics;
 mod snapshot;
 pub mod text;
+mod verdict;
+mod window;
 
 pub use history::{History, MOMENTS_MAX, Mark, MarkKind, Moment};
 pub use snapshot::{
-    ActorKind, Archive, BusiestActor, Latency, Log, Node, Outcomes, Participant, Payments, Peer, Position, Severity,
+    Actor, ActorKind, Archive, BusiestActor, Deed, Latency, Log, Node, Outcomes, Participant, Payments, Peer, Position, Severity,
     Snapshot, Stage, StageName, Telemetry, Verdict, Warning,
 };
+pub use verdict::{CODES, judge};
+pub use window::{COARSE_EDGES_US, EDGES_US, Window};

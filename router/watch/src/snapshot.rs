@@ -84,6 +84,9 @@ pub struct Node {
     pub sessions: u64,
     pub cpu_seconds: f64,
     pub resident_bytes: u64,
+    pub open_files: u64,
+    /// 0 when nothing bounds them.
+    pub open_files_max: u64,
     /// The sum of all balances and of what is between them less what was funded, by currency. Must be 0.
     pub imbalance_minor: BTreeMap<String, i64>,
     /// The checks of `/readyz` that fail, in words; ready when there are none.
@@ -99,17 +102,20 @@ pub struct Payments {
     /// Final within the objective of 10 s, and not.
     pub within_objective: u64,
     pub beyond_objective: u64,
+    /// Instructions with a UETR seen before. Known to the leader alone.
     pub duplicates_same: u64,
     pub duplicates_conflict: u64,
     pub in_flight: u64,
-    /// 0 when none is in flight.
+    /// Since the time that its instruction says; 0 when none is in flight. Known to the leader alone.
     pub oldest_in_flight_us: u64,
     /// From the decision about the reservation to the end, of payments that settled.
     pub settled: Latency,
-    /// The same of all others.
+    /// The same of those that ended otherwise after funds had been set aside.
     pub failed: Latency,
     /// Rejections by reason code; codes that are not ISO's or ours count as `other`.
     pub reasons: BTreeMap<String, u64>,
+    /// Of those, what the creditor agent answered; the rest the switch decided.
+    pub reasons_by_creditor: BTreeMap<String, u64>,
     /// Per second, over the last second.
     pub started_per_second: f64,
     pub settled_per_second: f64,
@@ -301,4 +307,31 @@ pub struct Telemetry {
     pub spans_dropped: u64,
     pub log_lines_dropped: u64,
     pub events_dropped: u64,
+}
+
+/// One actor, for whoever looks into one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Actor {
+    pub kind: String,
+    /// Its first participant's.
+    pub name: String,
+    pub participants: Vec<String>,
+    pub queued: u64,
+    pub oldest_us: u64,
+    pub handled: u64,
+    /// Payments offered to its participants that have not ended.
+    pub in_flight: u64,
+    /// When the first of those runs out, milliseconds since 1970.
+    pub next_deadline_ms: Option<u64>,
+    pub restarts: u64,
+    /// What it decided last, the latest first.
+    pub deeds: Vec<Deed>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deed {
+    pub at_ms: u64,
+    /// `reserved`, `settled`, `rejected`, `expired`…
+    pub what: String,
+    pub uetr: Option<String>,
 }
