@@ -1,7 +1,8 @@
 //! The switch as a program: listener, sessions, configuration, administration, the command line.
 //!
 //! In reading order: `node` (the whole switch, wired on one page), `cluster` (the other nodes),
-//! `session`, `outlet`, `courier` (a participant's connection); `serve` (a node as a process), `config`, `admin`, `ops` (what is measured, each second), `day`, `logs`; `local` (a cluster on this
+//! `session`, `outlet`, `courier` (a participant's connection); `serve` (a node as a process), `config`, `admin`, `ops` (what
+//! is measured, each second), `story` (of a payment), `console` (the page on the wall), `day`, `logs`; `local` (a cluster on this
 //! machine), `demo`; `cli` (every subcommand), `verify` (a
 //! log replayed offline), `exit` (how the program ends).
 
@@ -21,5 +22,6 @@ pub mod ops;
 mod outlet;
 pub mod serve;
 pub mod session;
+pub mod story;
 mod top;
 pub mod verify;

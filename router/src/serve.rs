@@ -77,6 +77,7 @@ async fn live(config: Config) -> Result<Exit, Failure> {
         watcher,
         stop: stop.clone(),
         changing: Mutex::new(()),
+        reading: Mutex::new(()),
     });
     say_ready(&config, &node, started);
     let rolling = tokio::spawn(day::roll_daily(node.switch.clone(), config.scheme.day_roll));

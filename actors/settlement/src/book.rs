@@ -1,7 +1,7 @@
 //! The book: the fold of all committed facts. Everything a participant is ever told is read from it.
 
 use wire::message::{Refused, StatusReport};
-use wire::{Currency, Kind, Message, ParticipantId, Reason, Status};
+use wire::{Currency, Kind, Message, ParticipantId, Reason};
 
 use crate::fact::{Fact, LimitChanged, PositionMoved, Stage, Standing};
 use crate::notice::{self, Recipient};
@@ -132,7 +132,7 @@ impl Book {
         StatusReport {
             uetr: record.uetr,
             debtor_agent: self.scheme.id(debtor),
-            status: status_of(record.state),
+            status: record.state.status(),
             reasons: record.reasons,
             amount_minor: record.amount_minor,
             currency: record.currency,
@@ -153,15 +153,6 @@ impl Book {
         all.sort_unstable();
         all.dedup();
         all
-    }
-}
-
-pub(crate) fn status_of(state: State) -> Status {
-    match state {
-        State::Reserved => Status::ACSP,
-        State::Settled => Status::ACSC,
-        State::SettledWithoutPosting => Status::ACWP,
-        State::Rejected | State::Expired => Status::RJCT,
     }
 }
 

@@ -113,7 +113,9 @@ impl<D: Disk, F: Fold> Thread<D, F> {
         let mut farewell = None;
         loop {
             let has_company = !self.replica.is_alone();
-            self.shared.batches.wait(self.spin, has_company.then_some(self.tick_due));
+            let until =
+                if self.replica.is_seeking() { Some(Instant::now()) } else { has_company.then_some(self.tick_due) };
+            self.shared.batches.wait(self.spin, until);
             self.take_events();
             match has_company {
                 true => self.tick_if_due(),

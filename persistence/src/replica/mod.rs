@@ -332,6 +332,12 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         self.flights.depart(Flight::new(index, term, proposed_at, payload_bytes, passengers));
     }
 
+    /// Whether there is more to do at once, though nothing happened: entries for another node lie far off on the disk, and
+    /// each turn comes nearer to them.
+    pub fn is_seeking(&self) -> bool {
+        self.raw.store().is_seeking()
+    }
+
     /// Whether nobody waits for anything that was proposed here.
     pub fn is_settled(&self) -> bool {
         self.flights.is_empty()
@@ -586,9 +592,17 @@ impl<D: Disk, F: Fold> Replica<D, F> {
                 false
             }
             MessageType::MsgAppendResponse if message.term == term && self.leads_now() => message.index <= last,
-            MessageType::MsgAppend => self.fits(message),
+            MessageType::MsgAppend => !self.contradicts(message) && self.fits(message),
             _ => true,
         }
+    }
+
+    /// Whoever leads in this term or a later one has what is committed here, so its terms do not go back behind that.
+    fn contradicts(&self, message: &Message) -> bool {
+        let log = &self.raw.raft.raft_log;
+        message.term >= self.raw.raft.term
+            && message.index >= log.committed
+            && message.log_term < log.term(log.committed).unwrap_or_default()
     }
 
     /// Nodes with segments of different sizes do not go together.

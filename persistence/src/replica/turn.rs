@@ -24,6 +24,9 @@ use crate::log::Kind;
 impl<D: Disk, F: Fold> Replica<D, F> {
     /// Does everything that can be done now. After a failure nothing counts any more.
     pub fn turn(&mut self) -> Result<(), Error> {
+        if let Some(question) = self.raw.store().take_question() {
+            self.raw.on_entries_fetched(question);
+        }
         self.check()?;
         self.ask_whether_leading();
         while self.raw.has_ready() {

@@ -102,13 +102,9 @@ pub enum Command {
         uetr: String,
         debtor: Option<String>,
     },
-    /// Ended payments that a participant sent or was offered, the latest first.
+    /// Payments that fit all words of `query`, those in process first, then the latest.
     Find {
-        participant: String,
-        /// `2026-11-23`, `2026-11-23T14:02:11Z`, or `2h` for two hours ago.
-        since: Option<String>,
-        until: Option<String>,
-        state: Option<String>,
+        query: String,
         limit: Option<usize>,
     },
     Day,
@@ -464,32 +460,6 @@ impl Position {
             payment_max: limit(position.limits.payment_max),
         }
     }
-}
-
-/// What the book knows of a payment, or the archive. Names and accounts are in neither.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Payment {
-    pub uetr: String,
-    pub debtor_agent: String,
-    pub creditor_agent: String,
-    pub is_return: bool,
-    pub amount: String,
-    pub currency: String,
-    /// Of that, claimed by returns; the archive does not know.
-    pub returned: Option<String>,
-    /// in_process, settled, settled_without_posting, rejected, expired.
-    pub state: String,
-    /// ISO 20022 status: ACSP, ACSC, ACWP, RJCT.
-    pub status: String,
-    pub reasons: Vec<String>,
-    /// Absent when it stood in a part of the log that the archive could not read any more.
-    pub decided_at: Option<String>,
-    pub ended_at: Option<String>,
-    /// While it is in process: when it expires.
-    pub deadline: Option<String>,
-    pub settlement_date: Option<String>,
-    pub summary: String,
-    pub must_act: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -85,7 +85,7 @@ async fn a_payment_is_told_in_a_sentence_whatever_became_of_it() {
     node.ask(&["payment", "no-uetr"]).with(2);
     node.ask(&["payment", &uetr.to_string(), "--debtor", "BANK-0002"]).with(5);
     let table = node.ask(&["payment", &uetr.to_string()]).with(0).stdout;
-    assert!(table.contains("what happened") && !table.contains(CANARY), "{table}");
+    assert!(table.contains("Must act: BANK-0001") && !table.contains(CANARY), "{table}");
 
     debtor.close().await;
     creditor.close().await;
@@ -100,6 +100,59 @@ async fn a_payment_is_told_in_a_sentence_whatever_became_of_it() {
         run(&["log", "verify", "--json", "--data", data.path().join("log").to_str().unwrap()]).with(0).json();
     assert_eq!((&verified["payments"]["settled"], &verified["payments"]["rejected"]), (&1.into(), &2.into()));
     assert_eq!(verified["violations"].as_array().unwrap().len(), 0);
+}
+
+/// Every step has its place in the log and its notices their numbers, the same after a crash.
+#[tokio::test(flavor = "current_thread")]
+async fn a_story_is_the_same_after_a_kill() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("node.toml");
+    std::fs::write(&file, "[[participants]]\nid = \"BANK-0001\"\ncurrency = \"EUR\"\nfunded = \"100.00\"\ncount = 2\n")
+        .unwrap();
+    let (log, config) = (data.path().join("log"), ["--config", file.to_str().unwrap()]);
+    let node = Node::start(&log, &config);
+    let (debtor, _ignored) = connect(&node, "BANK-0001").await;
+    let (creditor, mut offers) = connect(&node, "BANK-0002").await;
+    let payer = debtor.participant();
+    let mut told = Vec::new();
+    for answer in [Reply::yes, |payer, uetr| Reply::no(payer, uetr, Reason::AC04)] {
+        let handle = debtor.submit(&transfer("6.00")).await.unwrap();
+        let uetr = handle.uetr();
+        until_offered(&mut offers, uetr).await;
+        creditor.answer(&answer(payer, uetr)).await.unwrap();
+        _ = handle.outcome().await;
+        told.push(node.ask(&["payment", &uetr.to_string(), "--json"]).with(0).json()[0].clone());
+    }
+    // The creditor agent's feed has the two offers and the settlement; the debtor agent's its funding and two outcomes.
+    let numbers = |story: &serde_json::Value, moment: usize| -> Vec<(String, u64)> {
+        let notices = story["timeline"][moment]["notices"].as_array().unwrap().clone();
+        let number =
+            |notice: serde_json::Value| (notice["to"].as_str().unwrap().into(), notice["number"].as_u64().unwrap());
+        notices.into_iter().map(number).collect()
+    };
+    let bank = |number: u64| format!("BANK-{number:04}");
+    assert_eq!(numbers(&told[0], 1), [(bank(2), 2)], "{}", told[0]);
+    assert_eq!(numbers(&told[0], 2), [(bank(1), 2), (bank(2), 3)]);
+    assert_eq!(numbers(&told[1], 1), [(bank(2), 4)]);
+    assert_eq!(numbers(&told[1], 2), [(bank(1), 3)]);
+    for story in &told {
+        let entry = |moment: usize| story["timeline"][moment]["entry"].as_u64().unwrap();
+        assert!(entry(1) < entry(2) && story["timeline"].as_array().unwrap().len() == 3, "{story}");
+        assert_eq!(story["postings"].as_array().unwrap().last().unwrap()["entry"], entry(2));
+        assert_eq!(story["budget"]["total_us"], 10_000_000);
+        assert!(story["message_id"].is_string());
+    }
+    drop(node);
+
+    let node = Node::start(&log, &config);
+    for story in &told {
+        let uetr = story["uetr"].as_str().unwrap();
+        assert_eq!(node.ask(&["payment", uetr, "--json"]).with(0).json()[0], *story);
+        assert_eq!(node.ask(&["payment", &uetr.replace('-', ""), "--json"]).with(0).json()[0], *story);
+        let page = node.ask(&["payment", uetr]).with(0).stdout;
+        assert!(page.contains("Timeline, from the book and the log") && page.contains("notice 3"), "{page}");
+    }
+    node.stop();
 }
 
 #[tokio::test(flavor = "current_thread")]
