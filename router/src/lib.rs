@@ -10,6 +10,7 @@ pub mod admin;
 pub mod cli;
 mod cluster;
 pub mod config;
+mod console;
 mod courier;
 mod day;
 pub mod demo;

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, OriginalUri, Path, Query};
-use axum::http::{StatusCode, header};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use tokio::sync::{Mutex, watch as channel};
@@ -109,7 +109,7 @@ impl FromRequestParts<Arc<App>> for Asked {
     }
 }
 
-fn turn_away(stranger: Stranger, ask: &Ask, uri: &axum::http::Uri) -> Response {
+fn turn_away(stranger: Stranger, ask: &Ask, uri: &Uri) -> Response {
     let why = match stranger {
         Stranger::Remote => {
             "This console has no operators yet, and shows itself to its own machine alone. On the node's machine: \
@@ -172,7 +172,7 @@ async fn subject(asked: Asked, subject: Subject) -> Response {
     }
 }
 
-async fn nothing(OriginalUri(uri): OriginalUri) -> Response {
+async fn nothing(uri: Uri) -> Response {
     (StatusCode::NOT_FOUND, format!("there is no page {}; the first is /\n", uri.path())).into_response()
 }
 

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+
+use watch::metrics::{OPEN_METRICS, PLAIN, encode, plain};
 
 use crate::app::App;
 
@@ -37,7 +39,15 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>, RawQuery(query): RawQuer
     (status, text).into_response()
 }
 
-pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], app.switch.metrics()).into_response()
+/// OpenMetrics for who accepts it, as Prometheus does; else the older text.
+pub(crate) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let Some(look) = app.looks.borrow().clone() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the node is starting\n").into_response();
+    };
+    let accepted = headers.get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
+    let (kind, text) = match accepted.contains("application/openmetrics-text") {
+        true => (OPEN_METRICS, encode(&look.now)),
+        false => (PLAIN, plain(&look.now)),
+    };
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

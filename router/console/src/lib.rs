@@ -31,6 +31,7 @@ use serde_json::Value;
 use watch::{Moment, Snapshot};
 
 pub use actions::{Action, Direction};
+pub use parts::{bar, facts};
 pub use roles::Role;
 pub use server::{Config, Console, Error, start};
 
@@ -39,17 +40,11 @@ pub type Waiting<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The switch, as the console needs it.
 pub trait Switch: Send + Sync + 'static {
-    /// The latest snapshot; none before the first.
-    fn latest(&self) -> Option<Arc<Snapshot>>;
-
-    /// Waits for the next snapshot; never returns when there will be none.
-    fn changed(&self) -> Waiting<'_, ()>;
+    /// Waits for the next snapshot, at first for any; none when there will be no more.
+    fn next(&self) -> Waiting<'_, Option<Arc<Snapshot>>>;
 
     /// The last hour, oldest first.
     fn history(&self) -> Vec<Moment>;
-
-    /// The text of `/metrics`, OpenMetrics.
-    fn metrics(&self) -> String;
 
     /// Carries out what an operator asked for. The text says what was done.
     fn act(&self, order: Order) -> Waiting<'_, Result<String, Problem>>;

@@ -38,19 +38,18 @@ pub(crate) fn keep(switch: Arc<dyn Switch>) -> (channel::Receiver<Option<Look>>,
         let mut snapshots: VecDeque<Arc<Snapshot>> = VecDeque::with_capacity(SNAPSHOTS_MAX);
         let mut marks: VecDeque<(u64, Mark)> = VecDeque::new();
         switch.history().iter().for_each(|moment| note(&mut marks, moment));
-        loop {
-            if let Some(now) = switch.latest() {
-                let moment = snapshots.back().map(|before| Arc::new(Moment::between(before, &now)));
-                moment.iter().for_each(|moment| note(&mut marks, moment));
-                if snapshots.len() == SNAPSHOTS_MAX {
-                    snapshots.pop_front();
-                }
-                let before = snapshots.front().cloned();
-                snapshots.push_back(now.clone());
-                sender.send_replace(Some(Look { now, before, moment, marks: marks.iter().cloned().collect() }));
+        while let Some(now) = switch.next().await {
+            let moment = snapshots.back().map(|before| Arc::new(Moment::between(before, &now)));
+            moment.iter().for_each(|moment| note(&mut marks, moment));
+            if snapshots.len() == SNAPSHOTS_MAX {
+                snapshots.pop_front();
             }
-            switch.changed().await;
+            let before = snapshots.front().cloned();
+            snapshots.push_back(now.clone());
+            sender.send_replace(Some(Look { now, before, moment, marks: marks.iter().cloned().collect() }));
         }
+        // The last one stays, and grows old.
+        std::future::pending().await
     };
     (receiver, keep)
 }

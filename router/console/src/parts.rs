@@ -62,7 +62,7 @@ pub(crate) fn tiles(tiles: &[Tile]) -> Markup {
 }
 
 /// Shares of a whole, from the left, as wide as they are large.
-pub(crate) fn bar(shares: &[(&'static str, f64)]) -> Markup {
+pub fn bar(shares: &[(&'static str, f64)]) -> Markup {
     let mut left = 0.0;
     html! {
         svg.bar viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true" focusable="false" {
@@ -160,6 +160,6 @@ fn tr(
 }
 
 /// Names and what they are.
-pub(crate) fn facts(facts: &[(&str, String)]) -> Markup {
+pub fn facts(facts: &[(&str, String)]) -> Markup {
     html! { dl.facts { @for (name, text) in facts { div { dt { (name) } dd { (text) } } } } }
 }

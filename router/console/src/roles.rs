@@ -19,6 +19,7 @@ pub enum Role {
 impl Role {
     pub const ALL: [Role; 4] = [Role::Viewer, Role::Operator, Role::Approver, Role::Treasury];
 
+    /// As it is written in the file and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Role::Viewer => "viewer",

@@ -8,6 +8,7 @@ mod local;
 mod log;
 mod metrics;
 mod operate;
+mod operator;
 mod output;
 mod pki;
 mod repair;
@@ -66,6 +67,9 @@ enum Command {
     /// What /metrics tells: every metric and its meaning
     #[command(subcommand)]
     Metrics(metrics::Metrics),
+    /// Who may sign in to the console
+    #[command(subcommand)]
+    Operator(operator::Operators),
     /// The nodes of the cluster
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -199,6 +203,7 @@ pub fn main() -> ExitCode {
         Command::Top(top) => top.run(),
         Command::Actor(actor) => actor.run(),
         Command::Metrics(metrics) => metrics.run(),
+        Command::Operator(operators) => operators.run(),
         Command::Cluster(cluster) => cluster.run(),
         Command::Node(node) => node.run(),
         Command::Local(local) => local.run(),
