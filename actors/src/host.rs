@@ -327,7 +327,9 @@ impl Host {
             Message::Instructions(instructions) => {
                 // In parts, so that no proposal comes near the bound of a log entry.
                 let (mut done, count) = (instructions.from, instructions.batch.items.len());
-                while done < count {
+                // What is asked again anyway would only be decided twice, and a connection between nodes that comes and goes
+                // must not pile up work.
+                while done < count && !instructions.line.is_void() {
                     let part = done..count.min(done + INSTRUCTIONS_MAX);
                     done = part.end;
                     state.instruct(&instructions, part);

@@ -332,6 +332,8 @@ impl Sink for Staging<'_> {
 impl Fold for Ledger {
     type Passenger = Passenger;
 
+    const CHECKPOINT_VERSION: u32 = settlement::DIGEST_VERSION;
+
     fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), String> {
         self.archive.skipped();
         self.book = settlement::restore(snapshot)?;

@@ -53,7 +53,7 @@ pub use instruction::{Batch, Instruction, Other};
 #[doc(hidden)] // names the type of the journal, nothing else
 pub use ledger::{Answered, Passenger, ReadBook};
 pub use ledger::{Feeds, replay_feed};
-pub use line::{Ending, Line};
+pub use line::{Elsewhere, Ending, Line};
 pub use post::PostOffice;
 pub use premises::Traffic;
 pub use relay::Relay;

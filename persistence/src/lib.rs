@@ -48,4 +48,4 @@ pub use recovery::{Recovery, TornTail};
 pub use replica::membership::{ChangeRefused, Member, MemberChange, MemberKind, Members};
 pub use replica::message::Malformed;
 pub use replica::peers::{Nobody, Peers};
-pub use replica::{Changed, PeerStatistics, Replica, Surroundings, TransferRefused, Transferred};
+pub use replica::{Changed, Compared, PeerStatistics, Replica, Surroundings, TransferRefused, Transferred};

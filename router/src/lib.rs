@@ -18,6 +18,7 @@ mod door;
 pub mod exit;
 pub mod local;
 pub mod logs;
+mod needs;
 pub mod node;
 pub mod ops;
 mod outlet;

@@ -208,12 +208,16 @@ impl<D: Disk, F: Fold> Thread<D, F> {
     fn describe(&mut self) {
         let members = self.replica.members().clone();
         self.members_since = self.replica.members_since();
+        let (agreed_index, agreed_age) = self.replica.agreed();
         *self.shared.cluster.lock() = Cluster {
             members,
             standing: self.replica.standing(),
             last_index: self.replica.log().last().index,
             peers: self.replica.peers(),
-            agreed_index: self.replica.agreed(),
+            agreed_index,
+            agreed_age,
+            compared: self.replica.compared().to_vec(),
+            kept_from: self.replica.kept_from(),
             is_repairing: self.replica.is_repairing(),
             tick: self.tick,
         };

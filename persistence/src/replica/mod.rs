@@ -47,6 +47,7 @@ use crate::log::{Log, SnapshotMark};
 use crate::recovery::Recovery;
 use crate::snapshot;
 use agreement::Agreement;
+pub use agreement::Compared;
 pub use duties::PeerStatistics;
 use flights::{Flight, Flights};
 use health::Health;
@@ -215,7 +216,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             replay_to: 0,
             bytes_replayed: 0,
             change: None,
-            agreement: Agreement::default(),
+            agreement: Agreement::of(config.node),
             pace: Pace::default(),
             health: Health::default(),
             report: Report { from: config.node, ..Report::default() },

@@ -191,6 +191,9 @@ impl Desk {
                 self.promote_member(node, instead_of, dry_run, &note).await
             }
             Command::RemoveMember { node, dry_run } => self.remove_member(node, dry_run, &note).await,
+            Command::DescribeMember { node, name, region, address, dry_run } => {
+                self.describe_member(node, [name, region, address], dry_run, &note).await
+            }
             Command::StepDown { node } => self.step_down(node).await,
             Command::Status => self.status().await,
             Command::Watch => value(&*self.snapshot().await?),

@@ -65,6 +65,15 @@ pub enum Command {
         node: u64,
         dry_run: bool,
     },
+    /// Names a member anew, or where it is; what is left out stays as it is.
+    DescribeMember {
+        node: u64,
+        name: Option<String>,
+        region: Option<String>,
+        /// Where other nodes reach it from now on.
+        address: Option<String>,
+        dry_run: bool,
+    },
     Participants,
     Participant {
         id: String,
@@ -176,11 +185,12 @@ impl Command {
 
     /// Of a command about the members, whether it only says what would be against it.
     fn is_of_members(&self) -> Option<DryRun> {
-        use Command::{AddMember, Promote, RemoveMember};
+        use Command::{AddMember, DescribeMember, Promote, RemoveMember};
         match self {
-            AddMember { dry_run, .. } | Promote { dry_run, .. } | RemoveMember { dry_run, .. } => {
-                Some(DryRun(*dry_run))
-            }
+            AddMember { dry_run, .. }
+            | Promote { dry_run, .. }
+            | RemoveMember { dry_run, .. }
+            | DescribeMember { dry_run, .. } => Some(DryRun(*dry_run)),
             _ => None,
         }
     }
@@ -197,6 +207,7 @@ impl Command {
             Command::AddMember { .. } => "member_add",
             Command::Promote { .. } => "member_promote",
             Command::RemoveMember { .. } => "member_remove",
+            Command::DescribeMember { .. } => "member_describe",
             Command::Participants => "participants",
             Command::Participant { .. } => "participant",
             Command::Register { .. } => "register",
@@ -327,8 +338,11 @@ pub struct Cluster {
     pub node: u64,
     pub leadership: Leadership,
     pub last_index: u64,
-    /// The newest entry after which a majority was found to have the same book.
+    /// The newest entry after which a majority was found to have the same book as the node that answers; 0 before the first.
     pub agreed_index: u64,
+    /// How long ago that was found; absent before.
+    #[serde(default)]
+    pub agreed_ago_ms: Option<u64>,
     /// How many more nodes may be lost; known to the leader alone.
     pub quorum_margin: Option<i64>,
     pub members: Vec<Member>,
@@ -351,9 +365,18 @@ pub struct Member {
     pub lag_entries: Option<u64>,
     /// How long it has lacked them, milliseconds; known to the leader alone.
     pub lag_ms: Option<u64>,
+    /// Its book and that of the node that answers, compared after the same entry; absent before the first time.
+    #[serde(default)]
+    pub book: Option<ComparedBook>,
     /// From the node that answers and back, smoothed; absent until it was measured.
     #[serde(default)]
     pub round_trip_us: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ComparedBook {
+    pub index: u64,
+    pub is_same: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
