@@ -101,7 +101,7 @@ impl Kind {
 /// What a form sends.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Given {
+pub(crate) struct Given {
     form_token: String,
     participant: String,
     direction: Direction,

@@ -97,11 +97,10 @@ impl FromRequestParts<Arc<App>> for Asked {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut axum::http::request::Parts, app: &Arc<App>) -> Result<Asked, Response> {
-        let OriginalUri(uri) =
-            OriginalUri::from_request_parts(parts, app).await.map_err(IntoResponse::into_response)?;
+        let uri = parts.uri.clone();
         let Query(ask) = Query::<Ask>::from_request_parts(parts, app).await.map_err(IntoResponse::into_response)?;
-        let server::From(from) =
-            *parts.extensions.get::<server::From>().ok_or_else(|| StatusCode::FORBIDDEN.into_response())?;
+        let server::Peer(from) =
+            *parts.extensions.get::<server::Peer>().ok_or_else(|| StatusCode::FORBIDDEN.into_response())?;
         let is_click = ask.format != Format::Live;
         let visitor =
             app.visitor(&parts.headers, from, is_click).map_err(|stranger| turn_away(stranger, &ask, &uri))?;

@@ -20,8 +20,16 @@ enum Kind {
 
 /// A page for somebody who has come in.
 pub(crate) fn page(asked: &Asked, title: &str, main: &Markup) -> Markup {
+    framed(asked, title, main, Kind::Still)
+}
+
+/// One that goes on by itself.
+pub(crate) fn live_page(asked: &Asked, title: &str, look: &Look, all: &[Section]) -> Markup {
+    framed(asked, title, &sections(look, all), Kind::Live)
+}
+
+fn framed(asked: &Asked, title: &str, main: &Markup, kind: Kind) -> Markup {
     let look = asked.app.look().ok();
-    let kind = if main.0.contains("data-live") { Kind::Live } else { Kind::Still };
     let notice = asked.app.sessions.take_notice(&asked.visitor.token);
     let body = html! {
         a.skip href="#main" { "to the content" }
@@ -53,7 +61,7 @@ pub(crate) fn page(asked: &Asked, title: &str, main: &Markup) -> Markup {
     document(title, &body, kind)
 }
 
-pub(crate) fn sections(look: &Look, sections: &[Section]) -> Markup {
+fn sections(look: &Look, sections: &[Section]) -> Markup {
     html! {
         div.sections data-live=(look.now.number) {
             @for Section { id, title, tools, body } in sections {
@@ -96,12 +104,14 @@ fn who(visitor: &Visitor) -> Markup {
     let roles: Vec<_> = visitor.roles.iter().map(|role| role.name()).collect();
     html! {
         @match &visitor.name {
-            Some(name) => form.who method="post" action="/sign-out" {
-                input type="hidden" name="form_token" value=(visitor.form_token);
-                strong { (name) } " (" (roles.join(", ")) ") "
-                button.plain { "sign out" }
+            Some(name) => {
+                form.who method="post" action="/sign-out" {
+                    input type="hidden" name="form_token" value=(visitor.form_token);
+                    strong { (name) } " (" (roles.join(", ")) ") "
+                    button.plain { "sign out" }
+                }
             },
-            None => span.who { "anybody on this machine (viewer)" },
+            None => { span.who { "anybody on this machine (viewer)" } },
         }
     }
 }

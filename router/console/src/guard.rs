@@ -18,17 +18,17 @@ use crate::app::App;
 /// For a request to come in and be answered. A page that goes on by itself begins within it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const SAID: [(HeaderName, &str); 6] = [
+const SAID: [(&str, &str); 6] = [
     (
-        header::CONTENT_SECURITY_POLICY,
+        "content-security-policy",
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
          form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
-    (header::X_FRAME_OPTIONS, "DENY"),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "same-origin"),
-    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ("x-frame-options", "DENY"),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
 ];
 
 pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
@@ -48,7 +48,8 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
 }
 
 fn refusal(hosts: &[String], method: &Method, headers: &HeaderMap) -> Option<(StatusCode, String)> {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
+    let text =
+        |name: HeaderName| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
     let host = text(header::HOST);
     if headers.get_all(header::HOST).iter().count() != 1 || !is_ours(host, hosts) {
         let why = format!("{host:?} is no name of this console: set ops.hosts to the names that browsers know it by");

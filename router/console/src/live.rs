@@ -84,7 +84,7 @@ pub(crate) async fn show(asked: Asked, view: impl View) -> Response {
         Err(problem) => return frame::problem(&asked, &problem),
     };
     match asked.ask.format {
-        Format::Html => frame::page(&asked, &view.title(), &frame::sections(&look, &sections)).into_response(),
+        Format::Html => frame::live_page(&asked, &view.title(), &look, &sections).into_response(),
         Format::Json => Json(view.json(&look)).into_response(),
         Format::Live => live(asked, view),
     }
@@ -105,7 +105,7 @@ fn live(asked: Asked, view: impl View) -> Response {
     let mut looks = app.looks.clone();
     looks.mark_changed();
     let stream = Stream { app, looks, visitor, ask, view, told: HashMap::new() };
-    let events = futures_util::stream::unfold(Some(stream), |stream| async {
+    let events = futures_util::stream::unfold(Some(stream), |stream| async move {
         let mut stream = stream?;
         stream.looks.changed().await.ok()?;
         match stream.next() {

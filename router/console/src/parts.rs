@@ -147,8 +147,8 @@ fn tr(
             th scope="row" {
                 (small_sign(row.severity)) " "
                 @match link(name) {
-                    Some(href) => a href=(href) { (name) },
-                    None => (name),
+                    Some(href) => { a href=(href) { (name) } },
+                    None => { (name) },
                 }
             }
             @for (column, cell) in row.cells.iter().enumerate().skip(1) {

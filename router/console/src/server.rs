@@ -61,7 +61,7 @@ impl Drop for Console {
 
 /// From where a request came.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct From(pub(crate) SocketAddr);
+pub(crate) struct Peer(pub(crate) SocketAddr);
 
 pub fn start(config: Config, switch: Arc<dyn Switch>) -> Result<Console, Error> {
     let failed = |source| Error::Listen { address: config.address, source };
@@ -113,7 +113,7 @@ async fn serve(listener: TcpListener, app: Arc<App>) {
 
 async fn converse(stream: TcpStream, from: SocketAddr, router: axum::Router) {
     _ = stream.set_nodelay(true);
-    let service = TowerToHyperService::new(router.layer(Extension(From(from))));
+    let service = TowerToHyperService::new(router.layer(Extension(Peer(from))));
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)

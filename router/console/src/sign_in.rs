@@ -103,12 +103,12 @@ pub(crate) async fn ask(State(app): State<Arc<App>>, Query(To { to }): Query<To>
 
 pub(crate) async fn sign_in(
     State(app): State<Arc<App>>,
-    Extension(server::From(from)): Extension<server::From>,
+    Extension(server::Peer(from)): Extension<server::Peer>,
     headers: HeaderMap,
     Form(given): Form<Credentials>,
 ) -> Response {
     let Credentials { name, passphrase, to } = given;
-    let refuse = |status, why: &str| (status, page(&app, &to, Some(why))).into_response();
+    let refuse = |status: StatusCode, why: &str| (status, page(&app, &to, Some(why))).into_response();
     let known_as = &name[..name.floor_char_boundary(NAME_BYTES_MAX)];
     let too_long = name.len() > NAME_BYTES_MAX || passphrase.len() > PASSPHRASE_BYTES_MAX;
     if !app.attempts.may_try(known_as, from.ip(), Instant::now()) {

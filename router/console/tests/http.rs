@@ -76,7 +76,8 @@ impl Running {
 
     /// The header that says who one is.
     fn sign_in(&self, name: &str) -> String {
-        let answer = self.post("/sign-in", "", &format!("name={name}&passphrase={}&to=/", PASSPHRASE.replace(' ', "+")));
+        let answer =
+            self.post("/sign-in", "", &format!("name={name}&passphrase={}&to=/", PASSPHRASE.replace(' ', "+")));
         assert_eq!(answer.status, 303, "{answer:?}");
         let cookie = answer.head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
         assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
@@ -108,7 +109,12 @@ fn whoever_is_on_the_machine_may_look_and_do_nothing() {
         let answer = running.get(path, "");
         assert_eq!(answer.status, 200, "{path} {answer:?}");
         assert!(answer.body.contains(part), "{path}");
-        for said in ["content-security-policy: default-src 'none'", "x-frame-options: DENY", "nosniff", "cache-control: no-store"] {
+        for said in [
+            "content-security-policy: default-src 'none'",
+            "x-frame-options: DENY",
+            "nosniff",
+            "cache-control: no-store",
+        ] {
             assert!(answer.head.contains(said), "{path} {}", answer.head);
         }
     }
@@ -135,7 +141,13 @@ fn whoever_is_on_the_machine_may_look_and_do_nothing() {
 fn text_of_others_is_shown_as_text() {
     let running = Running::start("dev");
     let hostile = "%3Cimg%20src%3Dx%20onerror%3D%22document.title%3D'owned'%22%3E";
-    for path in ["/", &format!("/participants/{hostile}"), &format!("/payments?q={hostile}"), &format!("/?filter={hostile}"), &format!("/sign-in?to=/{hostile}")] {
+    for path in [
+        "/",
+        &format!("/participants/{hostile}"),
+        &format!("/payments?q={hostile}"),
+        &format!("/?filter={hostile}"),
+        &format!("/sign-in?to=/{hostile}"),
+    ] {
         let page = running.get(path, "").body;
         assert!(!page.contains("<img"), "{path}");
     }
@@ -154,7 +166,11 @@ fn strangers_names_and_pages_are_refused() {
     assert_eq!(running.send("DELETE / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").status, 405);
     let long = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(64 << 10));
     assert!(matches!(running.send(&long).status, 0 | 400..=431), "headers are bounded");
-    assert_eq!(running.post("/sign-in", "", &format!("name={}", "x".repeat(17 << 10))).status, 413, "bodies are bounded");
+    assert_eq!(
+        running.post("/sign-in", "", &format!("name={}", "x".repeat(17 << 10))).status,
+        413,
+        "bodies are bounded"
+    );
     assert_eq!(running.get("/livez", "").status, 200);
 }
 
@@ -219,7 +235,10 @@ fn a_deed_needs_role_reason_and_form() {
     assert!(done.head.contains("location: /participants/BANK%2DA"), "{}", done.head);
     let orders = running.switch.orders.lock().clone();
     let suspend = Action::Suspend { participant: "BANK-A".into(), direction: Direction::Send };
-    assert_eq!((orders.len(), &orders[0].action, orders[0].operator.as_str(), orders[0].reason.as_str()), (1, &suspend, "op", "case 9"));
+    assert_eq!(
+        (orders.len(), &orders[0].action, orders[0].operator.as_str(), orders[0].reason.as_str()),
+        (1, &suspend, "op", "case 9")
+    );
     assert!(running.get("/participants/BANK-A", &cookie).body.contains("by op"), "told once");
     assert!(!running.get("/participants/BANK-A", &cookie).body.contains("by op"));
 

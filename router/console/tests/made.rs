@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use console::{Order, Page, Problem, ProblemKind, Subject, Switch, Waiting};
 use parking_lot::Mutex;
 use watch::{
-    ActorKind, BusiestActor, History, Latency, Moment, Outcomes, Participant, Peer, Position, Severity, Snapshot, Stage,
-    StageName, Verdict, Warning,
+    ActorKind, BusiestActor, History, Latency, Moment, Outcomes, Participant, Peer, Position, Severity, Snapshot,
+    Stage, StageName, Verdict, Warning,
 };
 
 /// Text of somebody who means ill.
@@ -97,7 +97,15 @@ fn counted(number: u64, around: u64, by: u64) -> u64 {
 
 fn latency(number: u64, us: u64) -> Latency {
     let p50_us = wave(number, us, us / 5);
-    Latency { count: number * 4000, recent: 40_000, p50_us, p99_us: p50_us * 2, p999_us: p50_us * 40, max_us: p50_us * 50, ..Latency::default() }
+    Latency {
+        count: number * 4000,
+        recent: 40_000,
+        p50_us,
+        p99_us: p50_us * 2,
+        p999_us: p50_us * 40,
+        max_us: p50_us * 50,
+        ..Latency::default()
+    }
 }
 
 pub fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
@@ -115,7 +123,13 @@ pub fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
         since_ms: at_ms - 240_000,
     };
     now.warnings = vec![
-        warning("creditor_slow", Severity::Degraded, "BANK-F", "answers in 9.6 s (p99, limit 8 s), 693 time-outs", "Call BANK-F; suspend receiving if it goes on."),
+        warning(
+            "creditor_slow",
+            Severity::Degraded,
+            "BANK-F",
+            "answers in 9.6 s (p99, limit 8 s), 693 time-outs",
+            "Call BANK-F; suspend receiving if it goes on.",
+        ),
         warning("headroom_low", Severity::Degraded, "BANK-C", "7 % of what it may use is free", "Ask BANK-C to fund."),
     ];
     now.node.id = 1;
@@ -170,7 +184,14 @@ pub fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
             handled: [("submit".to_string(), number * 4000), ("answer".to_string(), number * 3900)].into(),
             busy_us: number * 310_000,
             busiest: ["BANK-A", "BANK-F"]
-                .map(|name| BusiestActor { name: name.into(), queued: 3, oldest_us: 900, handled: number * 500, in_flight: 28, restarts: 0 })
+                .map(|name| BusiestActor {
+                    name: name.into(),
+                    queued: 3,
+                    oldest_us: 900,
+                    handled: number * 500,
+                    in_flight: 28,
+                    restarts: 0,
+                })
                 .into(),
             ..ActorKind::default()
         })
@@ -198,7 +219,12 @@ pub fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
 
 fn participant(number: u64, at_ms: u64, place: u64, id: &str) -> Participant {
     let settled = counted(number, 500 + place * 20, 100);
-    let outcomes = Outcomes { settled, rejected: number * place, timed_out: if id == "BANK-F" { number * 3 } else { 0 }, returned: 0 };
+    let outcomes = Outcomes {
+        settled,
+        rejected: number * place,
+        timed_out: if id == "BANK-F" { number * 3 } else { 0 },
+        returned: 0,
+    };
     let headroom = if id == "BANK-C" { 0.07 } else { 0.3 + place as f64 * 0.07 };
     let available_minor = (headroom * 500_000_000.0) as i64;
     Participant {

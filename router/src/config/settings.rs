@@ -7,7 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Seed;
-use super::kinds::{Address, Bytes, Choice, Count, DayRoll, HostPort, Hosts, Kind, Length, Name, OptionalAddress, Place, Routes, TimeOfDay};
+use super::kinds::{
+    Address, Bytes, Choice, Count, DayRoll, HostPort, Hosts, Kind, Length, Name, OptionalAddress, Place, Routes,
+    TimeOfDay,
+};
 
 /// One setting, as text.
 pub struct Setting {

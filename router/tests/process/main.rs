@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)] // helpers of tests are not tests to clippy
 
 mod archive;
+mod browser;
 mod certificates;
+mod console;
 mod hostile;
 mod lifecycle;
 mod operators;

@@ -2,8 +2,8 @@
 //! `--json` and `/metrics`. Nothing here knows the switch: whoever takes a snapshot fills it, whoever shows one reads it.
 
 mod history;
-pub mod rows;
 pub mod metrics;
+pub mod rows;
 mod snapshot;
 pub mod text;
 mod verdict;
@@ -11,8 +11,8 @@ mod window;
 
 pub use history::{History, MOMENTS_MAX, Mark, MarkKind, Moment};
 pub use snapshot::{
-    Actor, ActorKind, Archive, BusiestActor, Deed, Latency, Log, Node, Outcomes, Participant, Payments, Peer, Position, Severity,
-    Snapshot, Stage, StageName, Telemetry, Verdict, Warning,
+    Actor, ActorKind, Archive, BusiestActor, Deed, Latency, Log, Node, Outcomes, Participant, Payments, Peer, Position,
+    Severity, Snapshot, Stage, StageName, Telemetry, Verdict, Warning,
 };
 pub use verdict::{CODES, judge};
 pub use window::{COARSE_EDGES_US, EDGES_US, Window};

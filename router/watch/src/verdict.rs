@@ -126,7 +126,8 @@ fn of_the_node(now: &Snapshot, before: &Snapshot, found: &mut Found) {
         telemetry.spans_dropped + telemetry.log_lines_dropped + telemetry.events_dropped
     };
     if dropped(now) > dropped(before) {
-        let sentence = format!("{} log lines or spans were dropped in the last second.", dropped(now) - dropped(before));
+        let sentence =
+            format!("{} log lines or spans were dropped in the last second.", dropped(now) - dropped(before));
         found.degraded("telemetry_dropped", "", sentence, "Whoever reads the node's log or traces is too slow.");
     }
 }
@@ -171,7 +172,12 @@ fn of_its_disk(now: &Snapshot, found: &mut Found) {
     }
     if log.snapshots_failed > 0 {
         let sentence = format!("{} snapshots failed since the start.", log.snapshots_failed);
-        found.degraded("snapshot_failed", "", sentence, "The node's log says why; a restart takes longer until one succeeds.");
+        found.degraded(
+            "snapshot_failed",
+            "",
+            sentence,
+            "The node's log says why; a restart takes longer until one succeeds.",
+        );
     }
     if now.archive.failures > 0 {
         let sentence = format!("{} reads or writes of the archive failed since the start.", now.archive.failures);
@@ -185,9 +191,16 @@ fn of_its_actors(now: &Snapshot, before: &Snapshot, found: &mut Found) {
         if let Some(earlier) = earlier.filter(|earlier| kind.restarts > earlier.restarts) {
             let count = kind.restarts - earlier.restarts;
             let sentence = format!("{count} actors of kind {} were restarted.", kind.kind);
-            found.degraded("actor_restarted", &kind.kind, sentence, "The node's log has why: actor_restarted. Report it.");
+            found.degraded(
+                "actor_restarted",
+                &kind.kind,
+                sentence,
+                "The node's log has why: actor_restarted. Report it.",
+            );
         }
-        if let Some(worst) = kind.busiest.iter().max_by_key(|own| own.oldest_us).filter(|own| own.oldest_us > ACTOR_OLDEST_US) {
+        if let Some(worst) =
+            kind.busiest.iter().max_by_key(|own| own.oldest_us).filter(|own| own.oldest_us > ACTOR_OLDEST_US)
+        {
             let oldest = text::length(worst.oldest_us);
             let sentence = format!("A message waits for {oldest} in the mailbox of {} {}.", kind.kind, worst.name);
             found.degraded("actor_slow", &worst.name, sentence, "crosstie actor show tells what it decided last.");
@@ -228,7 +241,13 @@ mod tests {
         own.actors.push(ActorKind { kind: "participant".into(), ..ActorKind::default() });
         let position = Position { currency: "EUR".into(), headroom: 0.5, ..Position::default() };
         let (id, state) = ("BANK-0001".to_string(), "active".to_string());
-        own.participants.push(Participant { id, state, started: 1, positions: vec![position], ..Participant::default() });
+        own.participants.push(Participant {
+            id,
+            state,
+            started: 1,
+            positions: vec![position],
+            ..Participant::default()
+        });
         own
     }
 

@@ -10,8 +10,7 @@ pub const EDGES_US: &[u64] = &[
     5_000_000, 10_000_000,
 ];
 /// The same for what there is one of per participant.
-pub const COARSE_EDGES_US: &[u64] =
-    &[10_000, 50_000, 250_000, 1_000_000, 2_500_000, 5_000_000, 8_000_000, 10_000_000];
+pub const COARSE_EDGES_US: &[u64] = &[10_000, 50_000, 250_000, 1_000_000, 2_500_000, 5_000_000, 8_000_000, 10_000_000];
 
 /// Percentiles are of the last one to two of these, in turns.
 const TURNS: u32 = 5;
@@ -109,7 +108,11 @@ mod tests {
         let latency = window.latency();
         assert_eq!((latency.count, latency.recent, latency.sum_us), (4, 4, 20_000_690));
         assert_eq!(latency.buckets[..3], [(100, 1), (250, 2), (500, 3)]);
-        assert_eq!(latency.buckets.last(), Some(&(10_000_000, 3)), "what is longer than all edges is in the count alone");
+        assert_eq!(
+            latency.buckets.last(),
+            Some(&(10_000_000, 3)),
+            "what is longer than all edges is in the count alone"
+        );
         assert!(latency.p50_us.abs_diff(200) <= 2 && latency.max_us >= 19_900_000, "{latency:?}");
         for second in 0..2 * TURNS {
             window.turn(&Distribution::default());

@@ -34,6 +34,7 @@ impl View for Overview {
         };
         let stand = Stand { path: "/", ask, order, rows_max: PARTICIPANTS_MAX };
         let link = |id: &str| Some(format!("/participants/{}", encoded(id)));
+        let bar_of: &dyn Fn(&str) -> Markup = &|id: &str| position(now, id);
         let kind = |kind: &str| Some(format!("/actors/{}", encoded(kind)));
         Ok(vec![
             part("verdict", "", verdict(now)),
@@ -46,7 +47,7 @@ impl View for Overview {
                 ..part(
                     "participants",
                     &format!("Participants ({}), {sorted}", now.participants.len()),
-                    table(&participants, Some(&stand), link, Some(("used · reserved · free", &|id| position(now, id)))),
+                    table(&participants, Some(&stand), link, Some(("used · reserved · free", bar_of))),
                 )
             },
             part("actors", "Actors by kind", table(&pair.actors(), None, kind, None)),

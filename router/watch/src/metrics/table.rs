@@ -220,12 +220,8 @@ fn others(now: &Snapshot) -> impl Iterator<Item = &crate::Peer> {
 }
 
 fn outcomes<'a>(out: &mut Series<'a>, participant: &'a str, of: Outcomes) {
-    let ends = [
-        ("settled", of.settled),
-        ("rejected", of.rejected),
-        ("timed_out", of.timed_out),
-        ("returned", of.returned),
-    ];
+    let ends =
+        [("settled", of.settled), ("rejected", of.rejected), ("timed_out", of.timed_out), ("returned", of.returned)];
     ends.iter().for_each(|(outcome, count)| out.count(&[participant, outcome], *count));
 }
 

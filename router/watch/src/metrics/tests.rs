@@ -33,7 +33,14 @@ pub(crate) fn full() -> Arc<Snapshot> {
     let dropped = [("stopped".to_string(), 0)].into();
     let (kind, wait) = ("participant".to_string(), latency);
     now.actors.push(ActorKind { kind, capacity: 9, wait, handle, handled, dropped, ..ActorKind::default() });
-    let other = Peer { id: 2, name: "n2".into(), lag_entries: Some(1), lag_ms: Some(2), round_trip_us: Some(3), ..Peer::default() };
+    let other = Peer {
+        id: 2,
+        name: "n2".into(),
+        lag_entries: Some(1),
+        lag_ms: Some(2),
+        round_trip_us: Some(3),
+        ..Peer::default()
+    };
     now.peers.push(other);
     now.log.certificate_expires_ms = Some(1);
     Arc::new(now)
@@ -54,7 +61,9 @@ fn every_series_is_in_the_catalogue_and_everything_in_the_catalogue_is_there() {
     for sample in text.lines().filter(|line| !line.starts_with('#')) {
         let (name, mut labels) = parsed(sample);
         let is_it = |metric: &&Metric| match metric.kind {
-            Kind::Histogram => ["_bucket", "_sum", "_count"].iter().any(|end| name.strip_suffix(end) == Some(metric.name)),
+            Kind::Histogram => {
+                ["_bucket", "_sum", "_count"].iter().any(|end| name.strip_suffix(end) == Some(metric.name))
+            }
             _ => name == metric.name,
         };
         let metric = catalogue().iter().find(is_it).unwrap_or_else(|| panic!("{sample} is not in the catalogue"));
@@ -98,7 +107,10 @@ fn figures_come_out_as_they_are() {
 #[test]
 fn the_plain_format_names_counters_in_full() {
     let text = plain(&full());
-    assert!(text.contains("# TYPE crosstie_leader_changes_total counter\ncrosstie_leader_changes_total 0.0\n"), "{text}");
+    assert!(
+        text.contains("# TYPE crosstie_leader_changes_total counter\ncrosstie_leader_changes_total 0.0\n"),
+        "{text}"
+    );
     assert!(text.contains("# TYPE crosstie_leader_known gauge\n") && !text.contains("# EOF"));
 }
 
