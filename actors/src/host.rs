@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use persistence::Refused;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use settlement::{
-    Book, Command, Deadlines, Decision, Direction, Fact, Key, Limits, Operation, Participant, Purpose, Reply, Scheme, View,
+    Book, Command, Deadlines, Decision, Direction, Fact, Key, Limits, Operation, Participant, Purpose, Reply, Scheme,
+    View,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;

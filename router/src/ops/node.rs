@@ -67,13 +67,15 @@ fn not_ready(switch: &Switch, closed: Option<Closed>, leader: Option<u64>) -> Ve
 }
 
 pub(super) fn peers(cluster: &Cluster) -> Vec<Peer> {
-    let role = |member: &Member| match (member.kind.as_str(), member.state.as_deref()) {
-        (_, Some("leader")) => "leader",
-        (kind @ ("learner" | "witness"), _) => kind,
-        (_, Some(_)) => "follower",
-        (_, None) => "unknown",
-    }
-    .to_string();
+    let role = |member: &Member| {
+        match (member.kind.as_str(), member.state.as_deref()) {
+            (_, Some("leader")) => "leader",
+            (kind @ ("learner" | "witness"), _) => kind,
+            (_, Some(_)) => "follower",
+            (_, None) => "unknown",
+        }
+        .to_string()
+    };
     let peer = |member: &Member| Peer {
         id: member.node,
         name: member.name.clone(),

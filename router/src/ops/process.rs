@@ -41,8 +41,7 @@ fn resident_bytes(status: &str) -> u64 {
 
 /// Free for us, and in all.
 pub(super) fn room_bytes(directory: &Path) -> (u64, u64) {
-    rustix::fs::statvfs(directory)
-        .map_or((0, 0), |room| (room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize))
+    rustix::fs::statvfs(directory).map_or((0, 0), |room| (room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize))
 }
 
 /// When a file was written last, milliseconds since 1970.
