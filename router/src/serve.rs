@@ -17,7 +17,7 @@ use crate::admin::{self, Desk};
 use crate::config::{Config, Seed};
 use crate::exit::{Exit, Failure};
 use crate::node::{self, Node};
-use crate::{day, logs, ops, traces};
+use crate::{console, day, logs, ops, traces};
 
 /// Runs a node until it is stopped.
 pub fn run(config: Config) -> Result<Exit, Failure> {
@@ -82,7 +82,8 @@ async fn live(config: Config) -> Result<Exit, Failure> {
         reading: Mutex::new(()),
         checked: parking_lot::Mutex::default(),
     });
-    say_ready(&config, &node, started);
+    let console = open_console(&config, &desk);
+    say_ready(&config, &node, console.as_ref(), started);
     let rolling = tokio::spawn(day::roll_daily(node.switch.clone(), config.scheme.day_roll));
     let checking = tokio::spawn(desk.clone().check_daily());
     let others = desk.clone();
@@ -113,6 +114,7 @@ async fn live(config: Config) -> Result<Exit, Failure> {
             Exit::Interrupted
         }
     };
+    drop(console);
     if let Some(traces) = traces {
         traces.stop();
     }
@@ -143,6 +145,21 @@ impl Signals {
     }
 }
 
+/// The page for operators. A switch does not stay down because its page cannot be shown.
+fn open_console(config: &Config, desk: &Arc<Desk>) -> Option<::console::Console> {
+    let opened = ::console::start(config.console()?, Arc::new(console::Counter::new(desk.clone())));
+    match opened {
+        Ok(console) => Some(console),
+        Err(error) => {
+            tracing::error!(
+                event = "no_console",
+                "{error}; the node runs without its page, health checks and metrics: set ops.address"
+            );
+            None
+        }
+    }
+}
+
 /// What is allowed and yet should not go unnoticed.
 fn warn_of(config: &Config) {
     if !config.listen.address.ip().is_loopback() {
@@ -152,6 +169,10 @@ fn warn_of(config: &Config) {
             address,
             "sessions are neither encrypted nor authenticated; use a protected network"
         );
+    }
+    if let Some(address) = config.ops.address.filter(|address| !address.ip().is_loopback()) {
+        let address = address.to_string();
+        tracing::warn!(event = "exposed", address, "the console is not encrypted; put a proxy with TLS before it");
     }
     if config.log.sync == "none" {
         tracing::warn!(event = "not_durable", "log.sync is none: a power loss loses acknowledged payments");
@@ -269,6 +290,8 @@ struct Ready<'a> {
     /// Where participants connect; with the port that was taken when 0 was asked for.
     address: String,
     admin: PathBuf,
+    /// Of the page for operators; absent when there is none.
+    console: Option<String>,
     pid: u32,
     participants: usize,
     business_date: String,
@@ -284,7 +307,7 @@ struct Ready<'a> {
 }
 
 /// One line on stdout, for programs that start nodes.
-fn say_ready(config: &Config, node: &Node, started: Instant) {
+fn say_ready(config: &Config, node: &Node, console: Option<&::console::Console>, started: Instant) {
     let recovery = &node.recovery;
     let (participants, business_date) = {
         let scheme = node.switch.scheme();
@@ -295,6 +318,7 @@ fn say_ready(config: &Config, node: &Node, started: Instant) {
         node: &config.node.name,
         address: node.address.to_string(),
         admin: std::path::absolute(config.socket()).unwrap_or_else(|_| config.socket()),
+        console: console.map(|console| format!("http://{}", console.address)),
         pid: std::process::id(),
         participants,
         business_date,

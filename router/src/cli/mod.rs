@@ -8,6 +8,7 @@ mod local;
 mod log;
 mod metrics;
 mod operate;
+mod operator;
 mod output;
 mod pki;
 mod repair;
@@ -58,15 +59,18 @@ enum Command {
     /// How the node does: payments, sessions, log
     #[command(after_help = examples("crosstie status\n  crosstie status --json --data /var/lib/crosstie"))]
     Status(Node),
+    /// The same live on a terminal: what is wrong, rates, latency, participants, actors, nodes
+    #[command(after_help = examples("crosstie top\n  crosstie top --once | less\n  crosstie top --json | jq .payments"))]
+    Top(top::Top),
     /// The actors of the node, by kind, and one of them
     #[command(subcommand)]
     Actor(actor::Actors),
     /// What /metrics tells: every metric and its meaning
     #[command(subcommand)]
     Metrics(metrics::Metrics),
-    /// The same live on a terminal: what is wrong, rates, latency, participants, actors, nodes
-    #[command(after_help = examples("crosstie top\n  crosstie top --once | less\n  crosstie top --json | jq .payments"))]
-    Top(top::Top),
+    /// Who may sign in to the console
+    #[command(subcommand)]
+    Operator(operator::Operators),
     /// The nodes of the cluster
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -200,9 +204,10 @@ pub fn main() -> ExitCode {
         Command::Demo(options) => crate::demo::run(&options),
         Command::Serve(serve) => run(serve),
         Command::Status(node) => show::status(&node),
+        Command::Top(top) => top.run(),
         Command::Actor(actor) => actor.run(),
         Command::Metrics(metrics) => metrics.run(),
-        Command::Top(top) => top.run(),
+        Command::Operator(operators) => operators.run(),
         Command::Cluster(cluster) => cluster.run(),
         Command::Node(node) => node.run(),
         Command::Local(local) => local.run(),

@@ -53,7 +53,7 @@ fn bar(budget: &Budget, creditor: &str) -> String {
     )
 }
 
-fn length(us: u64) -> String {
+pub(crate) fn length(us: u64) -> String {
     match us {
         0..1000 => format!("{us} us"),
         1000..1_000_000 => format!("{}.{:03} ms", us / 1000, us % 1000),
@@ -62,7 +62,7 @@ fn length(us: u64) -> String {
 }
 
 /// `+0.002 400`: seconds, with a gap after the thousandths.
-fn after(us: i64) -> String {
+pub(crate) fn after(us: i64) -> String {
     let (sign, us) = (if us < 0 { '-' } else { '+' }, us.unsigned_abs());
     format!("{sign}{}.{:03} {:03}", us / 1_000_000, us / 1000 % 1000, us % 1000)
 }

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used)] // helpers of tests are not tests to clippy
 
 mod archive;
+mod browser;
 mod certificates;
 mod collector;
+mod console;
 mod hostile;
 mod lifecycle;
 mod operators;
