@@ -207,7 +207,7 @@ impl Desk {
             Command::StepDown { node } => self.step_down(node).await,
             Command::Status => self.status().await,
             Command::Watch => value(&*self.snapshot().await?),
-            Command::Actor { id } => self.actor(self.registered(&id)?),
+            Command::Actor { id } => self.actor(self.known(&id)?),
             Command::Participants => self.participants().await,
             Command::Participant { id } => self.participant(self.known(&id)?).await,
             Command::Register { id, currency } => self.register(&id, &currency, note).await,

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::Seed;
 use super::kinds::{
-    Address, Bytes, Choice, Collector, Count, DayRoll, HostPort, Hosts, Kind, Length, Name, OptionalAddress, Place, Routes,
-    Share, TimeOfDay,
+    Address, Bytes, Choice, Collector, Count, DayRoll, HostPort, Hosts, Kind, Length, Name, OptionalAddress, Place,
+    Routes, Share, TimeOfDay,
 };
 
 /// One setting, as text.

@@ -13,5 +13,5 @@ mod operators;
 mod repair;
 mod reports;
 mod support;
-mod watching;
 mod telemetry;
+mod watching;
