@@ -20,13 +20,14 @@
 //! Hosts, post office and sessions share one thread; the ledger lives on the journal's. Nothing is told to a
 //! participant before the ledger has seen it committed.
 //!
-//! In reading order: `switch`, `line` (a connection), `instruction`, `dispatch` (to whoever leads), `host` (an actor),
+//! In reading order: `switch`, `line` (a connection), `instruction`, `dispatch` (to whoever leads), `host` (an actor), `draft` (who asked an operation),
 //! `post`, `supervisor`, `ledger`, `feed`, `bell`, `throne` and `reign` (who leads), `relay` (between nodes), `archive`.
 
 pub mod archive;
 mod bell;
 mod clock;
 mod dispatch;
+mod draft;
 mod feed;
 mod host;
 mod instruction;
@@ -44,6 +45,7 @@ mod throne;
 
 pub use bell::{Bell, Rung};
 pub use clock::Clock;
+pub use draft::Draft;
 pub use feed::{Cursor, Feed, Progress};
 pub use host::OwnedOperation;
 pub use instruction::{Batch, Instruction, Other};

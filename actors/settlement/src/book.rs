@@ -7,7 +7,7 @@ use crate::fact::{Fact, LimitChanged, PositionMoved, Stage, Standing};
 use crate::notice::{self, Recipient};
 use crate::participant::{Inquiry, Participant, Purpose};
 use crate::payments::{Record, State};
-use crate::{Key, Scheme};
+use crate::{Key, Scheme, Trail};
 
 /// Where notices go. `write` appends one whole frame.
 pub trait Sink {
@@ -27,6 +27,7 @@ pub struct Book {
     /// Number of the last notice in each participant's feed.
     pub(crate) notices: Vec<u64>,
     pub(crate) system_notices: u64,
+    pub(crate) trail: Trail,
 }
 
 impl Book {
@@ -44,6 +45,11 @@ impl Book {
 
     pub fn find(&self, id: ParticipantId) -> Option<&Participant> {
         self.participant(self.scheme.key(id)?)
+    }
+
+    /// What operators changed.
+    pub fn trail(&self) -> &Trail {
+        &self.trail
     }
 
     /// Number of the last notice in a participant's feed; 0 when there is none yet.
@@ -85,6 +91,7 @@ impl Book {
                 }
             }
             Fact::DayRolled { .. } => {}
+            Fact::Audited(audited) => self.trail.append(*audited),
         }
         let Book { scheme, notices, system_notices, .. } = self;
         notice::notices(fact, scheme, |to, write| {

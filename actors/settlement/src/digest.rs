@@ -73,7 +73,7 @@ impl Sum {
 impl Book {
     /// Takes about 0.1 µs for each participant.
     pub fn digest(&self) -> u64 {
-        let Book { scheme, participants, notices, system_notices } = self;
+        let Book { scheme, participants, notices, system_notices, trail } = self;
         let mut sum = Sum(Xxh3::new());
         sum.moment(scheme.business_date(), scheme.last_at());
         sum.numbers([*system_notices, participants.len() as u64]);
@@ -81,6 +81,11 @@ impl Book {
             sum.participant(participant, *notices);
             // The scheme's own copy, which decisions about others read.
             scheme.listing(participant.key).into_iter().for_each(|listing| sum.listing(listing));
+        }
+        // A book without a trail has the number that it had before there were any.
+        if trail.head().number > 0 {
+            sum.numbers([trail.head().number]);
+            sum.0.update(&trail.head().hash);
         }
         sum.0.digest()
     }
@@ -98,6 +103,7 @@ mod tests {
         answer P2 no                    -> rejected AC04
         submit P3 A B 0                 -> rejected AM01
         submit P4 A B 10                -> reserved
+        audit                           -> audited
     ";
 
     fn story() -> table::Table {
@@ -135,12 +141,13 @@ mod tests {
         let right = story().book;
         let uetr = right.participants[0].payments.iter().next().unwrap().uetr;
         type Change = fn(&mut Book, wire::Uetr);
-        let changes: [Change; 10] = [
+        let changes: [Change; 11] = [
             |book, _| book.participants[0].positions[0].1.reserved += 1,
             |book, _| book.participants[1].positions[0].1.limits.payment_max = 7,
             |book, _| book.participants[1].listing.signed_on ^= true,
             |book, _| book.notices[1] += 1,
             |book, _| book.system_notices += 1,
+            |book, _| book.trail.append(table::audited()),
             |book, uetr| book.participants[0].payments.change(uetr, |record| record.state = State::Rejected),
             |book, uetr| book.participants[0].payments.change(uetr, |record| record.amount_minor += 1),
             |book, uetr| book.participants[0].payments.change(uetr, |record| record.returned_minor += 1),

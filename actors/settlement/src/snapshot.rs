@@ -2,14 +2,15 @@
 //!
 //! | part | content |
 //! |---|---|
-//! | magic | `CROSSTIE BOOK 1\n` |
+//! | magic | `CROSSTIE BOOK 2\n` |
 //! | scheme | length `u32`, then business date, last stamp, system notice number, listings |
 //! | per listing | length `u32`, then notice number and positions |
 //! | payments offered | count `u32`, then so many in parts of up to 4,096, each with its length `u32` |
 //! | payments unposted | the same |
 //! | payments sent | count `u64`, then so many records of 88 bytes |
+//! | audit trail | length `u32`, then number and hash of its last entry; count `u32`, then so many pieces, each with its length `u32` |
 //!
-//! The last four lines repeat for each listing. All in the byte format of bincode 1. Reading allocates no more than
+//! The last four lines before the trail repeat for each listing. A book of version 1 ends before the trail. All in the byte format of bincode 1. Reading allocates no more than
 //! what has really come. [`Frozen`] shares the records' chunks with the book, so taking one is quick
 //! whatever the number of payments.
 
@@ -22,9 +23,11 @@ use crate::book::Book;
 use crate::fact::Payment;
 use crate::participant::{Incoming, Participant, identity};
 use crate::payments::{Payments, Shared};
+use crate::trail::{Hash, Head, Trail};
 use crate::{Key, Listing, Position, Scheme};
 
-const MAGIC: &[u8; 16] = b"CROSSTIE BOOK 1\n";
+const MAGIC: &[u8; 16] = b"CROSSTIE BOOK 2\n";
+const MAGIC_1: &[u8; 16] = b"CROSSTIE BOOK 1\n";
 const RECORD_BYTES: usize = 88;
 const PART_BYTES_MAX: usize = 256 << 20;
 const PART_ITEMS_MAX: usize = 4096;
@@ -43,10 +46,17 @@ struct ParticipantPart {
     positions: Vec<(Currency, Position)>,
 }
 
+#[derive(SchemaRead, SchemaWrite)]
+struct TrailPart {
+    number: u64,
+    hash: Hash,
+}
+
 /// A book that stands still, ready to be written by another thread.
 pub struct Frozen {
     scheme: SchemePart,
     participants: Vec<FrozenParticipant>,
+    trail: Trail,
 }
 
 struct FrozenParticipant {
@@ -71,7 +81,8 @@ impl Book {
             unposted: participant.unposted.values().copied().collect(),
             payments: participant.payments.share(),
         };
-        Frozen { scheme, participants: self.participants.iter().zip(&self.notices).map(part).collect() }
+        let participants = self.participants.iter().zip(&self.notices).map(part).collect();
+        Frozen { scheme, participants, trail: self.trail.clone() }
     }
 }
 
@@ -94,7 +105,7 @@ impl Frozen {
                 out.write_all(&buffer)?;
             }
         }
-        Ok(())
+        write_trail(&self.trail, out)
     }
 }
 
@@ -105,6 +116,16 @@ where
     let bytes = wincode::serialize(part).map_err(io::Error::other)?;
     out.write_all(&(bytes.len() as u32).to_le_bytes())?;
     out.write_all(&bytes)
+}
+
+fn write_trail(trail: &Trail, out: &mut dyn Write) -> io::Result<()> {
+    let Head { number, hash } = trail.head();
+    write_part(&TrailPart { number, hash }, out)?;
+    out.write_all(&(trail.pieces().count() as u32).to_le_bytes())?;
+    trail.pieces().try_for_each(|piece| {
+        out.write_all(&(piece.len() as u32).to_le_bytes())?;
+        out.write_all(piece)
+    })
 }
 
 /// In parts, for one part may not grow without bound.
@@ -120,7 +141,7 @@ where
 pub fn restore(from: &mut dyn Read) -> Result<Book, String> {
     let mut magic = [0; 16];
     from.read_exact(&mut magic).map_err(ends_early)?;
-    if &magic != MAGIC {
+    if &magic != MAGIC && &magic != MAGIC_1 {
         return Err("the snapshot holds no book of a version known here".into());
     }
     let scheme: SchemePart = read_part(from)?;
@@ -136,7 +157,20 @@ pub fn restore(from: &mut dyn Read) -> Result<Book, String> {
         book.notices.push(part.notices);
     }
     book.scheme = Scheme::restored(scheme.listings, scheme.business_date, scheme.last_at);
+    if &magic == MAGIC {
+        book.trail = read_trail(from)?;
+    }
     Ok(book)
+}
+
+fn read_trail(from: &mut dyn Read) -> Result<Trail, String> {
+    let TrailPart { number, hash } = read_part(from)?;
+    let count = read_length(from)?;
+    let mut pieces = Vec::new();
+    for _ in 0..count {
+        pieces.push(read_bytes(from)?);
+    }
+    Trail::restored(pieces, Head { number, hash }).map_err(|broken| broken.to_string())
 }
 
 fn read_payments(from: &mut dyn Read) -> Result<Payments, String> {
@@ -184,6 +218,10 @@ fn read_part<T>(from: &mut dyn Read) -> Result<T, String>
 where
     T: for<'a> SchemaRead<'a, wincode::config::DefaultConfig, Dst = T>,
 {
+    wincode::deserialize_exact(&read_bytes(from)?).map_err(|error| format!("a part of the snapshot: {error}"))
+}
+
+fn read_bytes(from: &mut dyn Read) -> Result<Vec<u8>, String> {
     let length = read_length(from)?;
     if length > PART_BYTES_MAX {
         return Err(format!("a part of the snapshot claims {length} bytes, the limit is {PART_BYTES_MAX}"));
@@ -193,7 +231,7 @@ where
     if bytes.len() < length {
         return Err(format!("the book in the snapshot ends early: {} bytes of a part of {length}", bytes.len()));
     }
-    wincode::deserialize_exact(&bytes).map_err(|error| format!("a part of the snapshot: {error}"))
+    Ok(bytes)
 }
 
 fn read_length(from: &mut dyn Read) -> Result<usize, String> {
@@ -224,6 +262,8 @@ mod tests {
             submit R1 B A 7 returns=P1      -> reserved
             suspend C receive               -> suspended
             roll
+            audit                           -> audited
+            audit                           -> audited
             ",
         )
         .book

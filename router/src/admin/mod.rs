@@ -2,7 +2,7 @@
 //! line, one JSON answer per line.
 //!
 //! In reading order: `protocol` (what can be asked and what comes back), `desk` (how it is done on a switch), `figures`
-//! (of the book and the journal), `leading` (who leads), `members` (who belongs to the cluster), `drain`, `payment` (what
+//! (of the book and the journal), `leading` (who leads), `members` (who belongs to the cluster), `drain`, `trail` (what operators changed), `payment` (what
 //! became of a payment, in a sentence), `find` (in the archive), `server` (the socket), `client` (the other end).
 
 pub mod client;
@@ -16,5 +16,6 @@ mod members;
 mod payment;
 pub mod protocol;
 pub mod server;
+mod trail;
 
 pub use desk::Desk;

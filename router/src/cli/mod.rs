@@ -1,5 +1,6 @@
 //! The command line: one file per group of subcommands. Data goes to stdout, talk to stderr; a closed pipe is success.
 
+mod audit;
 mod cluster;
 mod configuration;
 mod errors;
@@ -69,6 +70,9 @@ enum Command {
     /// What became of a payment, and who must act
     #[command(after_help = examples("crosstie payment 7b0e0d4c-52f3-4a3e-9c7e-0a1b2c3d4e5f\n  crosstie payment 7b0e0d4c52f34a3e9c7e0a1b2c3d4e5f --debtor BANK-0001 --json"))]
     Payment(operate::Payment),
+    /// What operators changed: show it, export it, prove that it is whole
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// The business date: show it, roll it
     #[command(subcommand)]
     Day(operate::Day),
@@ -189,6 +193,7 @@ pub fn main() -> ExitCode {
         Command::Local(local) => local.run(),
         Command::Participant(participant) => participant.run(),
         Command::Payment(payment) => payment.run(),
+        Command::Audit(audit) => audit.run(),
         Command::Day(day) => day.run(),
         Command::Snapshot(node) => operate::snapshot(&node),
         Command::Stop(node) => operate::stop(&node),

@@ -13,7 +13,7 @@ use crate::exit::{Exit, Failure};
 pub(super) struct Change {
     /// The participant, for example BANK-0001
     id: String,
-    /// Why; kept in the log with your name
+    /// Why; kept in the audit trail with your name
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]

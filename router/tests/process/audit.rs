@@ -1,0 +1,113 @@
+//! What operators did stands in a trail that nobody can change unseen.
+
+use serde_json::Value;
+
+use crate::support::{Node, run};
+
+/// Number, operator, action and outcome of every entry, the oldest first.
+fn entries(node: &Node) -> Vec<(u64, String, String, String)> {
+    let log = node.ask(&["audit", "log", "--json"]).with(0).json();
+    let text = |entry: &Value, name: &str| entry[name].as_str().unwrap().to_string();
+    let read = |entry: &Value| {
+        (entry["number"].as_u64().unwrap(), text(entry, "operator"), text(entry, "action"), text(entry, "outcome"))
+    };
+    log.as_array().unwrap().iter().rev().map(read).collect()
+}
+
+#[test]
+fn every_change_is_an_entry_and_survives_a_snapshot_and_a_kill() {
+    let data = tempfile::tempdir().unwrap();
+    let node = Node::start(data.path(), &[]);
+    let why = ["--currency", "EUR", "--reason", "ticket 7"];
+    node.ask(&[&["participant", "register", "BANK-0001"], &why[..]].concat()).with(0);
+    node.ask(&[&["participant", "fund", "BANK-0001", "100.00"], &why[..]].concat()).with(0);
+    node.ask(&[&["participant", "defund", "BANK-0001", "100.01"], &why[..]].concat()).with(4);
+    node.ask(&[&["participant", "fund", "BANK-0002", "1"], &why[..]].concat()).with(5);
+    node.ask(&[&["participant", "fund", "BANK-0001", "x"], &why[..]].concat()).with(2);
+    node.ask(&["day", "roll"]).with(0);
+    node.ask(&["snapshot"]).with(0);
+    node.ask(&["node", "drain"]).with(0);
+    node.ask(&["node", "undrain"]).with(0);
+    node.ask(&["status"]).with(0);
+    let expected = ["register done", "fund done", "defund refused", "fund refused", "roll done", "snapshot done"];
+    let expected = [&expected[..], &["drain done", "undrain done"]].concat();
+    let told = |node: &Node| entries(node).iter().map(|(_, _, action, came)| format!("{action} {came}")).collect();
+    let before: Vec<String> = told(&node);
+    assert_eq!(before, expected);
+    let all = entries(&node);
+    assert!(
+        all.iter().zip(1..).all(|((number, operator, ..), place)| *number == place && operator == "ann"),
+        "{all:?}"
+    );
+
+    let log = node.ask(&["audit", "log", "--action", "defund", "--limit", "1", "--json"]).with(0).json();
+    let entry = &log[0];
+    assert_eq!(entry["parameters"], r#"{"amount":"100.01","currency":"EUR","id":"BANK-0001"}"#);
+    assert_eq!((&entry["reason"], &entry["origin"], &entry["node"]), (&"ticket 7".into(), &"cli".into(), &1.into()));
+    assert!(entry["why"].as_str().unwrap().contains("AM04"), "{entry}");
+    assert_eq!(node.ask(&["audit", "log", "--operator", "eve", "--json"]).with(0).json(), serde_json::json!([]));
+    assert_eq!(node.ask(&["audit", "log", "--since", "2100-01-01", "--plain"]).with(0).stdout, "");
+    node.ask(&["audit", "log", "--since", "soon"]).with(2);
+    node.ask(&["audit", "log", "--limit", "0"]).with(2);
+
+    // Killed: the log has it, and the snapshot before.
+    node.signal("KILL");
+    node.ended();
+    let node = Node::start(data.path(), &[]);
+    assert_eq!(told(&node), before);
+    node.ask(&["stop"]).with(0);
+    node.ended();
+    let node = Node::start(data.path(), &[]);
+    assert_eq!(told(&node).last(), Some(&"stop done".to_string()));
+    node.stop();
+}
+
+#[test]
+fn an_export_is_proved_against_the_node_running_or_stopped() {
+    let data = tempfile::tempdir().unwrap();
+    let log = data.path().join("log");
+    let node = Node::start(&log, &[]);
+    let why = ["--currency", "EUR", "--reason", "ticket 7"];
+    for id in ["BANK-0001", "BANK-0002", "BANK-0003"] {
+        node.ask(&[&["participant", "register", id], &why[..]].concat()).with(0);
+    }
+    let right = node.ask(&["audit", "export"]).with(0).stdout;
+    assert_eq!(right.lines().count(), 4);
+    let file = data.path().join("trail.ndjson");
+    let check = |node: &Node, text: &str, code: i32, part: &str| {
+        std::fs::write(&file, text).unwrap();
+        let ended = node.ask(&["audit", "verify", file.to_str().unwrap()]).with(code);
+        assert!(ended.stderr.contains(part), "{ended:#?}");
+    };
+    node.ask(&["audit", "verify"]).with(0);
+    check(&node, &right, 0, "");
+    check(&node, &right.replacen("BANK-0002", "BANK-0009", 1), 7, "audit entry 2");
+    let cut: String = right.lines().take(2).map(|line| format!("{line}\n")).collect();
+    check(&node, &cut, 7, "audit entry 3");
+    check(&node, "", 7, "audit entry 1");
+    node.ask(&["audit", "verify", "/nowhere"]).with(2);
+
+    // More has happened since: the export is the beginning of it.
+    node.ask(&["day", "roll"]).with(0);
+    check(&node, &right, 0, "");
+
+    // A trail that holds together, but of another switch.
+    let other = Node::start(&data.path().join("other"), &[]);
+    for id in ["BANK-0001", "BANK-0002", "BANK-0003"] {
+        other.ask(&[&["participant", "register", id], &why[..]].concat()).with(0);
+    }
+    check(&node, &other.ask(&["audit", "export"]).with(0).stdout, 7, "entry 3 is another one");
+    check(&other, &node.ask(&["audit", "export"]).with(0).stdout, 7, "has 3 entries, the export 4");
+    other.stop();
+
+    let stopped = |code: i32| {
+        let arguments = ["audit", "verify", file.to_str().unwrap(), "--stopped", "--data", log.to_str().unwrap()];
+        run(&arguments).with(code)
+    };
+    std::fs::write(&file, &right).unwrap();
+    stopped(4);
+    node.stop();
+    assert!(stopped(0).stdout.contains("4 entries"));
+    std::fs::write(&file, right.replacen("ticket 7", "ticket 8", 1)).unwrap();
+    assert!(stopped(7).stderr.contains("audit entry 1"));
+}
