@@ -2,6 +2,7 @@
 //! none, when the listener takes it at once.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use persistence::Index;
@@ -23,6 +24,8 @@ pub struct Rung {
     /// by then, 0 if that is not known.
     pub(crate) remote: Vec<Arc<Line>>,
     pub(crate) index: Index,
+    /// When it rang first.
+    pub since: Option<Instant>,
 }
 
 impl Rung {
@@ -44,6 +47,7 @@ impl Rung {
         self.lines.clear();
         self.remote.clear();
         self.everyone = false;
+        self.since = None;
     }
 }
 
@@ -83,6 +87,7 @@ impl Bell {
         if rung.is_empty() {
             return;
         }
+        let since = *rung.since.get_or_insert_with(Instant::now);
         if let Some(listener) = self.listener.get() {
             listener(rung);
         }
@@ -94,8 +99,9 @@ impl Bell {
             waiting.feeds.append(&mut rung.feeds);
             waiting.lines.append(&mut rung.lines);
             waiting.everyone |= rung.everyone;
+            waiting.since.get_or_insert(since);
         }
-        rung.everyone = false;
+        (rung.everyone, rung.since) = (false, None);
         self.notify.notify_one();
     }
 

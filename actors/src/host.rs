@@ -2,18 +2,20 @@
 //! what was decided and hands it to the post office.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use persistence::Refused;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use settlement::{
-    Book, Command, Deadlines, Decision, Direction, Fact, Key, Limits, Operation, Participant, Reply, Scheme, View,
+    Book, Command, Deadlines, Decision, Direction, Fact, Key, Limits, Operation, Participant, Purpose, Reply, Scheme,
+    View,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wire::{Currency, Reason, Timestamp, Uetr};
 
 use crate::draft::Draft;
+use crate::figures::{Deed, Deeds, Gauge, MessageKind, now_us};
 use crate::instruction::Instructions;
 use crate::ledger::{Answered, Passenger};
 use crate::post::{Outbox, PostOffice};
@@ -65,6 +67,19 @@ pub(crate) struct Operate {
     pub done: oneshot::Sender<Result<(), Reason>>,
 }
 
+/// A message in a mailbox.
+pub(crate) struct Posted {
+    /// By [`now_us`].
+    sent_us: u64,
+    message: Message,
+}
+
+impl From<Message> for Posted {
+    fn from(message: Message) -> Posted {
+        Posted { sent_us: now_us(), message }
+    }
+}
+
 pub(crate) enum Message {
     Instructions(Instructions),
     Letters(Vec<Letter>),
@@ -92,6 +107,9 @@ pub(crate) struct State {
     hosted: Vec<Hosted>,
     first: usize,
     outbox: Outbox,
+    gauge: Arc<Gauge>,
+    deeds: Deeds,
+    has_new_deeds: bool,
     /// The timer that is set, and for when.
     timer: Option<(Timestamp, JoinHandle<()>)>,
 }
@@ -117,18 +135,28 @@ impl State {
         let view = view(&post, &scheme);
         let Instructions { line, batch, .. } = instructions;
         let mut replies = Vec::new();
-        let count = items.len() as u32;
+        let (began, count) = (Instant::now(), items.len());
+        let (mut same, mut conflict) = (0, 0);
         for (at, instruction) in (0..).zip(&batch.items[items]) {
             let reply = match instruction.command(&batch.bytes, &scheme) {
                 Ok(command) => self.decide(line.key(), command, &view),
                 Err(reason) => Some(Reply::Refused(reason)),
             };
             if let Some(reply) = reply {
+                match &reply {
+                    Reply::Inquire(inquiry) => same += u64::from(inquiry.purpose == Purpose::Repeat),
+                    Reply::Refused(reason) => conflict += u64::from(*reason == Reason::DUPL),
+                }
                 let (kind, uetr) = instruction.subject();
                 replies.push(Answered { at, kind, uetr, reply });
             }
         }
-        self.outbox.passengers.push(Passenger::Done { line: line.clone(), instructions: count, replies });
+        let done = Passenger::Done { line: line.clone(), instructions: count as u32, replies };
+        self.outbox.passengers.push(done);
+        let mut work = post.premises.figures.work.lock();
+        work.decide.record_many(began.elapsed(), count);
+        work.duplicates_same += same;
+        work.duplicates_conflict += conflict;
     }
 
     /// Decides, applies, keeps the fact and its letter for the post office; gives back what the asker is to hear.
@@ -143,11 +171,24 @@ impl State {
                 deadlines.disarm(deadline, payment.debtor, payment.uetr);
             }
             participant.apply(fact);
+            self.deeds.add(Deed::of(fact));
+            self.has_new_deeds = true;
             fact.encode(&mut self.outbox.facts);
             self.outbox.letters.extend(fact.letter());
             self.outbox.news.extend(fact.news());
         }
         reply
+    }
+
+    /// A message is handled.
+    fn note(&mut self, kind: MessageKind, sent_us: u64, began_us: u64) {
+        let length = |from: u64, to: u64| Duration::from_micros(to.saturating_sub(from));
+        {
+            let mut work = self.post.premises.figures.work.lock();
+            work.wait.record(length(sent_us, began_us));
+            work.handled[kind as usize].record(length(began_us, now_us()));
+        }
+        self.gauge.done(std::mem::take(&mut self.has_new_deeds).then_some(&self.deeds));
     }
 
     fn receive(&mut self, letters: &[Letter]) {
@@ -220,16 +261,18 @@ impl State {
 
     /// Sets a timer for the earliest deadline, unless one is set that fires no later; one that fires later ends. Deadlines
     /// mostly pass unused: the timer finds nothing due and is set again for the earliest then.
-    fn arm(&mut self, myself: &ActorRef<Message>) {
+    fn arm(&mut self, myself: &ActorRef<Posted>) {
         let earliest = self.hosted.iter().filter_map(|hosted| hosted.deadlines.earliest()).min();
+        self.gauge.load(self.hosted.iter().map(|hosted| hosted.participant.incoming_count()).sum(), earliest);
         let is_earlier = |earliest: &Timestamp| self.timer.as_ref().is_none_or(|(armed, _)| earliest < armed);
         let Some(earliest) = earliest.filter(is_earlier) else { return };
         let wait = earliest.since(self.post.premises.clock.now()) + Duration::from_micros(100);
-        let myself = myself.clone();
+        let (myself, gauge) = (myself.clone(), self.gauge.clone());
         let timer = tokio::spawn(async move {
             tokio::time::sleep(wait).await;
             // An actor that ended meanwhile needs no timer.
-            drop(myself.cast(Message::Due(earliest)));
+            gauge.sent();
+            drop(myself.cast(Message::Due(earliest).into()));
         });
         if let Some((_, later)) = self.timer.replace((earliest, timer)) {
             later.abort();
@@ -242,34 +285,42 @@ fn view<'a>(post: &'a PostOffice, scheme: &'a Scheme) -> View<'a> {
 }
 
 impl Actor for Host {
-    type Msg = Message;
+    type Msg = Posted;
     type State = State;
     /// The participants to begin with, in the order of their keys, and the key of the first.
     type Arguments = (usize, Vec<Participant>);
 
     async fn pre_start(
         &self,
-        myself: ActorRef<Message>,
+        myself: ActorRef<Posted>,
         (first, participants): Self::Arguments,
     ) -> Result<State, ActorProcessingErr> {
         let adopt = |participant: Participant| Hosted { deadlines: Deadlines::of(&participant), participant };
         let hosted = participants.into_iter().map(adopt).collect();
         let post = self.post.clone();
-        let mut state = State { post, hosted, first, outbox: Outbox::default(), timer: None };
+        let gauge = post.premises.figures.gauge(first / post.premises.participants_per_actor);
+        gauge.begin();
+        let (outbox, deeds) = <(Outbox, Deeds)>::default();
+        let mut state = State { post, hosted, first, outbox, gauge, deeds, has_new_deeds: false, timer: None };
         state.arm(&myself);
         if state.hosted.iter().any(|hosted| hosted.participant.incoming_count() > 0) {
-            myself.cast(Message::Arrived)?;
+            state.gauge.sent();
+            myself.cast(Message::Arrived.into())?;
         }
         Ok(state)
     }
 
     async fn handle(
         &self,
-        myself: ActorRef<Message>,
-        message: Message,
+        myself: ActorRef<Posted>,
+        Posted { sent_us, message }: Posted,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        match self.work(&myself, message, state).await {
+        let (kind, began_us) = (message.kind(), now_us());
+        state.gauge.taken_up(sent_us);
+        let worked = self.work(&myself, message, state).await;
+        state.note(kind, sent_us, began_us);
+        match worked {
             // The reign has ended; what was decided here then never happened, and whoever asked asks the next leader.
             Err(Refused::NotLeading) => myself.stop(None),
             // A journal that has stopped ends the node.
@@ -280,12 +331,14 @@ impl Actor for Host {
 }
 
 impl Host {
-    async fn work(&self, myself: &ActorRef<Message>, message: Message, state: &mut State) -> Result<(), Refused> {
+    async fn work(&self, myself: &ActorRef<Posted>, message: Message, state: &mut State) -> Result<(), Refused> {
         match message {
             Message::Instructions(instructions) => {
                 // In parts, so that no proposal comes near the bound of a log entry.
                 let (mut done, count) = (instructions.from, instructions.batch.items.len());
-                while done < count {
+                // What is asked again anyway would only be decided twice, and a connection between nodes that comes and goes
+                // must not pile up work.
+                while done < count && !instructions.line.is_void() {
                     let part = done..count.min(done + INSTRUCTIONS_MAX);
                     done = part.end;
                     state.instruct(&instructions, part);
@@ -296,8 +349,9 @@ impl Host {
             Message::Letters(letters) => state.receive(&letters),
             Message::Arrived => {
                 if state.judge_arrivals() {
+                    state.gauge.sent();
                     // It is being stopped when it takes no message.
-                    drop(myself.cast(Message::Arrived));
+                    drop(myself.cast(Message::Arrived.into()));
                 }
             }
             Message::Operate(request) => state.operate(request),

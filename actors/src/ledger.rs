@@ -6,16 +6,18 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::RwLock;
 use persistence::{Entry, Fold, Freeze, Index, Standing};
 use settlement::{Book, Fact, Facts, Inquiry, Key, Purpose, Recipient, Reply, Scheme, Sink, notices};
 use wire::message::Refused;
-use wire::{Kind, Message, Reason, Uetr};
+use wire::{Kind, Message, Reason, Timestamp, Uetr};
 
 use crate::archive::{self, Gatherer, Question};
 use crate::bell::{Bell, Rung};
 use crate::feed::Feed;
+use crate::figures::{Figures, Known};
 use crate::line::Line;
 use crate::throne::Throne;
 
@@ -90,6 +92,8 @@ pub(crate) struct Ledger {
     /// Replies of the instructions at hand.
     replies: Vec<u8>,
     archive: Gatherer,
+    figures: Arc<Figures>,
+    known: Known,
     throne: Throne,
 }
 
@@ -97,7 +101,13 @@ pub(crate) struct Ledger {
 const REPLY_BYTES: usize = 256 << 10;
 
 impl Ledger {
-    pub(crate) fn new(feeds: Arc<Feeds>, bell: Arc<Bell>, archive: Gatherer, throne: Throne) -> Self {
+    pub(crate) fn new(
+        feeds: Arc<Feeds>,
+        bell: Arc<Bell>,
+        archive: Gatherer,
+        figures: Arc<Figures>,
+        throne: Throne,
+    ) -> Self {
         Ledger {
             book: Book::default(),
             feeds,
@@ -108,6 +118,8 @@ impl Ledger {
             rung: Rung::default(),
             replies: Vec::new(),
             archive,
+            figures,
+            known: Known::default(),
             throne,
         }
     }
@@ -120,7 +132,7 @@ impl Ledger {
     }
 
     fn fold(&mut self, entry: &Entry<'_>, passengers: &mut [Passenger]) {
-        let mut folded = 0;
+        let (mut folded, began) = (0, Instant::now());
         for (at, read) in passengers.iter_mut().filter_map(Passenger::take_barrier) {
             self.fold_facts(entry, &entry.payload[folded..at]);
             read(&self.book);
@@ -129,10 +141,16 @@ impl Ledger {
         self.fold_facts(entry, &entry.payload[folded..]);
         if !entry.replay {
             self.archive.folded(entry.index, self.book.scheme().last_at());
+            self.known.folded(Timestamp::now());
+            if !entry.payload.is_empty() {
+                self.figures.tally.lock().apply.record(began.elapsed());
+            }
         }
     }
 
     fn fold_facts(&mut self, entry: &Entry<'_>, facts: &[u8]) {
+        let figures = self.figures.clone();
+        let mut tally = figures.tally.lock();
         for fact in Facts::new(facts) {
             // Entries are checksummed: what cannot be read was never written by us, and to go on would be to guess.
             let fact = fact.unwrap_or_else(|error| panic!("entry {}: {error}", entry.index));
@@ -142,11 +160,12 @@ impl Ledger {
             if let Some(news) = fact.news() {
                 self.throne.note(&news);
             }
-            let Ledger { book, staged, staged_everyone, rung, archive, .. } = self;
+            let Ledger { book, staged, staged_everyone, rung, archive, known, .. } = self;
             book.apply(&fact, &mut Staging { staged, staged_everyone, changed: &mut rung.feeds });
             // What is replayed the archive reads from the log, if it lacks it.
             if !entry.replay {
                 archive.note(&fact, entry.index, book);
+                tally.note(&fact, book, known);
             }
         }
     }
@@ -306,6 +325,8 @@ impl Sink for Staging<'_> {
 
 impl Fold for Ledger {
     type Passenger = Passenger;
+
+    const CHECKPOINT_VERSION: u32 = settlement::DIGEST_VERSION;
 
     fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), String> {
         self.archive.skipped();

@@ -20,8 +20,9 @@
 //! Hosts, post office and sessions share one thread; the ledger lives on the journal's. Nothing is told to a
 //! participant before the ledger has seen it committed.
 //!
-//! In reading order: `switch`, `line` (a connection), `instruction`, `dispatch` (to whoever leads), `host` (an actor), `draft` (who asked an operation),
-//! `post`, `supervisor`, `ledger`, `feed`, `bell`, `throne` and `reign` (who leads), `relay` (between nodes), `archive`.
+//! In reading order: `switch`, `line` (a connection), `instruction`, `dispatch` (to whoever leads), `host` (an actor),
+//! `draft` (who asked for an operation), `post`, `supervisor`, `ledger`, `feed`, `bell`, `throne` and `reign` (who leads),
+//! `relay` (between nodes), `archive`, `figures` (what is measured meanwhile).
 
 pub mod archive;
 mod bell;
@@ -29,6 +30,7 @@ mod clock;
 mod dispatch;
 mod draft;
 mod feed;
+pub mod figures;
 mod host;
 mod instruction;
 mod ledger;
@@ -52,7 +54,7 @@ pub use instruction::{Batch, Instruction, Other};
 #[doc(hidden)] // names the type of the journal, nothing else
 pub use ledger::{Answered, Passenger, ReadBook};
 pub use ledger::{Feeds, replay_feed};
-pub use line::{Ending, Line};
+pub use line::{Elsewhere, Ending, Line};
 pub use post::PostOffice;
 pub use premises::Traffic;
 pub use relay::Relay;

@@ -31,18 +31,27 @@ pub struct Ending {
     pub reason: Reason,
     pub retry_after_ms: u32,
     pub text: String,
-    /// Another node would serve this participant now.
-    pub elsewhere: bool,
+    pub elsewhere: Elsewhere,
+}
+
+/// Other nodes that would serve the participant now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Elsewhere {
+    Nowhere,
+    /// Every node that serves participants.
+    Anywhere,
+    /// At these addresses.
+    At(Vec<String>),
 }
 
 impl Ending {
     pub fn new(reason: Reason, retry_after_ms: u32, text: impl Into<String>) -> Ending {
-        Ending { reason, retry_after_ms, text: text.into(), elsewhere: false }
+        Ending { reason, retry_after_ms, text: text.into(), elsewhere: Elsewhere::Nowhere }
     }
 
     /// The participant is told where other nodes serve it.
     pub fn elsewhere(reason: Reason, retry_after_ms: u32, text: impl Into<String>) -> Ending {
-        Ending { elsewhere: true, ..Ending::new(reason, retry_after_ms, text) }
+        Ending { elsewhere: Elsewhere::Anywhere, ..Ending::new(reason, retry_after_ms, text) }
     }
 
     pub(crate) fn superseded() -> Ending {
@@ -231,7 +240,7 @@ impl Line {
         self.key
     }
 
-    pub(crate) fn participant(&self) -> ParticipantId {
+    pub fn participant(&self) -> ParticipantId {
         self.participant
     }
 
@@ -246,6 +255,12 @@ impl Line {
             (Some(one), Some(other)) => (one.way_back.node, one.connection) == (other.way_back.node, other.connection),
             _ => false,
         }
+    }
+
+    /// True when this is the line of another node's connection, and what that node asked is asked again by a newer line, if it is
+    /// not done.
+    pub(crate) fn is_void(&self) -> bool {
+        self.remote.as_ref().is_some_and(|remote| remote.way_back.is_void())
     }
 
     /// Whether the connection was accepted after another of its participant, as far as can be told: of two of one node their
@@ -384,6 +399,11 @@ impl Line {
             }
             self.freed.notified().await;
         }
+    }
+
+    /// Replies that wait to be sent.
+    pub fn unsaid_bytes(&self) -> usize {
+        self.said.lock().frames.len()
     }
 
     pub fn has_room(&self) -> bool {

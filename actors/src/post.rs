@@ -19,6 +19,7 @@ use tokio::sync::{Notify, oneshot};
 use wire::{BusinessDate, Currency, ParticipantId, Reason};
 
 use crate::draft::Draft;
+use crate::figures::Gauge;
 use crate::host::{self, Letter};
 use crate::instruction::Instructions;
 use crate::ledger::Passenger;
@@ -49,7 +50,7 @@ impl Outbox {
 
 /// An actor's place: where its messages go, also while it is being rebuilt.
 enum Seat {
-    Taken(ActorRef<host::Message>),
+    Taken(ActorRef<host::Posted>, Arc<Gauge>),
     /// Its actor is being rebuilt from the book; letters about facts behind the barrier wait here.
     Waiting(Vec<host::Message>),
 }
@@ -147,7 +148,12 @@ impl PostOffice {
         self.premises.traffic.messages.fetch_add(1, Ordering::Relaxed);
         match mail.seats.get_mut(seat) {
             // An actor that has just ended no longer takes messages; its supervisor is about to rebuild it.
-            Some(Seat::Taken(actor)) => drop(actor.cast(message)),
+            Some(Seat::Taken(actor, gauge)) => {
+                gauge.sent();
+                if actor.cast(message.into()).is_err() {
+                    self.premises.figures.work.lock().dropped += 1;
+                }
+            }
             Some(Seat::Waiting(waiting)) => waiting.push(message),
             None => {}
         }
@@ -278,14 +284,15 @@ impl PostOffice {
     }
 
     /// Takes a place for an actor, or gives a place back to a rebuilt one together with what waited for it.
-    pub(crate) fn take_seat(&self, seat: usize, actor: ActorRef<host::Message>) {
+    pub(crate) fn take_seat(&self, seat: usize, actor: ActorRef<host::Posted>) {
+        let taken = Seat::Taken(actor, self.premises.figures.gauge(seat));
         let mut mail = self.mail.lock();
         if seat == mail.seats.len() {
-            mail.seats.push(Seat::Taken(actor));
+            mail.seats.push(taken);
             mail.letters.push(Vec::new());
             return;
         }
-        if let Seat::Waiting(waiting) = std::mem::replace(&mut mail.seats[seat], Seat::Taken(actor)) {
+        if let Seat::Waiting(waiting) = std::mem::replace(&mut mail.seats[seat], taken) {
             waiting.into_iter().for_each(|message| self.cast(&mut mail, seat, message));
         }
     }
@@ -295,6 +302,7 @@ impl PostOffice {
     /// what they have no answer to.
     pub(crate) fn vacate(&self, seat: usize, rebuild: impl FnOnce(&Book) + Send + 'static) -> Result<(), Refused> {
         self.premises.traffic.restarts.fetch_add(1, Ordering::Relaxed);
+        self.premises.figures.gauge(seat).restarted();
         let mut mail = self.mail.lock();
         mail.letters[seat].clear();
         mail.due.retain(|due| *due != seat);

@@ -8,6 +8,7 @@ use settlement::Rules;
 
 use crate::bell::Bell;
 use crate::clock::Clock;
+use crate::figures::Figures;
 use crate::ledger::Passenger;
 
 /// How much went through, since start.
@@ -26,6 +27,7 @@ pub(crate) struct Premises {
     pub(crate) rules: Rules,
     pub(crate) clock: Clock,
     pub(crate) traffic: Traffic,
+    pub(crate) figures: Arc<Figures>,
     pub(crate) draining: AtomicBool,
     /// In which term this node leads, 0 in none. Set on the journal's thread, in order with what is committed.
     pub(crate) leading: Arc<AtomicU64>,

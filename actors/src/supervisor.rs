@@ -37,7 +37,7 @@ pub(crate) struct Supervisor {
 }
 
 /// The live actors, by seat.
-pub(crate) type State = Vec<ActorRef<host::Message>>;
+pub(crate) type State = Vec<ActorRef<host::Posted>>;
 
 impl Supervisor {
     async fn place(

@@ -16,6 +16,7 @@ use crate::bell::Bell;
 use crate::clock::Clock;
 use crate::dispatch::Dispatch;
 use crate::draft::Draft;
+use crate::figures::{Figures, Gauge, Tally, Work};
 use crate::host::OwnedOperation;
 use crate::instruction::Batch;
 use crate::ledger::{Feeds, Ledger, Passenger};
@@ -118,7 +119,8 @@ pub(crate) fn build(
     let (changes, told) = mpsc::unbounded_channel();
     let throne =
         Throne { known: known.clone(), leading: leading.clone(), dispatch: Arc::downgrade(&dispatch), changes };
-    let ledger = Ledger::new(feeds.clone(), bell.clone(), gatherer, throne.clone());
+    let figures = Arc::<Figures>::default();
+    let ledger = Ledger::new(feeds.clone(), bell.clone(), gatherer, figures.clone(), throne.clone());
     let (journal, recovery) = persistence::open(config.log, ledger, peers)?;
     let end = if is_alone { LogEnd::At } else { LogEnd::NotBefore }(recovery.last_index);
     let archive = Arc::new(archive.start(config.archive, log_directory.clone(), end)?);
@@ -129,6 +131,7 @@ pub(crate) fn build(
         rules: config.rules,
         clock: Clock::starting_at(Timestamp(0)),
         traffic: Traffic::default(),
+        figures,
         draining: AtomicBool::new(false),
         leading,
         participants_per_actor: config.participants_per_actor.max(1),
@@ -215,6 +218,23 @@ impl Switch {
 
     pub fn traffic(&self) -> &Traffic {
         &self.premises.traffic
+    }
+
+    /// Exchanges what was measured since the last time against what was emptied.
+    pub fn exchange_figures(&self, tally: &mut Tally, work: &mut Work) {
+        let figures = &self.premises.figures;
+        std::mem::swap(&mut *figures.tally.lock(), tally);
+        std::mem::swap(&mut *figures.work.lock(), work);
+    }
+
+    /// The actors of this node by their place; each hosts `participants_per_actor` participants in the order of their keys.
+    /// None where another node leads.
+    pub fn gauges(&self) -> Vec<Arc<Gauge>> {
+        self.reign().map_or_else(Vec::new, |_| self.premises.figures.gauges.read().clone())
+    }
+
+    pub fn participants_per_actor(&self) -> usize {
+        self.premises.participants_per_actor
     }
 
     /// Hands over the instructions of one socket read of a connection to whoever leads. Gives back memory for the next read,

@@ -102,6 +102,12 @@ impl Config {
         Ok(())
     }
 
+    /// Of so many bytes of the log the place is kept in memory: what is read in vain on the way to an entry is little beside
+    /// a message.
+    pub(crate) fn milestone_bytes(&self) -> u64 {
+        (self.message_bytes_max as u64 / 4).max(SECTOR_BYTES as u64)
+    }
+
     /// The largest payload that fits into a segment of its own.
     pub(crate) fn entry_bytes_max(&self) -> u64 {
         let headers_bytes = segment::HEADER_BYTES + entry::HEADER_BYTES + SECTOR_BYTES;

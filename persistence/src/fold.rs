@@ -51,6 +51,10 @@ pub trait Fold: Send + 'static {
     /// been dropped before.
     fn standing(&mut self, _standing: Standing) {}
 
+    /// Of the numbers that `checkpoint` gives. Another build may compute them otherwise under another version: they are not
+    /// compared, so that nodes can be brought to a new build one after the other.
+    const CHECKPOINT_VERSION: u32 = 1;
+
     /// A number that is the same for equal states, after the entry `index`, at positions that are the same on every node;
     /// nodes compare it. `None` skips the comparison.
     fn checkpoint(&mut self, _index: Index) -> Option<u64> {

@@ -5,6 +5,7 @@
 //! a new leader never had, taking over a snapshot) is written into `head` before it is done, one step after the other, so
 //! that everything the log ever promised has one order.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,20 +13,21 @@ use std::time::Instant;
 use crate::config::{Config, Sync};
 use crate::disk::{Aligned, Disk, File};
 use crate::error::Error;
-use crate::fold::{Entry, Fold, Freeze, Index, NodeId, Term};
+use crate::fold::{Fold, Freeze, Index, NodeId, Term};
 use crate::format::entry::{self, HEADER_BYTES, Seal};
 use crate::format::segment::{self, file_name};
 use crate::format::snapshot as snapshot_format;
 use crate::head::HeadFile;
 use crate::journal::keeper::Reserve;
-use crate::map::Map;
-use crate::reader::Reader;
+use crate::map::{Map, Milestone};
 use crate::recovery::{self, Recovery};
 use crate::segment::{begin, make_spare};
 use crate::snapshot;
 pub use crate::snapshot::SnapshotMark;
 
 pub use crate::format::entry::Kind;
+
+pub(crate) mod history;
 
 /// Zeros are written over what is cut off in steps of this.
 const ZEROS_BYTES: usize = 1 << 20;
@@ -71,7 +73,8 @@ pub struct Log<D: Disk> {
     config: Config,
     head: Arc<HeadFile<D>>,
     segment: Segment<D::File>,
-    map: Map,
+    /// It learns by reading.
+    map: RefCell<Map>,
     last: Mark,
     /// Nothing up to here is ever cut off.
     committed: Index,
@@ -118,7 +121,7 @@ impl<D: Disk> Log<D> {
             _lock: lock,
             config: config.clone(),
             segment: recovered.segment,
-            map: recovered.map,
+            map: RefCell::new(recovered.map),
             last: recovered.last,
             committed: recovered.folded,
             folded: recovered.folded,
@@ -133,7 +136,7 @@ impl<D: Disk> Log<D> {
 
     /// The oldest entry that it can give, or the next one if there is none.
     pub fn first(&self) -> Index {
-        self.map.first()
+        self.map.borrow().first()
     }
 
     pub fn last(&self) -> Mark {
@@ -143,23 +146,6 @@ impl<D: Disk> Log<D> {
     /// The last entry that `open` gave to the fold, itself or within the snapshot.
     pub fn folded(&self) -> Index {
         self.folded
-    }
-
-    /// Gives `fold` what `open` could not know to be committed, as a node alone may.
-    pub fn fold_rest<F: Fold>(&mut self, fold: &mut F, recovery: &mut Recovery) -> Result<(), Error> {
-        const STEP_BYTES: usize = 4 << 20;
-        while self.folded < self.last.index {
-            for record in self.entries(self.folded + 1, self.last.index + 1, STEP_BYTES)? {
-                let payload: &[u8] = if record.kind == Kind::Batch { &record.payload } else { &[] };
-                let entry = Entry { index: record.index, term: record.term, payload, replay: true };
-                fold.committed(entry, &mut Vec::new());
-                recovery.entries_replayed += 1;
-                recovery.bytes_replayed += payload.len() as u64;
-                self.folded = record.index;
-            }
-        }
-        self.committed = self.folded;
-        Ok(())
     }
 
     pub fn disk(&self) -> &D {
@@ -180,44 +166,6 @@ impl<D: Disk> Log<D> {
 
     pub(crate) fn set_reserve(&mut self, reserve: Arc<Reserve<D>>) {
         self.reserve = Some(reserve);
-    }
-
-    /// The term of an entry from the one before [`Log::first`] to the last.
-    pub fn term(&self, index: Index) -> Option<Term> {
-        self.map.term(index, self.last.index)
-    }
-
-    /// The mark of an entry from the one before [`Log::first`] to the last. Old ones are looked up on the disk.
-    pub fn mark(&self, index: Index) -> Result<Mark, Error> {
-        if let Some(mark) = self.map.mark(index) {
-            return Ok(mark);
-        }
-        let gone = || Error::Gone { wanted: index, oldest: self.first() };
-        let term = self.term(index).ok_or_else(gone)?;
-        let chain = self.read_from(index + 1)?.previous();
-        Ok(Mark { index, term, chain })
-    }
-
-    fn read_from(&self, index: Index) -> Result<Reader<D>, Error> {
-        let gone = || Error::Gone { wanted: index, oldest: self.first() };
-        let milestone = self.map.milestone(index).ok_or_else(gone)?;
-        Reader::resume(self.disk.clone(), self.identity(), milestone, index)
-    }
-
-    /// Entries from `from` up to and without `until`, as many as fit `bytes_max`, at least one. Reads the disk.
-    pub fn entries(&self, from: Index, until: Index, bytes_max: usize) -> Result<Vec<OwnedRecord>, Error> {
-        assert_eq!(self.state, State::Synced, "entries are read back when they are on the disk");
-        let mut reader = self.read_from(from)?;
-        let (mut records, mut bytes) = (Vec::new(), 0);
-        while let Some(record) = reader.next_record(until.saturating_sub(1).min(self.last.index))? {
-            bytes += record.payload.len();
-            if bytes > bytes_max && !records.is_empty() {
-                break;
-            }
-            let Record { index, term, kind, payload } = record;
-            records.push(OwnedRecord { index, term, kind, payload: payload.to_vec() });
-        }
-        Ok(records)
     }
 
     pub fn vote(&self) -> Vote {
@@ -320,7 +268,7 @@ impl<D: Disk> Log<D> {
         let (Record { index, term, kind, .. }, previous, committed) = (*record, self.last.chain, self.committed);
         let chain = entry::seal(extent, Seal { kind, index, term, payload_bytes, previous, committed, write_bytes });
         self.last = Mark { index, term, chain };
-        self.map.add(self.last, header.first_index, offset, previous);
+        self.map.get_mut().add(self.last, header.first_index, offset, previous);
     }
 
     fn write_framed(&mut self, bytes: usize) -> Result<(), Error> {
@@ -355,10 +303,7 @@ impl<D: Disk> Log<D> {
     pub fn truncate(&mut self, from: Index) -> Result<(), Error> {
         assert!(from > self.committed && from <= self.last.index, "only what is there and not committed is cut off");
         let before = self.mark(from - 1)?;
-        let (offset, segment) = {
-            let reader = self.read_from(from)?;
-            (reader.offset(), reader.segment())
-        };
+        let Milestone { offset, segment, .. } = self.place(from)?;
         self.steadily(|log| {
             let failed = |error| Error::disk("cutting off the end of", log.disk.path(&file_name(segment)), error);
             log.head.change(|head| (head.truncating_from, head.newest_segment) = (from, segment))?;
@@ -370,7 +315,7 @@ impl<D: Disk> Log<D> {
             blank(&log.segment.file, offset, log.segment.end).map_err(failed)?;
             log.segment.end = offset;
             log.last = before;
-            log.map.cut(from);
+            log.map.get_mut().cut(from);
             log.head.change(|head| head.truncating_from = 0)
         })
     }
@@ -399,7 +344,8 @@ impl<D: Disk> Log<D> {
                 fold,
                 &mut Vec::new(),
             )?;
-            (log.last, log.map) = (mark, Map::after(mark));
+            log.last = mark;
+            log.map.replace_with(|map| map.anew(mark));
             (log.committed, log.folded) = (mark.index, mark.index);
             log.newest_snapshot = snapshot.clone();
             Ok(snapshot)
@@ -437,7 +383,7 @@ impl<D: Disk> Log<D> {
                 false => crate::segment::open(&self.disk, oldest, self.identity())?.1.before(),
             };
             let term = self.term(before.index).unwrap_or(before.term);
-            self.map.forget(Mark { term, ..before });
+            self.map.get_mut().forget(Mark { term, ..before });
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::fold::{Entry, Index};
 use crate::format::entry::{self, HEADER_BYTES, Header};
 use crate::format::segment::{self as segment_format, file_name, parse_file_name};
 use crate::head;
-use crate::log::{Kind, Record};
+use crate::log::{Kind, Mark, Record};
 use crate::map::Milestone;
 use crate::segment;
 
@@ -78,57 +78,35 @@ impl<D: Disk> Reader<D> {
             return Err(Error::Gone { wanted: from, oldest: firsts.first().copied().unwrap_or(1) });
         };
         let (file, header) = open_segment(&disk, first_index, head.identity, from)?;
-        let mut reader = Reader {
-            disk,
-            identity: head.identity,
-            file,
-            first_index,
-            offset: segment_format::HEADER_BYTES as u64,
-            next_index: first_index,
-            previous: header.previous,
-            window: Vec::new(),
-            window_offset: 0,
-            window_up_to: 0,
-        };
+        let mut reader = Reader::at(disk, head.identity, file, Milestone::behind(header.before()));
         reader.skip_to(from)?;
         Ok(reader)
     }
 
-    /// Goes on from a milestone to entry `from`.
-    pub(crate) fn resume(disk: D, identity: u128, milestone: Milestone, from: Index) -> Result<Reader<D>, Error> {
-        let Milestone { index, segment, offset, previous } = milestone;
-        let (file, _) = open_segment(&disk, segment, identity, index)?;
-        let (window, window_offset, window_up_to) = (Vec::new(), 0, 0);
-        let (first_index, next_index) = (segment, index);
-        let mut reader = Reader {
+    /// Stands at a milestone.
+    pub(crate) fn resume(disk: D, identity: u128, milestone: Milestone) -> Result<Reader<D>, Error> {
+        let (file, _) = open_segment(&disk, milestone.segment, identity, milestone.index)?;
+        Ok(Reader::at(disk, identity, file, milestone))
+    }
+
+    fn at(disk: D, identity: u128, file: D::File, place: Milestone) -> Reader<D> {
+        Reader {
             disk,
             identity,
             file,
-            first_index,
-            offset,
-            next_index,
-            previous,
-            window,
-            window_offset,
-            window_up_to,
-        };
-        reader.skip_to(from)?;
-        Ok(reader)
+            first_index: place.segment,
+            offset: place.offset,
+            next_index: place.index,
+            previous: place.previous,
+            window: Vec::new(),
+            window_offset: 0,
+            window_up_to: 0,
+        }
     }
 
-    /// Chain checksum of the entry before the next.
-    pub(crate) fn previous(&self) -> u32 {
-        self.previous
-    }
-
-    /// Where the next entry stands in its segment.
-    pub(crate) fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    /// First entry of the segment that it stands in.
-    pub(crate) fn segment(&self) -> Index {
-        self.first_index
+    /// Where the next entry stands, if it is one of the same segment.
+    pub(crate) fn place(&self) -> Milestone {
+        Milestone { index: self.next_index, segment: self.first_index, offset: self.offset, previous: self.previous }
     }
 
     /// The index of the entry that [`Reader::next`] gives next.
@@ -147,6 +125,11 @@ impl<D: Disk> Reader<D> {
     }
 
     pub(crate) fn next_record(&mut self, up_to: Index) -> Result<Option<Record<'_>>, Error> {
+        Ok(self.next_placed(up_to)?.map(|(_, record)| record))
+    }
+
+    /// With the place where it stands.
+    pub(crate) fn next_placed(&mut self, up_to: Index) -> Result<Option<(Milestone, Record<'_>)>, Error> {
         if self.next_index > up_to {
             return Ok(None);
         }
@@ -160,28 +143,35 @@ impl<D: Disk> Reader<D> {
                 self.header()?.ok_or_else(|| self.damaged("the segment is empty".into()))?
             }
         };
-        let (offset, previous) = (self.offset, self.previous);
+        let place = self.place();
         let extent_bytes = header.extent_bytes();
         self.fill(extent_bytes)?;
-        let start = (offset - self.window_offset) as usize;
+        let start = (place.offset - self.window_offset) as usize;
         let whole = self.window.len() >= start + extent_bytes;
-        if !whole || entry::chain(&self.window[start..][..extent_bytes], previous) != header.chain {
+        if !whole || entry::chain(&self.window[start..][..extent_bytes], place.previous) != header.chain {
             return Err(self.damaged(format!("the checksum of entry {} is wrong", header.index)));
         }
         self.pass(&header);
         let payload = &self.window[start + HEADER_BYTES..][..header.payload_bytes as usize];
-        Ok(Some(Record { index: header.index, term: header.term, kind: header.kind, payload }))
+        Ok(Some((place, Record { index: header.index, term: header.term, kind: header.kind, payload })))
     }
 
-    /// Goes from header to header without looking at payloads.
+    /// Passes the next entry of the same segment without looking at its payload; `None` where there is none.
+    pub(crate) fn skip(&mut self) -> Result<Option<(Milestone, Mark)>, Error> {
+        let place = self.place();
+        let header = self.header()?;
+        Ok(header.map(|header| {
+            self.pass(&header);
+            (place, Mark { index: header.index, term: header.term, chain: header.chain })
+        }))
+    }
+
+    /// Goes from header to header.
     fn skip_to(&mut self, from: Index) -> Result<(), Error> {
         while self.next_index < from {
-            match self.header()? {
-                Some(header) => self.pass(&header),
-                None => {
-                    let what = format!("entry {} is not committed yet, so {from} cannot be next", self.next_index);
-                    return Err(self.damaged(what));
-                }
+            if self.skip()?.is_none() {
+                let what = format!("entry {} is not committed yet, so {from} cannot be next", self.next_index);
+                return Err(self.damaged(what));
             }
         }
         Ok(())

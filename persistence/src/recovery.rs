@@ -91,7 +91,7 @@ pub(crate) fn recover<D: Disk, F: Fold>(disk: &D, config: &Config, fold: &mut F)
         snapshot,
         restored,
         last: Mark::default(),
-        map: Map::default(),
+        map: Map::after(Mark::default(), config.milestone_bytes()),
         committed: 0,
         held: VecDeque::new(),
         folded: restored.index,
@@ -102,6 +102,7 @@ pub(crate) fn recover<D: Disk, F: Fold>(disk: &D, config: &Config, fold: &mut F)
     let first = first_segment(disk, &segments, restored)?;
     let newest = replay.segments(&segments[first..])?;
     let mut recovered = replay.finish(newest)?;
+    log::history::reach_back(disk, head.identity, &segments[..first], &mut recovered.map);
     for name in damaged {
         recovered.recovery.snapshots_damaged.push(snapshot::set_aside(disk, &name)?);
     }
@@ -175,7 +176,7 @@ fn finish_install<D: Disk>(
     head::write(disk, &head)?;
     snapshot::keep_only(disk, mark.index)?;
     let recovery = Recovery { snapshot_index: mark.index, last_index: mark.index, ..Recovery::default() };
-    let (map, folded) = (Map::after(mark), mark.index);
+    let (map, folded) = (Map::after(mark, config.milestone_bytes()), mark.index);
     Ok(Recovered { head, segment, map, last: mark, folded, snapshot, recovery })
 }
 
@@ -201,7 +202,7 @@ fn begin_first_segment<D: Disk>(disk: &D, config: &Config, head: Head) -> Result
     Ok(Recovered {
         head,
         segment,
-        map: Map::default(),
+        map: Map::after(Mark::default(), config.milestone_bytes()),
         last: Mark::default(),
         folded: 0,
         snapshot: SnapshotMark::default(),
@@ -316,9 +317,7 @@ impl<D: Disk, F: Fold> Replay<'_, D, F> {
         let path = self.disk.path(&file_name(first_index));
         if is_first {
             self.last = header.before();
-            // Before there were terms, all were 1.
-            self.last.term = self.last.term.max(1).min(self.last.index);
-            self.map = Map::after(self.last);
+            self.map = self.map.anew(self.last);
             self.meet_snapshot()?;
         }
         if first_index != self.last.index + 1 {
@@ -407,14 +406,12 @@ impl<D: Disk, F: Fold> Replay<'_, D, F> {
     }
 
     /// The snapshot must be one of this log: both have seen the same entries.
-    fn meet_snapshot(&mut self) -> Result<(), Error> {
+    fn meet_snapshot(&self) -> Result<(), Error> {
         if self.restored.index > 0 && self.last.index == self.restored.index {
             if self.last.chain != self.restored.chain {
                 let file = self.disk.path(&snapshot_format::file_name(self.restored.index));
                 return Err(Error::damaged(file, 0, "the snapshot and the log do not belong together"));
             }
-            self.last.term = self.restored.term;
-            self.map.meet(self.restored);
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use actors::{Rung, Switch};
 use parking_lot::Mutex;
 use settlement::Key;
 
+use crate::ops::Measured;
 use crate::outlet::Outlet;
 
 /// The outlets of all connections, by participant.
@@ -37,7 +38,7 @@ impl Outlets {
         self.0.lock().get(key.place()).cloned().flatten()
     }
 
-    fn all(&self) -> Vec<Arc<Outlet>> {
+    pub(crate) fn all(&self) -> Vec<Arc<Outlet>> {
         self.0.lock().iter().flatten().cloned().collect()
     }
 }
@@ -46,13 +47,17 @@ impl Outlets {
 const FEW: usize = 64;
 
 /// Starts the courier. The future runs for ever.
-pub(crate) fn employ(switch: &Arc<Switch>, outlets: Arc<Outlets>) -> impl Future<Output = ()> + use<> {
+pub(crate) fn employ(
+    switch: &Arc<Switch>,
+    outlets: Arc<Outlets>,
+    measured: Arc<Measured>,
+) -> impl Future<Output = ()> + use<> {
     // Weak: the journal's thread holds the bell and may not hold the journal.
-    let (weak, at_once) = (Arc::downgrade(switch), outlets.clone());
+    let (weak, at_once, measured_at_once) = (Arc::downgrade(switch), outlets.clone(), measured.clone());
     switch.bell.listen(move |rung| {
         let Some(switch) = weak.upgrade() else { return rung.clear() };
         if rung.feeds.len() + rung.lines.len() <= FEW && !rung.everyone {
-            deliver(&switch, &at_once, rung);
+            deliver(&switch, &at_once, &measured_at_once, rung);
         } else {
             switch.deliver();
         }
@@ -62,12 +67,12 @@ pub(crate) fn employ(switch: &Arc<Switch>, outlets: Arc<Outlets>) -> impl Future
         let mut rung = Rung::default();
         loop {
             switch.bell.heard(&mut rung).await;
-            deliver(&switch, &outlets, &mut rung);
+            deliver(&switch, &outlets, &measured, &mut rung);
         }
     }
 }
 
-fn deliver(switch: &Switch, outlets: &Outlets, rung: &mut Rung) {
+fn deliver(switch: &Switch, outlets: &Outlets, measured: &Measured, rung: &mut Rung) {
     // Letters first: no answer to what is written now may overtake the letter about its payment.
     switch.deliver();
     if rung.everyone {
@@ -78,6 +83,9 @@ fn deliver(switch: &Switch, outlets: &Outlets, rung: &mut Rung) {
         if let Some(outlet) = outlets.of(key) {
             outlet.pump();
         }
+    }
+    if let Some(since) = rung.since {
+        measured.write.lock().record_many(since.elapsed(), (rung.feeds.len() + rung.lines.len()).max(1));
     }
     rung.clear();
 }

@@ -59,6 +59,11 @@ impl From<&persistence::Error> for Failure {
             (Error::Locked { .. }, _) => {
                 (Exit::Refused, "crosstie stop, then try again; or name another directory by --data")
             }
+            (Error::Diverged { .. }, _) => {
+                let next = "look at another node: crosstie cluster status. Then crosstie node repair --even-if-whole --dry-run, \
+                    and without --dry-run: the others bring this node back. Report what lies in its set-aside directory";
+                (Exit::Integrity, next)
+            }
             (Error::FoldPanicked { .. }, _) => {
                 (Exit::Integrity, "crosstie log verify --data DIR; report what it prints before you start the node")
             }

@@ -1,7 +1,7 @@
 //! The switch as a program: listener, sessions, configuration, administration, the command line.
 //!
 //! In reading order: `node` (the whole switch, wired on one page), `cluster` (the other nodes),
-//! `session`, `outlet`, `courier` (a participant's connection); `serve` (a node as a process), `config`, `admin`, `day`, `logs`; `local` (a cluster on this
+//! `session`, `outlet`, `needs`, `courier` (a participant's connection); `serve` (a node as a process), `config`, `admin`, `ops` (what is measured, each second), `day`, `logs`; `local` (a cluster on this
 //! machine), `demo`; `cli` (every subcommand), `verify` (a
 //! log replayed offline), `exit` (how the program ends).
 
@@ -16,8 +16,11 @@ mod door;
 pub mod exit;
 pub mod local;
 pub mod logs;
+mod needs;
 pub mod node;
+pub mod ops;
 mod outlet;
 pub mod serve;
 pub mod session;
+mod top;
 pub mod verify;

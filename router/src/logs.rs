@@ -29,6 +29,12 @@ enum Work {
 
 static WORK: OnceLock<SyncSender<Work>> = OnceLock::new();
 static DROPPED: AtomicU64 = AtomicU64::new(0);
+static DROPPED_EVER: AtomicU64 = AtomicU64::new(0);
+
+/// Lines that found no room since the start of the process.
+pub(crate) fn dropped() -> u64 {
+    DROPPED_EVER.load(Ordering::Relaxed)
+}
 
 /// Begins logging: `RUST_LOG` if it is set, else `level`. Panics are logged too.
 pub fn start(level: &str) -> Result<(), Failure> {
@@ -108,6 +114,7 @@ impl<S: Subscriber> Layer<S> for JsonLines {
             && let Err(TrySendError::Full(_)) = work.try_send(Work::Line(line))
         {
             DROPPED.fetch_add(1, Ordering::Relaxed);
+            DROPPED_EVER.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use crate::cluster::{self, Lines};
 use crate::courier::{self, Outlets};
 use crate::door::{Closed, Door};
+use crate::ops::Measured;
 use crate::session::{self, Context, Limits};
 
 /// What a node is started with.
@@ -55,6 +56,8 @@ pub struct Node {
     pub address: SocketAddr,
     pub recovery: persistence::Recovery,
     pub(crate) door: Arc<Door>,
+    pub(crate) outlets: Arc<Outlets>,
+    pub(crate) measured: Arc<Measured>,
     lines: Lines,
     accepting: tokio::task::JoinHandle<()>,
 }
@@ -78,7 +81,8 @@ pub async fn start(config: Config) -> Result<Node, Error> {
     let lines = Lines::new(config.switch.node, door.clone());
     let (switch, recovery) = actors::start_among(config.switch, Arc::new(lines.clone()), lines.clone())?;
     let outlets = Arc::new(Outlets::default());
-    essential("courier", courier::employ(&switch, outlets.clone()));
+    let measured = Arc::new(Measured::default());
+    essential("courier", courier::employ(&switch, outlets.clone(), measured.clone()));
     let ended = switch.clone();
     tokio::spawn(async move {
         ended.until_actors_end().await;
@@ -92,9 +96,10 @@ pub async fn start(config: Config) -> Result<Node, Error> {
     });
     let context = Arc::new(Context {
         switch: switch.clone(),
-        outlets,
+        outlets: outlets.clone(),
         limits: config.session,
         door: door.clone(),
+        measured: measured.clone(),
         catch_ups: Semaphore::new(2),
     });
     match among {
@@ -105,7 +110,7 @@ pub async fn start(config: Config) -> Result<Node, Error> {
     let advertised = config.advertise.unwrap_or_else(|| address.to_string());
     essential("door", door.clone().attend(switch.clone(), advertised));
     let accepting = tokio::spawn(accept(listener, context, config.connections_max));
-    Ok(Node { switch, address, recovery, door, lines, accepting })
+    Ok(Node { switch, address, recovery, door, outlets, measured, lines, accepting })
 }
 
 /// Runs what the node cannot do without: if it ends, however it does, so does the process, and comes back from the log.

@@ -4,11 +4,14 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actors::{Cursor, Feed, Line, Progress};
 use parking_lot::Mutex;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
+
+use crate::session::Heard;
 
 /// Pulled at a time, bytes.
 const PULL_BYTES_MAX: usize = 256 << 10;
@@ -39,6 +42,7 @@ struct Pending {
 /// See the file's head.
 pub(crate) struct Outlet {
     line: Arc<Line>,
+    heard: Arc<Heard>,
     socket: OwnedWriteHalf,
     feed: Arc<Feed>,
     everyone: Arc<Feed>,
@@ -50,17 +54,28 @@ impl Outlet {
     /// `greeting` goes out first, then the feeds from the cursors on.
     pub(crate) fn new(
         line: Arc<Line>,
+        heard: Arc<Heard>,
         socket: OwnedWriteHalf,
-        (feed, own): (Arc<Feed>, Cursor),
-        (everyone, shared): (Arc<Feed>, Cursor),
+        ((feed, own), (everyone, shared)): ((Arc<Feed>, Cursor), (Arc<Feed>, Cursor)),
         greeting: Vec<u8>,
     ) -> Self {
         let pending = Pending { out: greeting, sent: 0, own, everyone: shared, need: None, is_over: false };
-        Outlet { line, socket, feed, everyone, pending: Mutex::new(pending), needs: Notify::new() }
+        Outlet { line, heard, socket, feed, everyone, pending: Mutex::new(pending), needs: Notify::new() }
     }
 
     pub(crate) fn line(&self) -> &Arc<Line> {
         &self.line
+    }
+
+    /// How long nothing was read from the connection.
+    pub(crate) fn silent(&self) -> Duration {
+        self.heard.silent()
+    }
+
+    /// Bytes that were pulled and not taken by the socket yet, and replies behind them.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        let pending = self.pending.lock();
+        pending.out.len() - pending.sent + self.line.unsaid_bytes()
     }
 
     /// Writes whatever there is until the socket is full or nothing is left.

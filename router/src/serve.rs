@@ -17,7 +17,7 @@ use crate::admin::{self, Desk};
 use crate::config::{Config, Seed};
 use crate::exit::{Exit, Failure};
 use crate::node::{self, Node};
-use crate::{day, logs};
+use crate::{day, logs, ops};
 
 /// Runs a node until it is stopped.
 pub fn run(config: Config) -> Result<Exit, Failure> {
@@ -58,6 +58,15 @@ async fn live(config: Config) -> Result<Exit, Failure> {
     let taking_in = tokio::spawn(take_in_at_every_reign(node.switch.clone(), config.participants.clone()));
 
     let stop = Arc::new(Notify::new());
+    let watcher = ops::start(ops::Sources {
+        switch: node.switch.clone(),
+        door: node.door.clone(),
+        outlets: node.outlets.clone(),
+        measured: node.measured.clone(),
+        config: config.clone(),
+        address: node.address,
+        started,
+    })?;
     let desk = Arc::new(Desk {
         switch: node.switch.clone(),
         door: node.door.clone(),
@@ -65,6 +74,7 @@ async fn live(config: Config) -> Result<Exit, Failure> {
         address: node.address,
         recovery: node.recovery.clone(),
         started,
+        watcher,
         stop: stop.clone(),
         changing: Mutex::new(()),
         waiting: Mutex::new(()),

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use actors::{Batch, Cursor, Ending, Line, Other, Switch};
-use settlement::Recipient;
+use actors::{Batch, Cursor, Elsewhere, Ending, Line, Other, Switch};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
@@ -20,7 +19,9 @@ use wire::{Frames, Message, ParticipantId, Reason};
 
 use crate::courier::Outlets;
 use crate::door::Door;
-use crate::outlet::{Need, Outlet};
+use crate::needs::meet;
+use crate::ops::Measured;
+use crate::outlet::Outlet;
 
 /// Settings of every session.
 #[derive(Clone, Debug)]
@@ -43,12 +44,13 @@ pub(crate) struct Context {
     pub(crate) outlets: Arc<Outlets>,
     pub(crate) limits: Limits,
     pub(crate) door: Arc<Door>,
+    pub(crate) measured: Arc<Measured>,
     /// Feeds that may be read again from the log at once.
     pub(crate) catch_ups: Semaphore,
 }
 
 /// When something was last read from a connection, by a clock that nobody sets.
-struct Heard {
+pub(crate) struct Heard {
     since: Instant,
     last_ms: AtomicU64,
 }
@@ -58,7 +60,7 @@ impl Heard {
         self.last_ms.store(self.since.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
-    fn silent(&self) -> Duration {
+    pub(crate) fn silent(&self) -> Duration {
         self.since.elapsed().saturating_sub(Duration::from_millis(self.last_ms.load(Ordering::Relaxed)))
     }
 }
@@ -88,14 +90,14 @@ pub(crate) async fn serve(context: Arc<Context>, stream: TcpStream) {
         }
     };
     let Accepted { line, participant, feeds, greeting } = accepted;
-    let outlet = Arc::new(Outlet::new(line.clone(), writer, feeds.0, feeds.1, greeting));
+    let heard = Arc::new(Heard { since: Instant::now(), last_ms: AtomicU64::new(0) });
+    let outlet = Arc::new(Outlet::new(line.clone(), heard.clone(), writer, feeds, greeting));
     context.switch.connect(&line);
     context.outlets.insert(outlet.clone());
     outlet.pump();
     let spare = context.switch.instruct(&line, Arc::new(Batch::sign_on()));
     tracing::info!(event = "signed_on", participant = %participant);
 
-    let heard = Arc::new(Heard { since: Instant::now(), last_ms: AtomicU64::new(0) });
     let spare = spare.unwrap_or_default();
     let reading = Reading { context: context.clone(), line: line.clone(), participant, heard: heard.clone(), spare };
     let task = tokio::spawn({
@@ -290,7 +292,7 @@ impl Reading {
     }
 
     fn take(&mut self, mut batch: Arc<Batch>, outlet: &Outlet) -> bool {
-        let mut replied = false;
+        let (mut replied, began) = (false, Instant::now());
         let signed_off = Arc::make_mut(&mut batch).decode(self.participant, |other| {
             replied = true;
             match other {
@@ -303,6 +305,7 @@ impl Reading {
             }
         });
         if !batch.items.is_empty() {
+            self.context.measured.decode.lock().record_many(began.elapsed(), batch.items.len());
             self.spare = self.context.switch.instruct(&self.line, batch).unwrap_or_default();
         }
         if replied {
@@ -378,55 +381,15 @@ async fn mind(
     ended
 }
 
-async fn meet(context: &Context, outlet: &Outlet, need: Need) -> Result<(), Option<Ending>> {
-    match need {
-        Need::Writable => outlet.writable().await.map_err(|_| None),
-        Need::Broken => Err(None),
-        Need::Gone { wanted, oldest } => {
-            let text = format!(
-                "notice {wanted} is no longer kept, the oldest is {oldest}: reconcile by status requests, then sign on with last_notice {}",
-                oldest - 1
-            );
-            Err(Some(Ending::elsewhere(Reason::AG09, 60_000, text)))
-        }
-        Need::CatchUp { everyone, wanted, first, until, index } => {
-            // The log is read for few at a time: what one reads slowly the others should not.
-            let Ok(_turn) = context.catch_ups.acquire().await else { return Err(None) };
-            let switch = &context.switch;
-            let recipient = if everyone { Recipient::Everyone } else { Recipient::Participant(outlet.line().key()) };
-            let (directory, scheme) = (switch.log_directory.clone(), switch.scheme().clone());
-            let up_to = switch.committed_index();
-            let read = tokio::task::spawn_blocking(move || {
-                actors::replay_feed(&directory, &scheme, recipient, (wanted, first, until, index), up_to, 1 << 20)
-            });
-            match read.await {
-                Ok(Ok((frames, last))) => {
-                    outlet.caught_up(everyone, &frames, last);
-                    Ok(())
-                }
-                Ok(Err(error @ persistence::Error::Gone { .. })) => {
-                    let text = format!("notice {wanted} is no longer kept: {error}; reconcile by status requests");
-                    Err(Some(Ending::elsewhere(Reason::AG09, 60_000, text)))
-                }
-                Ok(Err(error)) => {
-                    tracing::error!(event = "feed_unreadable", error = %error, "a feed could not be read again from the log");
-                    Err(Some(Ending::elsewhere(
-                        Reason::AG09,
-                        60_000,
-                        format!("the feed cannot be read from notice {wanted} on: {error}"),
-                    )))
-                }
-                Err(_) => Err(None),
-            }
-        }
-    }
-}
-
 fn farewell(switch: &Switch, ending: &Ending) -> Vec<u8> {
     let mut out = Vec::new();
     let text = if ending.text.is_empty() { "the connection ends" } else { &ending.text };
     let text = &text[..text.floor_char_boundary(500)];
-    let nodes = if ending.elsewhere { switch.relay.elsewhere() } else { Vec::new() };
+    let nodes = match &ending.elsewhere {
+        Elsewhere::Nowhere => Vec::new(),
+        Elsewhere::Anywhere => switch.relay.elsewhere(),
+        Elsewhere::At(nodes) => nodes.clone(),
+    };
     let nodes = wire::nodes::list(nodes.iter().map(String::as_str));
     let (reason, retry_after_ms) = (ending.reason, ending.retry_after_ms);
     Message::GoAway(GoAway { reason, retry_after_ms, text, nodes: nodes.as_deref() }).encode(&mut out);

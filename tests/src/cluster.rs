@@ -7,6 +7,7 @@ pub mod roads;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use crosstie::admin::client::exchange;
@@ -48,7 +49,7 @@ pub struct View {
 }
 
 /// An address that nobody listens at just now, on this machine.
-fn free_address() -> io::Result<SocketAddr> {
+pub fn free_address() -> io::Result<SocketAddr> {
     let mut error = io::Error::from(io::ErrorKind::AddrInUse);
     for _ in 0..100 {
         match TcpListener::bind(("127.0.0.1", rand::rng().random_range(PORTS))) {
@@ -143,9 +144,8 @@ impl Cluster {
 
     /// Starts a node (again) and waits until participants can connect; where, it says.
     pub async fn start_node(&mut self, node: u64) -> Result<SocketAddr, String> {
-        let mut process = self.place(node).start().map_err(|error| error.to_string())?;
-        let ready = process.ready(PATIENCE).await?;
-        self.processes[node as usize - 1] = Some(process);
+        let process = self.place(node).start().map_err(|error| error.to_string())?;
+        let ready = self.processes[node as usize - 1].insert(process).ready(PATIENCE).await?;
         Ok(ready.address)
     }
 
@@ -161,6 +161,36 @@ impl Cluster {
 
     pub fn process_id(&self, node: u64) -> Option<u32> {
         self.processes[node as usize - 1].as_ref().map(Process::id)
+    }
+
+    /// The directory of its log.
+    pub fn log(&self, node: u64) -> &Path {
+        self.place(node).log()
+    }
+
+    /// Replaces a line of its configuration; it counts from the node's next start.
+    pub fn reconfigure(&self, node: u64, line: &str, by: &str) -> Result<(), String> {
+        let file = self.place(node).configuration();
+        let text = std::fs::read_to_string(&file).map_err(|error| error.to_string())?;
+        let count = text.lines().filter(|one| *one == line).count();
+        if count != 1 {
+            return Err(format!("{line:?} stands {count} times in {}", file.display()));
+        }
+        std::fs::write(&file, text.replace(line, by)).map_err(|error| error.to_string())
+    }
+
+    /// Waits until a node has ended by itself, and says how.
+    pub async fn until_ended(&mut self, node: u64) -> Result<ExitStatus, String> {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.processes[node as usize - 1].as_mut().and_then(Process::ended) {
+                return Ok(status);
+            }
+            if started.elapsed() > PATIENCE {
+                return Err(format!("node {node} does not end\n{}", self.place(node).diary_tail()));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Whether there is a process.

@@ -95,7 +95,7 @@ impl Place {
         &self.log
     }
 
-    fn configuration(&self) -> PathBuf {
+    pub(crate) fn configuration(&self) -> PathBuf {
         self.directory.join("crosstie.toml")
     }
 

@@ -10,6 +10,7 @@ use wire::{Currency, Reason, Status, Timestamp, Uetr};
 
 const PAYMENTS: usize = 200_000;
 const IN_FLIGHT: usize = 1_000;
+const IN_PROCESS: u64 = 50_000;
 
 /// Writes every notice into one buffer that is emptied when it is large.
 #[derive(Default)]
@@ -102,7 +103,25 @@ fn main() {
         println!("{:7.1} ns a payment  {step}", nanoseconds as f64 / PAYMENTS as f64);
     }
     println!("{:7} bytes for each remembered payment and copy", settlement::Payments::bytes_per_record());
+    measure_digest(&mut book, &mut live[0], &View { now: start, rules: &rules, scheme: &scheme, refusing: None });
     assert_eq!(book.imbalance(Currency::EUR), 0, "money only moves");
+}
+
+/// What it costs to compare books, with nothing in process and with much.
+fn measure_digest(book: &mut Book, debtor: &mut Participant, view: &View<'_>) {
+    let nanoseconds = |book: &Book| {
+        let began = Instant::now();
+        black_box(book.digest());
+        began.elapsed().as_nanos() as f64
+    };
+    println!("{:7.1} µs a digest of the book, nothing in process", nanoseconds(book) / 1e3);
+    for number in 0..IN_PROCESS {
+        let submit = submit(PAYMENTS as u64 + number, view.now);
+        let fact = debtor.decide(Command::Submit { submit: &submit, body: &[] }, view).fact.expect("a fact");
+        debtor.apply(&fact);
+        book.apply(&fact, &mut ());
+    }
+    println!("{:7.1} ns more for each payment in process", nanoseconds(book) / IN_PROCESS as f64);
 }
 
 fn submit(number: u64, created_at: Timestamp) -> Submit {

@@ -26,6 +26,7 @@ mod trail;
 pub use answer::Answer;
 pub use book::{Book, Sink};
 pub use deadlines::Deadlines;
+pub use digest::DIGEST_VERSION;
 pub use fact::{
     Annotated, Expired, Fact, Facts, LimitChanged, Payment, PositionMoved, Rejected, Reserved, Settled, Stage, Standing,
 };

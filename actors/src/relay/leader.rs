@@ -63,7 +63,8 @@ impl WayBack {
         WayBack { node, route, sent: Mutex::new(0), is_void: AtomicBool::new(false) }
     }
 
-    fn is_void(&self) -> bool {
+    /// What came this way comes again by another, if it is not done.
+    pub(crate) fn is_void(&self) -> bool {
         self.is_void.load(Ordering::Acquire)
     }
 
@@ -72,7 +73,10 @@ impl WayBack {
     }
 
     fn send(&self, wire: &dyn Wire, owed: &Owed, message: impl FnOnce(Mark) -> Vec<u8>) {
-        let mut sent = self.sent.lock();
+        self.send_next(&mut self.sent.lock(), wire, owed, message);
+    }
+
+    fn send_next(&self, sent: &mut u64, wire: &dyn Wire, owed: &Owed, message: impl FnOnce(Mark) -> Vec<u8>) {
         if self.is_void() {
             return;
         }
@@ -81,6 +85,37 @@ impl WayBack {
             self.close();
             owed.add([self.node]);
         }
+    }
+
+    /// Sends what is done and replied on these connections. Under one lock with its taking: what is done is counted, so of
+    /// two threads that ring for a connection the one that takes first must send first.
+    fn send_done<'a>(
+        &self,
+        wire: &dyn Wire,
+        owed: &Owed,
+        lines: impl Iterator<Item = (u64, &'a Arc<Line>)>,
+        index: Index,
+    ) {
+        let mut sent = self.sent.lock();
+        let (mut parts, mut frames) = (Vec::new(), Vec::new());
+        let mut send = |parts: &mut Vec<u8>| {
+            if !parts.is_empty() {
+                self.send_next(&mut sent, wire, owed, |mark| [begin_replies(mark, index).as_slice(), parts].concat());
+                parts.clear();
+            }
+        };
+        for (connection, line) in lines {
+            frames.clear();
+            let done = line.take_done(&mut frames);
+            if (done, frames.len()) == (0, 0) {
+                continue;
+            }
+            if parts.len() + PART_HEADER_BYTES + frames.len() > FRAMES_BYTES_MAX {
+                send(&mut parts);
+            }
+            add_part(&mut parts, connection, done, &frames);
+        }
+        send(&mut parts);
     }
 }
 
@@ -215,29 +250,21 @@ fn hand_on(post: &PostOffice, line: &Arc<Line>, batch: Arc<Batch>) {
 
 /// Sends back what is done and replied, one message per node, and which connections are to end.
 pub(super) fn send_back(wire: &dyn Wire, owed: &Owed, lines: &mut Vec<Arc<Line>>, index: Index) {
-    let mut letters: Vec<(Arc<WayBack>, Vec<u8>)> = Vec::new();
-    let mut frames = Vec::new();
-    for line in lines.iter() {
-        let Some(remote) = line.remote.as_ref().filter(|remote| !remote.is_gone.load(Ordering::Acquire)) else {
-            continue;
-        };
-        frames.clear();
-        let done = line.take_done(&mut frames);
-        if (done, frames.len()) == (0, 0) || remote.way_back.is_void() {
-            continue;
+    let is_there =
+        |line: &&Arc<Line>| line.remote.as_ref().is_some_and(|remote| !remote.is_gone.load(Ordering::Acquire));
+    let mut ways: Vec<Arc<WayBack>> = Vec::new();
+    for remote in lines.iter().filter(is_there).filter_map(|line| line.remote.as_ref()) {
+        if !ways.iter().any(|way_back| Arc::ptr_eq(way_back, &remote.way_back)) {
+            ways.push(remote.way_back.clone());
         }
-        let own = letters.iter().position(|(way_back, _)| Arc::ptr_eq(way_back, &remote.way_back));
-        let own = own.unwrap_or_else(|| {
-            letters.push((remote.way_back.clone(), Vec::new()));
-            letters.len() - 1
-        });
-        let (way_back, parts) = &mut letters[own];
-        if parts.len() + PART_HEADER_BYTES + frames.len() > FRAMES_BYTES_MAX {
-            send_parts(wire, owed, way_back, index, parts);
-        }
-        add_part(parts, remote.connection, done, &frames);
     }
-    letters.iter_mut().for_each(|(way_back, parts)| send_parts(wire, owed, way_back, index, parts));
+    for way_back in ways {
+        let of_way = lines.iter().filter(is_there).filter_map(|line| {
+            let remote = line.remote.as_ref().filter(|remote| Arc::ptr_eq(&remote.way_back, &way_back))?;
+            Some((remote.connection, line))
+        });
+        way_back.send_done(wire, owed, of_way, index);
+    }
     for line in lines.drain(..) {
         if let (Some(remote), Some(ending)) = (&line.remote, line.ending())
             && !remote.is_gone.swap(true, Ordering::AcqRel)
@@ -250,13 +277,74 @@ pub(super) fn send_back(wire: &dyn Wire, owed: &Owed, lines: &mut Vec<Arc<Line>>
     }
 }
 
-fn send_parts(wire: &dyn Wire, owed: &Owed, way_back: &WayBack, index: Index, parts: &mut Vec<u8>) {
-    if !parts.is_empty() {
-        way_back.send(wire, owed, |mark| {
-            let mut message = begin_replies(mark, index);
-            message.extend_from_slice(parts);
-            message
+#[cfg(test)]
+mod tests {
+    use wire::frame::Frame;
+    use wire::message::Refused;
+    use wire::{Frames, Kind};
+
+    use super::*;
+    use crate::relay::message::decode;
+
+    /// What arrives at the other node: how many instructions are done, and the numbers of the replies.
+    #[derive(Default)]
+    struct Arrived(Mutex<(u32, Vec<u32>)>);
+
+    impl Wire for Arrived {
+        fn send(&self, _: NodeId, message: Vec<u8>) -> bool {
+            let Ok(Message::Replies { parts, .. }) = decode(&message) else { panic!("only replies are sent") };
+            let mut arrived = self.0.lock();
+            for part in parts {
+                arrived.0 += part.done;
+                arrived.1.extend(Frames::new(part.frames).map(|frame| number_of(&frame.unwrap())));
+            }
+            true
+        }
+    }
+
+    fn reply(number: u32) -> Vec<u8> {
+        let mut uetr = [0; 16];
+        uetr[..4].copy_from_slice(&number.to_le_bytes());
+        let mut reply = Vec::new();
+        let refused = Refused { kind: Kind::StatusRequest as u16, uetr, reason: Reason::FULL, text: "later" };
+        wire::Message::Refused(refused).encode(&mut reply);
+        reply
+    }
+
+    fn number_of(frame: &Frame<'_>) -> u32 {
+        match wire::frame::decode(frame.kind, frame.body) {
+            Ok(wire::Message::Refused(Refused { uetr: [a, b, c, d, ..], .. })) => u32::from_le_bytes([a, b, c, d]),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The journal's thread and another one (an archive that answers, an ending) ring for the same connection. The other
+    /// node counts what is done, from the first on: so the replies to the first must come first.
+    #[test]
+    fn what_is_done_arrives_in_its_order_whoever_rings() {
+        const INSTRUCTIONS: u32 = 50_000;
+        let (wire, owed) = (Arrived::default(), Owed::new(Arc::default()));
+        let participant = "BANK-0".parse().unwrap();
+        let way_back = Arc::new(WayBack::new(2, 7));
+        let line =
+            Arc::new(Line::of_another_node(settlement::Key(0), participant, std::time::Duration::ZERO, way_back, 5));
+        line.take(INSTRUCTIONS);
+        let ring = || send_back(&wire, &owed, &mut vec![line.clone()], 1);
+        let is_done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::Acquire) {
+                    ring();
+                }
+            });
+            for number in 0..INSTRUCTIONS {
+                line.finish(1, &reply(number));
+                ring();
+            }
+            is_done.store(true, Ordering::Release);
         });
-        parts.clear();
+        let arrived = wire.0.lock();
+        assert_eq!(arrived.0, INSTRUCTIONS);
+        assert!(arrived.1.iter().copied().eq(0..INSTRUCTIONS), "replies overtook each other");
     }
 }

@@ -374,6 +374,47 @@ async fn a_connection_that_comes_up_again_begins_anew() {
     assert_eq!(cluster.offered(1, 1), uetrs);
 }
 
+/// Whoever is not connected is not tried again and again; it is told when it connects.
+#[tokio::test]
+async fn a_node_that_is_gone_is_left_alone() {
+    let mut cluster = Cluster::new().await;
+    let debtor = cluster.connected(2, 0).await;
+    cluster.connected(1, 1).await;
+    // Its last words come, but nothing goes back any more.
+    cluster.net.0.lock().full.push((1, 2));
+    cluster.switch(1).relay.link_down(2);
+    let uetrs = cluster.pay(2, &debtor, 1, 2);
+    cluster.until("it is offered", || cluster.offered(1, 1) == uetrs).await;
+    cluster.until("a reply is refused", || cluster.net.0.lock().refused > 0).await;
+    cluster.settle().await;
+    let refused = cluster.net.0.lock().refused;
+    cluster.settle().await;
+    assert_eq!(cluster.net.0.lock().refused, refused);
+
+    cluster.net.0.lock().full.clear();
+    cluster.switch(1).relay.link_up(2);
+    cluster.until("it is done", || debtor.outstanding() == 0).await;
+    assert_eq!(cluster.offered(1, 1), uetrs);
+}
+
+/// A connection between nodes that comes and goes: what still waits for its actor is asked again, and decided once.
+#[tokio::test]
+async fn what_is_asked_again_is_decided_once() {
+    let mut cluster = Cluster::new().await;
+    let debtor = cluster.connected(2, 0).await;
+    cluster.connected(1, 1).await;
+    let uetrs = cluster.pay(2, &debtor, 1, 200);
+    // No actor runs meanwhile: the test has the only thread.
+    for _ in 0..5 {
+        cluster.pump();
+        cluster.switch(2).relay.link_up(1);
+    }
+    cluster.until("all is done", || debtor.outstanding() == 0).await;
+    cluster.settle().await;
+    assert_eq!(cluster.offered(1, 1), uetrs);
+    assert_eq!(replies(&debtor), Vec::<String>::new());
+}
+
 /// Nothing is lost and nothing overtakes when a connection takes no more for a while, in either direction.
 #[tokio::test]
 async fn a_full_wire_only_delays() {

@@ -42,9 +42,10 @@ impl Header {
         })
     }
 
-    /// The entry before the first.
+    /// The entry before the first. Before there were terms, all were 1.
     pub(crate) fn before(&self) -> Mark {
-        Mark { index: self.first_index - 1, term: self.previous_term, chain: self.previous }
+        let index = self.first_index - 1;
+        Mark { index, term: self.previous_term.max(1).min(index), chain: self.previous }
     }
 }
 

@@ -67,7 +67,8 @@ pub(crate) fn body_at(membership_bytes: usize) -> u64 {
     (HEADER_BYTES + round_up_to_sector(membership_bytes)) as u64
 }
 
-pub(crate) fn file_name(index: Index) -> String {
+/// Of the snapshot after entry `index`, in the directory of the log.
+pub fn file_name(index: Index) -> String {
     format!("snapshot-{index:016x}.snap")
 }
 

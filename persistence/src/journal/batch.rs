@@ -17,11 +17,13 @@ use crate::fold::Term;
 pub(super) struct Batch<P> {
     pub(super) bytes: Vec<u8>,
     pub(super) passengers: Vec<P>,
+    /// When the first of it was proposed.
+    pub(super) since: Option<Instant>,
 }
 
 impl<P> Batch<P> {
     pub(super) fn new() -> Batch<P> {
-        Batch { bytes: Vec::new(), passengers: Vec::new() }
+        Batch { bytes: Vec::new(), passengers: Vec::new(), since: None }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -128,6 +130,9 @@ impl<P> Batches<P> {
             return Err(Refused::Full);
         }
         let is_first = open.batch.is_empty();
+        if is_first {
+            open.batch.since = Some(Instant::now());
+        }
         let proposal = Proposal::begin(&mut open.batch);
         let answer = write(&mut proposal.batch.bytes, &mut proposal.batch.passengers);
         if proposal.batch.bytes.len() > self.entry_bytes_max {

@@ -30,6 +30,8 @@ impl<F: Fold> Gate<F> {
 impl<F: Fold> Fold for Gate<F> {
     type Passenger = F::Passenger;
 
+    const CHECKPOINT_VERSION: u32 = F::CHECKPOINT_VERSION;
+
     fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), String> {
         self.enter(|fold| fold.restore(snapshot))
     }

@@ -30,7 +30,7 @@ use crate::recovery::Recovery;
 use crate::replica::membership::{MemberChange, Members};
 use crate::replica::message::{self, Malformed};
 use crate::replica::peers::Peers;
-use crate::replica::{Changed, PeerStatistics, Replica, Surroundings, Transferred};
+use crate::replica::{Changed, Compared, PeerStatistics, Replica, Surroundings, Transferred};
 use batch::Batches;
 use gate::Gate;
 use inbox::{Event, Inbox};
@@ -39,7 +39,7 @@ pub use incoming::{IncomingError, IncomingSnapshot};
 use keeper::{Keeper, Reserve, Room};
 use outcome::Outcome;
 use statistics::Counters;
-pub use statistics::{Role, Statistics};
+pub use statistics::{Role, Statistics, Times};
 
 /// What proposers hold; clones are handles of the same journal. When the last is dropped, the journal stops.
 pub struct Journal<P> {
@@ -74,6 +74,12 @@ pub struct Cluster {
     pub peers: Vec<PeerStatistics>,
     /// The newest position at which a majority was found to have the same state.
     pub agreed_index: Index,
+    /// How long ago that was found.
+    pub agreed_age: Duration,
+    /// The last comparison with each other node.
+    pub compared: Vec<Compared>,
+    /// The oldest entry that each other node keeps, as it said in the last seconds.
+    pub kept_from: Vec<(NodeId, Index)>,
     /// This node is being brought back by the others, and does not vote yet.
     pub is_repairing: bool,
     pub tick: Duration,
@@ -279,6 +285,11 @@ impl<P: Send> Journal<P> {
     /// Returns when the log is closed and may be opened again; [`Journal::failure`] tells whether that went well.
     pub fn stop(&self) {
         self.owner.stop();
+    }
+
+    /// Exchanges what was measured since the last time against `emptied`.
+    pub fn exchange_times(&self, emptied: &mut Times) {
+        std::mem::swap(&mut *self.shared.counters.times.lock(), emptied);
     }
 
     pub fn statistics(&self) -> Statistics {

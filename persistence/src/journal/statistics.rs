@@ -3,7 +3,30 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
+use meter::Distribution;
+use parking_lot::Mutex;
+
 use crate::fold::{Index, NodeId, Standing, Term};
+
+/// How long things took since somebody took these times last. Where this node does not lead only `sync` is known.
+#[derive(Clone, Debug, Default)]
+pub struct Times {
+    /// From the first proposal of an entry until the journal's thread took it up.
+    pub append: Distribution,
+    /// Writing and syncing what was taken up in one go.
+    pub sync: Distribution,
+    /// From an entry's write on this node until a majority had it. Nothing on a node alone.
+    pub replicate: Distribution,
+    /// From the first proposal of an entry until it was committed.
+    pub commit: Distribution,
+}
+
+impl Times {
+    pub fn clear(&mut self) {
+        let Times { append, sync, replicate, commit } = self;
+        [append, sync, replicate, commit].into_iter().for_each(Distribution::clear);
+    }
+}
 
 /// Since the journal was opened. Cheap to ask for; the numbers are not of exactly the same moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,6 +35,8 @@ pub struct Statistics {
     /// Entries that were folded, and their bytes as proposed.
     pub entries: u64,
     pub payload_bytes: u64,
+    /// With headers and padding, whether committed or not.
+    pub written_bytes: u64,
     pub syncs: u64,
     pub sync_ns_sum: u64,
     pub sync_ns_max: u64,
@@ -27,6 +52,8 @@ pub struct Statistics {
     pub role: Role,
     pub term: Term,
     pub leader: Option<NodeId>,
+    /// How often another node came to lead than the one before.
+    pub leader_changes: u64,
     /// Elections this node has stood in.
     pub elections: u64,
     /// Messages of other nodes that found no room, and such that could not be taken.
@@ -52,6 +79,8 @@ pub(crate) struct Counters {
     snapshots_installed: AtomicU64,
     entries: AtomicU64,
     pub(super) payload_bytes: AtomicU64,
+    written_bytes: AtomicU64,
+    pub(crate) times: Mutex<Times>,
     syncs: AtomicU64,
     sync_ns_sum: AtomicU64,
     sync_ns_max: AtomicU64,
@@ -59,6 +88,8 @@ pub(crate) struct Counters {
     role: AtomicU8,
     term: AtomicU64,
     leader: AtomicU64,
+    leader_before: AtomicU64,
+    leader_changes: AtomicU64,
     elections: AtomicU64,
     messages_dropped: AtomicU64,
     messages_refused: AtomicU64,
@@ -83,18 +114,29 @@ impl Counters {
         self.snapshots_installed.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn wrote(&self, bytes: u64) {
+        self.written_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     pub(crate) fn synced(&self, took: Duration, recent: Duration) {
         let sync_ns = took.as_nanos() as u64;
         self.syncs.fetch_add(1, Ordering::Relaxed);
         self.sync_ns_sum.fetch_add(sync_ns, Ordering::Relaxed);
         self.sync_ns_max.fetch_max(sync_ns, Ordering::Relaxed);
         self.sync_ns_recent.store(recent.as_nanos() as u64, Ordering::Relaxed);
+        self.times.lock().sync.record(took);
     }
 
     pub(crate) fn stand(&self, standing: Standing, role: Role) {
         self.role.store(role as u8, Ordering::Relaxed);
         self.term.store(standing.term, Ordering::Relaxed);
         self.leader.store(standing.leader.unwrap_or(0), Ordering::Relaxed);
+        if let Some(leader) = standing.leader {
+            let before = self.leader_before.swap(leader, Ordering::Relaxed);
+            if before != 0 && before != leader {
+                self.leader_changes.fetch_add(1, Ordering::Relaxed);
+            }
+        }
     }
 
     pub(crate) fn elect(&self) {
@@ -115,6 +157,7 @@ impl Counters {
             committed_index: get(&self.committed_index),
             entries: get(&self.entries),
             payload_bytes: get(&self.payload_bytes),
+            written_bytes: get(&self.written_bytes),
             syncs: get(&self.syncs),
             sync_ns_sum: get(&self.sync_ns_sum),
             sync_ns_max: get(&self.sync_ns_max),
@@ -131,6 +174,7 @@ impl Counters {
             },
             term: get(&self.term),
             leader: Some(get(&self.leader)).filter(|leader| *leader != 0),
+            leader_changes: get(&self.leader_changes),
             elections: get(&self.elections),
             messages_dropped: get(&self.messages_dropped),
             messages_refused: get(&self.messages_refused),

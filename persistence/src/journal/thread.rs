@@ -113,7 +113,9 @@ impl<D: Disk, F: Fold> Thread<D, F> {
         let mut farewell = None;
         loop {
             let has_company = !self.replica.is_alone();
-            self.shared.batches.wait(self.spin, has_company.then_some(self.tick_due));
+            let until =
+                if self.replica.is_seeking() { Some(Instant::now()) } else { has_company.then_some(self.tick_due) };
+            self.shared.batches.wait(self.spin, until);
             self.take_events();
             match has_company {
                 true => self.tick_if_due(),
@@ -156,7 +158,8 @@ impl<D: Disk, F: Fold> Thread<D, F> {
         if !self.batch.bytes.is_empty() {
             self.bytes_expected = self.batch.bytes.len();
             let payload = Bytes::from(fitted(std::mem::take(&mut self.batch.bytes)));
-            self.replica.propose(payload, std::mem::take(&mut self.batch.passengers));
+            let waited = self.batch.since.map_or(Duration::ZERO, |since| since.elapsed());
+            self.replica.propose_after(waited, payload, std::mem::take(&mut self.batch.passengers));
         } else if !self.batch.passengers.is_empty() {
             self.replica.accompany(std::mem::take(&mut self.batch.passengers));
         }
@@ -205,12 +208,16 @@ impl<D: Disk, F: Fold> Thread<D, F> {
     fn describe(&mut self) {
         let members = self.replica.members().clone();
         self.members_since = self.replica.members_since();
+        let (agreed_index, agreed_age) = self.replica.agreed();
         *self.shared.cluster.lock() = Cluster {
             members,
             standing: self.replica.standing(),
             last_index: self.replica.log().last().index,
             peers: self.replica.peers(),
-            agreed_index: self.replica.agreed(),
+            agreed_index,
+            agreed_age,
+            compared: self.replica.compared().to_vec(),
+            kept_from: self.replica.kept_from(),
             is_repairing: self.replica.is_repairing(),
             tick: self.tick,
         };

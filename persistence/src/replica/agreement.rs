@@ -1,6 +1,7 @@
 //! Whether the nodes still agree: hashes of their states at the same positions, compared.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::membership::Members;
 use crate::error::Error;
@@ -9,11 +10,20 @@ use crate::fold::{Index, NodeId};
 /// Positions that are remembered; a node that is further behind is not compared at them.
 const POSITIONS_MAX: usize = 16;
 
-#[derive(Default)]
+/// The last comparison of this node's state with that of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compared {
+    pub node: NodeId,
+    pub index: Index,
+    pub is_same: bool,
+}
+
 pub(super) struct Agreement {
+    me: NodeId,
     /// Oldest first, in order of their indexes.
     positions: VecDeque<Position>,
-    agreed: Index,
+    agreed: (Index, Duration),
+    compared: Vec<Compared>,
 }
 
 struct Position {
@@ -22,36 +32,69 @@ struct Position {
 }
 
 impl Agreement {
-    /// The newest position at which a majority had the same hash as this node.
-    pub(super) fn agreed(&self) -> Index {
+    pub(super) fn of(me: NodeId) -> Agreement {
+        Agreement { me, positions: VecDeque::new(), agreed: (0, Duration::ZERO), compared: Vec::new() }
+    }
+
+    /// The newest position at which a majority had the same hash as this node, and when that was found.
+    pub(super) fn agreed(&self) -> (Index, Duration) {
         self.agreed
     }
 
-    /// Takes what a node says; fails if a majority of the members says something else than `me`.
+    /// In order of the nodes.
+    pub(super) fn compared(&self) -> &[Compared] {
+        &self.compared
+    }
+
+    /// Takes what a node says, this one too; fails if a majority of the members says something else than this one.
     pub(super) fn take(
         &mut self,
-        me: NodeId,
         members: &Members,
         node: NodeId,
         index: Index,
         hash: u64,
+        now: Duration,
     ) -> Result<(), Error> {
         let Some(position) = self.position(index) else { return Ok(()) };
         position.hashes.retain(|(other, _)| *other != node);
         position.hashes.push((node, hash));
         let hashes: Vec<_> = position.hashes.iter().filter(|(node, _)| members.get(*node).is_some()).copied().collect();
-        let Some((_, ours)) = hashes.iter().find(|(node, _)| *node == me) else { return Ok(()) };
+        let me = self.me;
+        let Some((_, ours)) = hashes.iter().find(|(node, _)| *node == me).copied() else { return Ok(()) };
+        self.compared.retain(|compared| members.get(compared.node).is_some());
+        let others = hashes.iter().filter(|(node, _)| *node != me);
+        others.for_each(|(node, hash)| self.compare(*node, index, *hash == ours));
         let majority = members.iter().count() / 2 + 1;
-        let theirs = hashes.iter().map(|(_, hash)| *hash).find(|hash| {
-            let same = hashes.iter().filter(|(_, other)| other == hash).count();
-            same >= majority
-        });
-        match theirs {
-            Some(theirs) if theirs == *ours => self.agreed = self.agreed.max(index),
-            Some(theirs) => return Err(Error::Diverged { index, ours: *ours, theirs }),
-            None => {}
+        let is_majority = |hash: u64| hashes.iter().filter(|(_, other)| *other == hash).count() >= majority;
+        if is_majority(ours) {
+            // Said again it is no younger.
+            if index > self.agreed.0 {
+                self.agreed = (index, now);
+            }
+            return Ok(());
         }
-        Ok(())
+        match hashes.iter().find(|(_, hash)| is_majority(*hash)) {
+            Some((_, theirs)) => Err(Error::Diverged { index, ours, theirs: *theirs }),
+            None => Ok(()),
+        }
+    }
+
+    /// Who differs is told at once: it can be that no majority is there to say which of the two is right.
+    fn compare(&mut self, node: NodeId, index: Index, is_same: bool) {
+        let new = Compared { node, index, is_same };
+        let place = self.compared.partition_point(|compared| compared.node < node);
+        match self.compared.get_mut(place).filter(|compared| compared.node == node) {
+            Some(last) if last.index > index || *last == new => return,
+            Some(last) => *last = new,
+            None => self.compared.insert(place, new),
+        }
+        if !is_same {
+            tracing::error!(
+                node,
+                index,
+                "after this entry the state of another node is not the state of this one; whoever differs from a majority stops"
+            );
+        }
     }
 
     /// The place for this index; none if it is too old.
@@ -98,28 +141,53 @@ mod tests {
             (5, &[(1, 7), (2, 8), (3, 8), (4, 8)], false),
         ];
         for (count, said, well) in cases {
-            let mut agreement = Agreement::default();
-            let say = |(node, hash): &(u64, u64)| agreement.take(1, &members(count), *node, 1024, *hash);
+            let mut agreement = Agreement::of(1);
+            let say = |(node, hash): &(u64, u64)| agreement.take(&members(count), *node, 1024, *hash, Duration::ZERO);
             assert_eq!(said.iter().try_for_each(say).is_ok(), well, "{said:?} of {count}");
         }
     }
 
     #[test]
     fn a_stranger_does_not_count_and_nobody_counts_twice() {
-        let mut agreement = Agreement::default();
+        let mut agreement = Agreement::of(1);
         for node in [1, 2, 2, 2, 9] {
-            agreement.take(1, &members(4), node, 1024, if node == 1 { 7 } else { 8 }).unwrap();
+            let hash = if node == 1 { 7 } else { 8 };
+            agreement.take(&members(4), node, 1024, hash, Duration::ZERO).unwrap();
         }
-        assert_eq!(agreement.agreed(), 0);
+        assert_eq!(agreement.agreed(), (0, Duration::ZERO));
+        assert_eq!(agreement.compared(), [Compared { node: 2, index: 1024, is_same: false }]);
     }
 
     #[test]
     fn positions_are_bounded() {
-        let mut agreement = Agreement::default();
+        let mut agreement = Agreement::of(1);
         for index in (1..=100).rev().chain(1..=100) {
-            agreement.take(1, &members(1), 1, index, 5).unwrap();
+            agreement.take(&members(1), 1, index, 5, Duration::ZERO).unwrap();
         }
-        assert_eq!((agreement.positions.len(), agreement.agreed()), (POSITIONS_MAX, 100));
+        assert_eq!((agreement.positions.len(), agreement.agreed().0), (POSITIONS_MAX, 100));
         assert!(agreement.positions.iter().is_sorted_by_key(|position| position.index));
+    }
+
+    #[test]
+    fn each_node_is_compared_at_the_newest_position_that_both_know() {
+        let (mut agreement, three) = (Agreement::of(1), members(3));
+        let mut say = |node, index, hash, second| {
+            agreement.take(&three, node, index, hash, Duration::from_secs(second)).unwrap();
+            (agreement.compared().to_vec(), agreement.agreed().0, agreement.agreed().1.as_secs())
+        };
+        let compared = |node, index, is_same| Compared { node, index, is_same };
+        assert_eq!(say(1, 16, 7, 1), (vec![], 0, 0));
+        assert_eq!(say(2, 16, 7, 2), (vec![compared(2, 16, true)], 16, 2));
+        // Said again it is no younger.
+        assert_eq!(say(2, 16, 7, 3), (vec![compared(2, 16, true)], 16, 2));
+        // Ahead of this node: compared once this one is there.
+        assert_eq!(say(3, 32, 8, 4), (vec![compared(2, 16, true)], 16, 2));
+        assert_eq!(say(1, 32, 9, 5), (vec![compared(2, 16, true), compared(3, 32, false)], 16, 2));
+        assert_eq!(say(3, 16, 7, 6), (vec![compared(2, 16, true), compared(3, 32, false)], 16, 2));
+        assert_eq!(say(2, 32, 9, 7), (vec![compared(2, 32, true), compared(3, 32, false)], 32, 7));
+        // Whoever has left is not shown.
+        agreement.take(&members(2), 2, 48, 1, Duration::from_secs(8)).unwrap();
+        agreement.take(&members(2), 1, 48, 1, Duration::from_secs(8)).unwrap();
+        assert_eq!(agreement.compared(), [compared(2, 48, true)]);
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use raft::ProgressState;
 
+use super::agreement::Compared;
 use super::message::{Report, Stance};
 use super::{IN_FLIGHT_FROM_DISK_MAX, IN_FLIGHT_MAX, Replica};
 use crate::disk::Disk;
@@ -86,17 +87,30 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         peers
     }
 
-    /// The newest position at which a majority of the members had the same state.
-    pub fn agreed(&self) -> Index {
-        self.agreement.agreed()
+    /// The newest position at which a majority of the members had the same state as this node, and how long ago that was
+    /// found.
+    pub fn agreed(&self) -> (Index, Duration) {
+        let (index, at) = self.agreement.agreed();
+        (index, self.now.saturating_sub(at))
+    }
+
+    /// The last comparison with each other node.
+    pub fn compared(&self) -> &[Compared] {
+        self.agreement.compared()
+    }
+
+    /// The oldest entry that each other node keeps, as it said lately.
+    pub fn kept_from(&self) -> Vec<(NodeId, Index)> {
+        self.health.kept_from()
     }
 
     /// Positions are the same on every node, so the hashes can be compared.
     pub(super) fn checkpoint(&mut self, index: Index) -> Result<(), Error> {
         if let Some(hash) = self.fold.checkpoint(index) {
             (self.report.checkpoint, self.report.hash) = (index, hash);
-            self.agreement.take(self.node, &self.members, self.node, index, hash)?;
+            // Before it may be the last that is heard of this node.
             self.tell_others();
+            self.agreement.take(&self.members, self.node, index, hash, self.now)?;
         }
         Ok(())
     }
@@ -106,11 +120,10 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             return;
         }
         self.health.heard(report);
-        if report.checkpoint > 0
-            && let Err(error) =
-                self.agreement.take(self.node, &self.members, report.from, report.checkpoint, report.hash)
-        {
-            self.failure.get_or_insert(error);
+        if report.checkpoint > 0 && report.hash_version == F::CHECKPOINT_VERSION {
+            let Report { from, checkpoint, hash, .. } = report;
+            let taken = self.agreement.take(&self.members, from, checkpoint, hash, self.now);
+            taken.unwrap_or_else(|error| _ = self.failure.get_or_insert(error));
         }
     }
 
@@ -121,7 +134,9 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             (false, false) => Stance::Willing,
         };
         let figures = self.health.report(self.tick, stance);
-        let report = Report { checkpoint: self.report.checkpoint, hash: self.report.hash, from: self.node, ..figures };
+        let (Report { checkpoint, hash, .. }, kept_from) = (self.report, self.raw.store().log.first());
+        let hash_version = F::CHECKPOINT_VERSION;
+        let report = Report { checkpoint, hash, hash_version, kept_from, from: self.node, ..figures };
         for member in self.members.iter().filter(|member| member.id != self.node) {
             self.surroundings.peers.send(member.id, report.encode(member.id));
         }

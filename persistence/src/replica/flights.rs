@@ -2,6 +2,7 @@
 //! leads.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::fold::{Index, Term};
 
@@ -16,11 +17,26 @@ pub(super) struct Flights<P> {
     unasked: bool,
 }
 
-struct Flight<P> {
+pub(super) struct Flight<P> {
     index: Index,
     term: Term,
     payload_bytes: usize,
-    passengers: Vec<P>,
+    pub(super) passengers: Vec<P>,
+    /// When the first of it was proposed, and when it was on this node's disk.
+    pub(super) proposed_at: Duration,
+    pub(super) written_at: Option<Duration>,
+}
+
+impl<P> Flight<P> {
+    pub(super) fn new(
+        index: Index,
+        term: Term,
+        proposed_at: Duration,
+        payload_bytes: usize,
+        passengers: Vec<P>,
+    ) -> Flight<P> {
+        Flight { index, term, payload_bytes, passengers, proposed_at, written_at: None }
+    }
 }
 
 /// Passengers without an entry. They may go when everything up to `after` is folded and either their question is answered
@@ -47,23 +63,31 @@ impl<P> Flights<P> {
         self.entries.is_empty() && self.companies.is_empty()
     }
 
-    pub(super) fn depart(&mut self, index: Index, term: Term, payload_bytes: usize, passengers: Vec<P>) {
-        self.bytes += payload_bytes;
-        self.entries.push_back(Flight { index, term, payload_bytes, passengers });
+    pub(super) fn depart(&mut self, flight: Flight<P>) {
+        self.bytes += flight.payload_bytes;
+        self.entries.push_back(flight);
     }
 
-    /// Who came with the entry that was committed.
-    pub(super) fn arrive(&mut self, index: Index, term: Term) -> Vec<P> {
+    /// Everything up to `index` is on this node's disk.
+    pub(super) fn written(&mut self, index: Index, at: Duration) {
+        let mut new = self.entries.iter_mut().rev().skip_while(|flight| flight.index > index);
+        while let Some(flight) = new.next().filter(|flight| flight.written_at.is_none()) {
+            flight.written_at = Some(at);
+        }
+    }
+
+    /// What was proposed here as the entry that was committed.
+    pub(super) fn arrive(&mut self, index: Index, term: Term) -> Option<Flight<P>> {
         while let Some(flight) = self.entries.front()
             && flight.index <= index
         {
             let Some(flight) = self.entries.pop_front() else { break };
             self.bytes -= flight.payload_bytes;
             if (flight.index, flight.term) == (index, term) {
-                return flight.passengers;
+                return Some(flight);
             }
         }
-        Vec::new()
+        None
     }
 
     /// Passengers who wait for what stands up to `after`.
@@ -114,12 +138,15 @@ mod tests {
     fn passengers_come_with_their_entry() {
         let mut flights = Flights::default();
         for index in 4..=6 {
-            flights.depart(index, 2, 10, vec![index]);
+            flights.depart(Flight::new(index, 2, Duration::ZERO, 10, vec![index]));
         }
         assert_eq!(flights.bytes(), 30);
-        assert_eq!(flights.arrive(4, 2), [4]);
-        assert_eq!(flights.arrive(5, 3), [] as [u64; 0], "another leader's entry took its place");
-        assert_eq!(flights.arrive(6, 2), [6]);
+        flights.written(5, Duration::from_secs(1));
+        flights.written(6, Duration::from_secs(2));
+        let mut arrive = |index, term| flights.arrive(index, term).map(|flight| (flight.passengers, flight.written_at));
+        assert_eq!(arrive(4, 2), Some((vec![4], Some(Duration::from_secs(1)))));
+        assert_eq!(arrive(5, 3), None, "another leader's entry took its place");
+        assert_eq!(arrive(6, 2), Some((vec![6], Some(Duration::from_secs(2)))));
         assert_eq!(flights.bytes(), 0);
     }
 

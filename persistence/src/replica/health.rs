@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::message::{Report, Stance};
-use crate::fold::NodeId;
+use crate::fold::{Index, NodeId};
 
 /// A leader is sick when its figure is this many times that of the best other node, and above the least,
 const SICK_FACTOR: u32 = 5;
@@ -101,6 +101,11 @@ impl Health {
     pub(super) fn stance(&self, node: NodeId) -> Stance {
         let heard = self.others.iter().find(|heard| heard.report.from == node);
         heard.map_or(Stance::Willing, |heard| heard.report.stance)
+    }
+
+    /// The oldest entry that each other node keeps.
+    pub(super) fn kept_from(&self) -> Vec<(NodeId, Index)> {
+        self.others.iter().map(|heard| (heard.report.from, heard.report.kept_from)).collect()
     }
 
     /// The tick that another node goes by, as far as is known.

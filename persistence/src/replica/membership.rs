@@ -130,6 +130,17 @@ impl Members {
         self.voters.contains(&id) || self.outgoing.contains(&id)
     }
 
+    /// How many more voters may be lost when these are there; below 0, nothing is committed. While two majorities are
+    /// needed, the scarcer one counts.
+    pub fn margin(&self, is_there: impl Fn(NodeId) -> bool) -> i64 {
+        let of = |voters: &[NodeId]| {
+            let there = voters.iter().filter(|voter| is_there(**voter)).count();
+            there as i64 - (voters.len() / 2 + 1) as i64
+        };
+        let majorities = [&self.voters, &self.outgoing].into_iter().filter(|voters| !voters.is_empty());
+        majorities.map(|voters| of(voters)).min().unwrap_or(-1)
+    }
+
     /// Whether it was removed, and counts no more.
     pub fn is_retired(&self, id: NodeId) -> bool {
         self.retired.contains(&id) && !self.votes(id)
@@ -177,7 +188,9 @@ impl Members {
         match change {
             MemberChange::Add(member) => {
                 if !member.is_sound() || self.all.len() >= MEMBERS_MAX {
-                    return refuse(format!("at most {MEMBERS_MAX} members, with texts of at most 255 bytes"));
+                    return refuse(format!(
+                        "at most {MEMBERS_MAX} members, with texts of at most {TEXT_BYTES_MAX} bytes"
+                    ));
                 }
                 if self.get(member.id).is_some() || self.retired.contains(&member.id) {
                     return refuse(format!("number {} was given before; take a new one", member.id));
@@ -207,9 +220,12 @@ impl Members {
                 changes.push(raft_single(*node, ConfChangeType::RemoveNode));
             }
             MemberChange::Describe(member) => {
-                let Some(old) = after.all.iter_mut().find(|old| old.id == member.id && member.is_sound()) else {
+                let Some(old) = after.all.iter_mut().find(|old| old.id == member.id) else {
                     return refuse(format!("{} is no member", member.id));
                 };
+                if !member.is_sound() {
+                    return refuse(format!("texts of at most {TEXT_BYTES_MAX} bytes"));
+                }
                 *old = Member { kind: old.kind, ..member.clone() };
             }
         }
@@ -447,6 +463,31 @@ mod tests {
         assert_eq!(Members::from_bytes(&bytes), Ok(members));
         for length in 0..bytes.len() {
             assert!(Members::from_bytes(&bytes[..length]).is_err(), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn the_scarcer_majority_counts() {
+        let five: Vec<_> = (1..=5).map(|id| member(id, MemberKind::Voter)).collect();
+        // Voters (a witness is one, a learner is not), who is there, how many more may be lost.
+        let joint = |voters: &[NodeId], outgoing: &[NodeId]| Members {
+            voters: voters.to_vec(),
+            outgoing: outgoing.to_vec(),
+            ..Members::first(&five).unwrap()
+        };
+        let cases: [(Members, &[NodeId], i64); 9] = [
+            (Members::first(&five).unwrap(), &[1, 2, 3, 4, 5], 2),
+            (Members::first(&five).unwrap(), &[1, 2], -1),
+            (three(), &[1, 2, 3], 0),
+            (three(), &[1, 3], -1),
+            (Members::first(&[Member::alone(1)]).unwrap(), &[1], 0),
+            (joint(&[1, 2, 4], &[1, 2, 3]), &[1, 2, 4], 0),
+            (joint(&[1, 2, 4], &[1, 2, 3]), &[1, 4, 5], -1),
+            (joint(&[1, 2, 4], &[1, 2, 3]), &[1, 2, 3, 4], 1),
+            (Members::default(), &[1], -1),
+        ];
+        for (members, there, margin) in cases {
+            assert_eq!(members.margin(|id| there.contains(&id)), margin, "{there:?} of {members:?}");
         }
     }
 

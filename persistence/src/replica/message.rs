@@ -28,7 +28,7 @@ const FLAG_REJECT: u8 = 1;
 const FLAG_TRANSFER: u8 = 2;
 
 const REPORT: u8 = 32;
-const REPORT_BYTES: usize = 56;
+const REPORT_BYTES: usize = 68;
 
 /// Why a message was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +85,10 @@ pub(crate) struct Report {
     /// The newest position at which this node computed the hash of its state; 0 before the first.
     pub(crate) checkpoint: Index,
     pub(crate) hash: u64,
+    /// Version of that hash: those of other versions are not compared.
+    pub(crate) hash_version: u32,
+    /// The oldest entry that it keeps.
+    pub(crate) kept_from: Index,
     /// Smoothed time of a write and sync, and of the delay with which it gets to its work and reaches a majority.
     pub(crate) sync_us: u32,
     pub(crate) late_us: u32,
@@ -326,10 +330,10 @@ impl Report {
     pub(crate) fn encode(&self, to: NodeId) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(REPORT_BYTES);
         bytes.extend_from_slice(&[VERSION, REPORT, 0, 0, 0, 0, 0, 0]);
-        for number in [self.from, to, self.checkpoint, self.hash] {
+        for number in [self.from, to, self.checkpoint, self.hash, self.kept_from] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
-        for number in [self.sync_us, self.late_us, self.tick_us, self.stance as u32] {
+        for number in [self.sync_us, self.late_us, self.tick_us, self.stance as u32, self.hash_version] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes
@@ -349,6 +353,7 @@ fn report(me: NodeId, from: NodeId, bytes: &Bytes) -> Result<Report, Malformed> 
         from,
         checkpoint: reader.u64()?,
         hash: reader.u64()?,
+        kept_from: reader.u64()?,
         sync_us: reader.u32()?,
         late_us: reader.u32()?,
         tick_us: reader.u32()?,
@@ -358,8 +363,9 @@ fn report(me: NodeId, from: NodeId, bytes: &Bytes) -> Result<Report, Malformed> 
             2 => Stance::Repairing,
             _ => return Err(Malformed("it has unknown flags")),
         },
+        hash_version: reader.u32()?,
     };
-    if report.checkpoint >= NUMBER_MAX {
+    if report.checkpoint.max(report.kept_from) >= NUMBER_MAX {
         return Err(Malformed("a number that cannot be"));
     }
     reader.end()?;
@@ -432,6 +438,8 @@ mod tests {
             from: PEER,
             checkpoint: 2048,
             hash: u64::MAX,
+            hash_version: 9,
+            kept_from: 17,
             sync_us: 1,
             late_us: 2,
             tick_us: 3,

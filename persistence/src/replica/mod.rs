@@ -47,8 +47,9 @@ use crate::log::{Log, SnapshotMark};
 use crate::recovery::Recovery;
 use crate::snapshot;
 use agreement::Agreement;
+pub use agreement::Compared;
 pub use duties::PeerStatistics;
-use flights::Flights;
+use flights::{Flight, Flights};
 use health::Health;
 use membership::{ChangeRefused, MemberChange, Members, Statement};
 use message::{Arrived, Malformed, Received, Report, Stance};
@@ -215,7 +216,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             replay_to: 0,
             bytes_replayed: 0,
             change: None,
-            agreement: Agreement::default(),
+            agreement: Agreement::of(config.node),
             pace: Pace::default(),
             health: Health::default(),
             report: Report { from: config.node, ..Report::default() },
@@ -318,11 +319,24 @@ impl<D: Disk, F: Fold> Replica<D, F> {
 
     /// One entry. It was asked before that there is a place.
     pub fn propose(&mut self, payload: Bytes, passengers: Vec<F::Passenger>) {
+        self.propose_after(Duration::ZERO, payload, passengers);
+    }
+
+    /// [`Replica::propose`] of what has waited for that.
+    pub(crate) fn propose_after(&mut self, waited: Duration, payload: Bytes, passengers: Vec<F::Passenger>) {
         assert!(self.has_place(payload.len()), "a proposal is made where there is a place for it");
         let payload_bytes = payload.len();
         let index = self.propose_entry(RaftEntry { data: payload, ..RaftEntry::default() });
         let term = self.raw.raft.term;
-        self.flights.depart(index, term, payload_bytes, passengers);
+        let proposed_at = (self.surroundings.clock)().saturating_sub(waited);
+        self.counters.times.lock().append.record(waited);
+        self.flights.depart(Flight::new(index, term, proposed_at, payload_bytes, passengers));
+    }
+
+    /// Whether there is more to do at once, though nothing happened: entries for another node lie far off on the disk, and
+    /// each turn comes nearer to them.
+    pub fn is_seeking(&self) -> bool {
+        self.raw.store().is_seeking()
     }
 
     /// Whether nobody waits for anything that was proposed here.
@@ -579,9 +593,17 @@ impl<D: Disk, F: Fold> Replica<D, F> {
                 false
             }
             MessageType::MsgAppendResponse if message.term == term && self.leads_now() => message.index <= last,
-            MessageType::MsgAppend => self.fits(message),
+            MessageType::MsgAppend => !self.contradicts(message) && self.fits(message),
             _ => true,
         }
+    }
+
+    /// Whoever leads in this term or a later one has what is committed here, so its terms do not go back behind that.
+    fn contradicts(&self, message: &Message) -> bool {
+        let log = &self.raw.raft.raft_log;
+        message.term >= self.raw.raft.term
+            && message.index >= log.committed
+            && message.log_term < log.term(log.committed).unwrap_or_default()
     }
 
     /// Nodes with segments of different sizes do not go together.

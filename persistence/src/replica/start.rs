@@ -33,12 +33,12 @@ pub(super) fn members<D: Disk>(log: &Log<D>, first: Members) -> Result<(Members,
     let wrong = |index: Index, what: &str| Error::Consensus(format!("members stated by entry {index}: {what}"));
     let (mut members, mut since) = (first, 0);
     let snapshot = log.newest_snapshot();
+    let index = snapshot.mark.index;
     if !snapshot.membership.is_empty() {
-        let index = snapshot.mark.index;
         members = Members::from_bytes(&snapshot.membership).map_err(|cut| wrong(index, cut.0))?;
         since = index;
     }
-    let mut next = since.max(log.first() - 1) + 1;
+    let mut next = index + 1;
     while next <= log.folded() {
         let records = log.entries(next, log.folded() + 1, STEP_BYTES)?;
         for record in &records {

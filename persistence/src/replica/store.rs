@@ -13,7 +13,7 @@ use super::message::{entry, payload};
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::fold::{Fold, Index, NodeId, Term};
-use crate::log::{Log, Record, Vote};
+use crate::log::{Log, OwnedRecord, Record, Vote};
 
 pub(super) struct Store<D: Disk> {
     pub(super) log: Log<D>,
@@ -24,6 +24,8 @@ pub(super) struct Store<D: Disk> {
     failure: RefCell<Option<Error>>,
     /// A follower needs a snapshot that is not there yet.
     snapshot_wanted: Cell<bool>,
+    /// Whom raft wanted to send entries to that lie far off on the disk: it has to ask again.
+    asked: RefCell<Option<GetEntriesContext>>,
 }
 
 impl<D: Disk> Store<D> {
@@ -34,6 +36,7 @@ impl<D: Disk> Store<D> {
             start: members.conf_state(),
             failure: RefCell::new(None),
             snapshot_wanted: Cell::new(false),
+            asked: RefCell::new(None),
         }
     }
 
@@ -48,6 +51,16 @@ impl<D: Disk> Store<D> {
 
     pub(super) fn wants_snapshot(&self) -> bool {
         self.snapshot_wanted.take()
+    }
+
+    /// Whether entries that a follower needs are being looked for on the disk: at each question they are nearer.
+    pub(super) fn is_seeking(&self) -> bool {
+        self.asked.borrow().is_some()
+    }
+
+    /// The question that raft is to ask again.
+    pub(super) fn take_question(&self) -> Option<GetEntriesContext> {
+        self.asked.borrow_mut().take()
     }
 
     /// The term of the first entries can be older than the first vote.
@@ -97,12 +110,16 @@ impl<D: Disk> Store<D> {
         self.log.install(file, fold).map(drop)
     }
 
-    fn read_disk(&self, low: Index, high: Index, bytes_max: u64) -> Result<Vec<Entry>, Error> {
-        let records = self.log.entries(low, high, usize::try_from(bytes_max).unwrap_or(usize::MAX))?;
-        let entries = records
-            .into_iter()
-            .map(|record| entry(record.index, record.term, record.kind, Bytes::from(record.payload)));
-        Ok(entries.collect())
+    /// `None` when they are far off, and `may_wait` for another question.
+    fn read_disk(&self, low: Index, high: Index, bytes_max: u64, may_wait: bool) -> Result<Option<Vec<Entry>>, Error> {
+        let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+        let records = match may_wait {
+            true => self.log.entries_near(low, high, bytes_max)?,
+            false => Some(self.log.entries(low, high, bytes_max)?),
+        };
+        let raft_entry =
+            |record: OwnedRecord| entry(record.index, record.term, record.kind, Bytes::from(record.payload));
+        Ok(records.map(|records| records.into_iter().map(raft_entry).collect()))
     }
 }
 
@@ -120,16 +137,23 @@ impl<D: Disk> Storage for Store<D> {
         low: u64,
         high: u64,
         max_size: impl Into<Option<u64>>,
-        _: GetEntriesContext,
+        context: GetEntriesContext,
     ) -> raft::Result<Vec<Entry>> {
         let bytes_max = max_size.into().unwrap_or(u64::MAX);
         if let Some(entries) = self.cache.get(low, high, bytes_max) {
             return Ok(entries);
         }
         let high = high.min(self.first_cached().max(low + 1));
-        match self.read_disk(low, high, bytes_max) {
-            Ok(entries) => Ok(entries),
+        match self.read_disk(low, high, bytes_max, context.can_async()) {
+            Ok(Some(entries)) => Ok(entries),
+            Ok(None) => {
+                self.asked.replace(Some(context));
+                Err(StorageError::LogTemporarilyUnavailable.into())
+            }
             Err(Error::Gone { .. }) => Err(StorageError::Compacted.into()),
+            Err(damage @ Error::Damaged { .. }) if self.log.does_without(low, &damage) => {
+                Err(StorageError::Compacted.into())
+            }
             Err(error) => {
                 self.failure.borrow_mut().get_or_insert(error);
                 Ok(Vec::new())
@@ -137,6 +161,7 @@ impl<D: Disk> Storage for Store<D> {
         }
     }
 
+    /// Of entries whose term is not known yet raft hears no more than that; only a leader asks, before it sends them.
     fn term(&self, index: u64) -> raft::Result<u64> {
         let term = self.cache.term(index).or_else(|| self.log.term(index));
         term.ok_or_else(|| StorageError::Compacted.into())

@@ -6,6 +6,8 @@
 //! 4. what says that they are there goes out after;
 //! 5. what a majority has is folded: a leader does that first (somebody waits for it), a follower last (the leader waits).
 
+use std::time::Duration;
+
 use raft::eraftpb::{EntryType, Message, MessageType, Snapshot};
 use raft::prelude::Entry as RaftEntry;
 use raft::{ReadState, Ready};
@@ -16,11 +18,15 @@ use super::{ChangeRefused, Folded, Replica};
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::fold::{Entry, Fold, Standing};
+use crate::format::entry::extent_bytes;
 use crate::log::Kind;
 
 impl<D: Disk, F: Fold> Replica<D, F> {
     /// Does everything that can be done now. After a failure nothing counts any more.
     pub fn turn(&mut self) -> Result<(), Error> {
+        if let Some(question) = self.raw.store().take_question() {
+            self.raw.on_entries_fetched(question);
+        }
         self.check()?;
         self.ask_whether_leading();
         while self.raw.has_ready() {
@@ -81,9 +87,13 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             return Ok(());
         }
         let (committed, folded) = (self.raw.raft.raft_log.committed, self.folded.index);
+        let bytes: usize = entries.iter().map(|entry| extent_bytes(payload(entry).1.len())).sum();
         let started = (self.surroundings.clock)();
         self.raw.mut_store().append(entries, committed, folded)?;
-        let took = (self.surroundings.clock)().saturating_sub(started);
+        let ended = (self.surroundings.clock)();
+        let took = ended.saturating_sub(started);
+        self.flights.written(self.raw.store().log.last().index, ended);
+        self.counters.wrote(bytes as u64);
         self.pace.note(self.raw.store().log.last().index, self.now);
         self.health.synced(took);
         self.counters.synced(took, self.health.sync());
@@ -135,7 +145,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         while let Some(mut company) = self.flights.disembark(self.folded.index, reigns) {
             self.fold.delivered(&mut company);
         }
-        let mut passengers = self.flights.arrive(entry.index, entry.term);
+        let mut passengers = self.land(entry);
         let payload: &[u8] = if kind == Kind::Batch { bytes } else { &[] };
         self.folded = Folded { index: entry.index, term: entry.term };
         let replay = entry.index <= self.replay_to;
@@ -152,6 +162,19 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             self.checkpoint(entry.index)?;
         }
         Ok(())
+    }
+
+    /// Who came with the entry.
+    fn land(&mut self, entry: &RaftEntry) -> Vec<F::Passenger> {
+        let Some(flight) = self.flights.arrive(entry.index, entry.term) else { return Vec::new() };
+        let now = (self.surroundings.clock)();
+        let mut times = self.counters.times.lock();
+        times.commit.record(now.saturating_sub(flight.proposed_at));
+        if !self.is_alone() {
+            // A majority of others may have it before this node does.
+            times.replicate.record(flight.written_at.map_or(Duration::ZERO, |written| now.saturating_sub(written)));
+        }
+        flight.passengers
     }
 
     /// A statement of the members was committed.

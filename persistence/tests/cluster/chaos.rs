@@ -107,7 +107,8 @@ pub(crate) fn make_slow(world: &mut World) {
 }
 
 fn run(seed: u64, count: u64) -> Result<Seen, String> {
-    let mut world = World::new(seed, &voters(count));
+    let retained_bytes_max = [0, 24 << 10, u64::MAX][seed as usize % 3];
+    let mut world = World::retaining(retained_bytes_max, seed, &voters(count));
     world.network.drop_rate = [0.0, 0.01, 0.1][world.random.random_range(0..3)];
     world.network.delay_max_us = [1_000, 20_000, 80_000][world.random.random_range(0..3)];
     let harshness = [0.02, 0.1, 0.3][world.random.random_range(0..3)];

@@ -264,6 +264,18 @@ impl Nodes {
         }
     }
 
+    /// So many entries, as fast as the leader takes them.
+    fn pour(&self, bytes: &[u8], count: usize) {
+        let (node, term) = self.leader();
+        let journal = self.journal(node);
+        for _ in 0..count {
+            let take = || journal.propose(term, |batch, _| batch.extend_from_slice(bytes));
+            while take() == Err(Refused::Full) {
+                std::thread::yield_now();
+            }
+        }
+    }
+
     /// It is counted a moment after the fold has it.
     #[track_caller]
     fn wait_for_snapshot(&self, node: NodeId) {
@@ -412,4 +424,40 @@ fn a_node_far_behind_gets_a_snapshot_and_one_that_joins_too() {
         journal.stop();
         assert!(journal.failure().is_none());
     }
+}
+
+/// What it needs lies in the middle of an old segment that nobody has read since the start, some eight hundred steps from its
+/// beginning: too many for one step at each tick.
+#[test]
+fn a_node_behind_restarted_ones_gets_old_entries() {
+    let mut nodes = Nodes::default();
+    for member in voters(3) {
+        let config = Config {
+            segment_bytes: 2 << 20,
+            batch_bytes_max: 2 << 10,
+            retained_bytes_max: u64::MAX,
+            message_bytes_max: 2 << 10,
+            cache_bytes_max: 16 << 10,
+            ..config(member.id, voters(3))
+        };
+        nodes.configs.insert(member.id, config);
+        nodes.start(member.id);
+    }
+    nodes.pour(&[1; 2 << 10], 800);
+    nodes.write(b"before", 1);
+    nodes.wait_until_even();
+    let (leader, _) = nodes.leader();
+    let (behind, others) = (leader % 3 + 1, [leader, (leader + 1) % 3 + 1]);
+    nodes.stop(behind);
+    nodes.pour(&[2; 2 << 10], 200);
+    nodes.write(b"meanwhile", 2);
+    nodes.wait_until_even();
+    others.iter().for_each(|node| nodes.write_snapshot(*node));
+    others.iter().for_each(|node| nodes.stop(*node));
+    others.iter().for_each(|node| nodes.start(*node));
+    nodes.write(b"after", 3);
+    others.iter().for_each(|node| nodes.journal(*node).round_trip(behind, Duration::from_secs(1))); // ticks are long
+    nodes.start(behind);
+    nodes.wait_until_even();
+    assert_eq!(nodes.journal(behind).statistics().snapshots_installed, 0);
 }

@@ -12,6 +12,7 @@ mod chaos;
 mod journals;
 mod members;
 mod network;
+mod older;
 mod oracle;
 mod repair;
 mod world;

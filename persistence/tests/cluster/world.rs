@@ -23,11 +23,10 @@ use crate::oracle::{Oracle, Request};
 pub(crate) const TICK_US: Time = 25_000;
 pub(crate) const SECOND_US: Time = 1_000_000;
 
-pub(crate) fn config(node: NodeId, members: Vec<Member>) -> Config {
+fn config(node: NodeId, members: Vec<Member>) -> Config {
     Config {
         segment_bytes: 16 << 10,
         batch_bytes_max: 2 << 10,
-        retained_bytes_max: 24 << 10,
         snapshot_every_bytes: u64::MAX,
         free_bytes_min: 0,
         spin_us: 0,
@@ -137,10 +136,16 @@ pub(crate) struct World {
     pub(crate) repairs: u64,
     /// How often a clock stops for a while, or catches up.
     pub(crate) clock_jump_rate: f64,
+    /// What nodes keep of the log beyond what they need.
+    retained_bytes_max: u64,
 }
 
 impl World {
     pub(crate) fn new(seed: u64, members: &[Member]) -> World {
+        World::retaining(24 << 10, seed, members)
+    }
+
+    pub(crate) fn retaining(retained_bytes_max: u64, seed: u64, members: &[Member]) -> World {
         let mut world = World {
             random: SmallRng::seed_from_u64(seed),
             nodes: Vec::new(),
@@ -155,6 +160,7 @@ impl World {
             crashes: 0,
             repairs: 0,
             clock_jump_rate: 0.0,
+            retained_bytes_max,
         };
         for member in members {
             world.join(member.id, members.to_vec());
@@ -169,7 +175,7 @@ impl World {
             disk: SimulatedDisk::new(),
             replica: None,
             outbox: Outbox::default(),
-            config: config(id, members),
+            config: Config { retained_bytes_max: self.retained_bytes_max, ..config(id, members) },
             life: 0,
             paused_until: 0,
             is_wrong: false,

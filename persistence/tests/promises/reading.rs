@@ -1,9 +1,9 @@
 //! A reader sees every committed entry, while the journal writes; it is told when what it wants is gone.
 
 use persistence::simulated::SimulatedDisk;
-use persistence::{Config, Error, Reader};
+use persistence::{Config, Error, Index, Kind, Reader, Record, Term};
 
-use crate::ledger::{config, open_journal, open_log, propose};
+use crate::ledger::{Opened, config, open_journal, open_log, propose};
 
 #[test]
 fn while_the_journal_writes() {
@@ -67,4 +67,90 @@ fn damage_is_named() {
     let mut reader = Reader::open_on(disk, 1).unwrap();
     assert!(reader.next(2).is_ok());
     assert!(matches!(reader.next(2), Err(Error::Damaged { offset: 1536, .. })));
+}
+
+/// Of every segment but the newest a start sees the header alone.
+fn reopened() -> (SimulatedDisk, Opened, Config) {
+    let config = Config { retained_bytes_max: u64::MAX, message_bytes_max: 2 << 10, ..config() };
+    let disk = SimulatedDisk::new();
+    let mut opened = open_log(&disk, &config).unwrap();
+    for index in 1..=LAST {
+        let payload = vec![index as u8; index as usize * 40];
+        let record = Record { index, term: term(index), kind: Kind::Batch, payload: &payload };
+        opened.log.append(&[record], index).unwrap();
+        opened.log.sync().unwrap();
+    }
+    opened.snapshot().unwrap();
+    let disk = disk.kill();
+    let opened = open_log(&disk, &config).unwrap();
+    assert_eq!(opened.recovery.entries_replayed, 0);
+    (disk, opened, config)
+}
+
+const LAST: Index = 50;
+
+/// It changes within segments, several times within the first.
+fn term(index: Index) -> Term {
+    [0, 1, 1, 2, 2, 4, 4, 5].get(index as usize).copied().unwrap_or(5 + index / 7)
+}
+
+#[test]
+fn all_that_is_kept_after_a_restart() {
+    for first in (1..=LAST).rev() {
+        let (_, opened, _) = reopened();
+        assert_eq!(opened.log.first(), 1);
+        assert_eq!(opened.log.mark(LAST).unwrap(), opened.log.last());
+        for from in (first..=LAST).chain(1..first) {
+            let records = opened.log.entries(from, LAST + 1, 1).unwrap();
+            let [record] = &records[..] else { panic!("{} entries from {from}", records.len()) };
+            assert_eq!((record.index, record.term), (from, term(from)));
+            assert_eq!(record.payload, vec![from as u8; from as usize * 40]);
+            assert_eq!((opened.log.term(from), opened.log.term(from - 1)), (Some(term(from)), Some(term(from - 1))));
+            assert_eq!(opened.log.mark(from).unwrap().term, term(from));
+        }
+        let mut next = 1;
+        while next <= LAST {
+            let records = opened.log.entries(next, LAST + 1, 10_000).unwrap();
+            assert!(!records.is_empty());
+            assert!(
+                records.iter().zip(next..).all(|(record, index)| (record.index, record.term) == (index, term(index)))
+            );
+            next += records.len() as Index;
+        }
+        assert_eq!(next, LAST + 1);
+    }
+}
+
+/// Damage that the start cannot see is named by whoever meets it, and nothing of the entry is given out.
+#[test]
+fn old_damage_is_named_when_it_is_met() {
+    let (disk, opened, config) = reopened();
+    drop(opened);
+    let name = disk.files().into_iter().filter(|name| name.starts_with("log-")).nth(2).unwrap();
+    let whole = disk.content(&name).unwrap();
+    let used = whole.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    let mut refused = 0;
+    for at in (0..used).step_by(97) {
+        let damaged = disk.duplicate();
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        damaged.set_content(&name, bytes);
+        let opened = open_log(&damaged, &config).unwrap();
+        for from in opened.log.first()..=LAST {
+            match opened.log.entries(from, LAST + 1, 1) {
+                Ok(records) => {
+                    assert_eq!(records[0].payload, vec![from as u8; from as usize * 40], "byte {at}");
+                    assert_eq!(records[0].term, term(from), "byte {at}");
+                }
+                Err(Error::Damaged { file, .. }) => {
+                    assert!(file.ends_with(&name), "byte {at}: {file:?}");
+                    refused += 1;
+                }
+                Err(error) => panic!("byte {at}, entry {from}: {error}"),
+            }
+        }
+        // A header that cannot be read ends what the log reaches back to.
+        assert_eq!(opened.log.first() > 1, at < 512, "byte {at}");
+    }
+    assert!(refused > used / 97 / 2, "{refused}");
 }

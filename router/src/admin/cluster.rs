@@ -3,11 +3,12 @@
 use actors::{Switch, relay};
 use persistence::PeerStatistics;
 
-use super::protocol::{Cluster, Leadership, Member};
+use super::protocol::{Cluster, ComparedBook, Member};
 use crate::door::{Closed, Door};
 
 /// As this node sees it: the leader knows how the others fare, a follower who they are.
-pub(super) fn cluster(switch: &Switch, door: &Door, leadership: Leadership) -> Cluster {
+pub(crate) fn cluster(switch: &Switch, door: &Door) -> Cluster {
+    let leadership = super::leading::leadership(switch);
     let seen = switch.journal().cluster();
     let leads = leadership.role == "leader";
     let own = switch.node();
@@ -38,6 +39,13 @@ pub(super) fn cluster(switch: &Switch, door: &Door, leadership: Leadership) -> C
         relay::Door::Shut if node == own => Some(door.closed().map_or("no", Closed::name).into()),
         relay::Door::Shut => Some("no".into()),
     };
+    let book = |node| match seen.compared.iter().find(|compared| compared.node == node) {
+        Some(compared) => Some(ComparedBook { index: compared.index, is_same: compared.is_same }),
+        // Itself agrees with the majority, or it would have stopped.
+        None => {
+            (node == own && seen.agreed_index > 0).then_some(ComparedBook { index: seen.agreed_index, is_same: true })
+        }
+    };
     let member = |member: &persistence::Member| Member {
         node: member.id,
         name: member.name.clone(),
@@ -48,17 +56,19 @@ pub(super) fn cluster(switch: &Switch, door: &Door, leadership: Leadership) -> C
         state: state(member.id).map(Into::into),
         lag_entries: lag(member.id),
         lag_ms: lag_ms(member.id),
+        book: book(member.id),
         round_trip_us: round_trip(member.id),
     };
-    let voters = || seen.members.iter().filter(|member| seen.members.votes(member.id));
-    let heard =
-        voters().filter(|member| member.id == own || of(member.id).is_some_and(PeerStatistics::can_vote)).count();
-    let quorum = voters().count() / 2 + 1;
+    let is_there = |node| match node == own {
+        true => !seen.is_repairing,
+        false => of(node).is_some_and(PeerStatistics::can_vote),
+    };
     Cluster {
         node: own,
         last_index: seen.last_index,
         agreed_index: seen.agreed_index,
-        quorum_margin: leads.then_some(heard as i64 - quorum as i64),
+        agreed_ago_ms: (seen.agreed_index > 0).then_some(seen.agreed_age.as_millis() as u64),
+        quorum_margin: leads.then(|| seen.members.margin(is_there)),
         members: seen.members.iter().map(member).collect(),
         leadership,
     }

@@ -19,13 +19,13 @@ use tokio::sync::{Mutex, Notify, oneshot};
 use wire::{BusinessDate, Currency, Money, ParticipantId, Uetr};
 
 use super::figures::{archive, journal, recovery, report};
-use super::leading::who_leads;
 use super::protocol::{
     Command, Day, Forwarded, Leadership, Participant, Problem, ProblemKind, Reply, Request, Status, Traffic, Who,
 };
 use super::trail::Asking;
 use crate::config::{Config, SETTINGS};
 use crate::door::{Closed, Door};
+use crate::ops::{self, Watcher};
 
 /// What the answers are made from.
 pub struct Desk {
@@ -35,6 +35,7 @@ pub struct Desk {
     pub address: SocketAddr,
     pub recovery: persistence::Recovery,
     pub started: Instant,
+    pub watcher: Watcher,
     /// Told when an operator asks the node to stop.
     pub stop: Arc<Notify>,
     /// Changes come one after another, so that what one of them read still holds when it writes.
@@ -191,10 +192,7 @@ impl Desk {
     }
 
     pub(super) fn leadership(&self) -> Leadership {
-        let standing = self.switch.standing();
-        let (term, leader) = who_leads(&standing, self.switch.relay.leader());
-        let role = if self.switch.reign().is_some() { "leader" } else { "follower" };
-        Leadership { role: role.into(), term, leader, committed_index: self.switch.committed_index() }
+        super::leading::leadership(&self.switch)
     }
 
     async fn carry_out(&self, command: Command, asking: &mut Asking) -> Answer {
@@ -206,8 +204,13 @@ impl Desk {
                 self.promote_member(node, instead_of, dry_run, &note).await
             }
             Command::RemoveMember { node, dry_run } => self.remove_member(node, dry_run, &note).await,
+            Command::DescribeMember { node, name, region, address, dry_run } => {
+                self.describe_member(node, [name, region, address], dry_run, &note).await
+            }
             Command::StepDown { node } => self.step_down(node).await,
             Command::Status => self.status().await,
+            Command::Watch => value(&*self.snapshot().await?),
+            Command::Actor { id } => self.actor(self.known(&id)?),
             Command::Participants => self.participants().await,
             Command::Participant { id } => self.participant(self.known(&id)?).await,
             Command::Register { id, currency } => self.register(&id, &currency, note, asking).await,
@@ -255,8 +258,19 @@ impl Desk {
         }
     }
 
+    async fn snapshot(&self) -> Result<Arc<watch::Snapshot>, Problem> {
+        self.watcher.first().await.ok_or_else(|| unavailable("the node is ending"))
+    }
+
+    fn actor(&self, id: ParticipantId) -> Answer {
+        let actor = ops::actor(&self.switch, id);
+        let next = Some("ask the node that leads: crosstie status names it".into());
+        let missing = || Problem { next, ..problem(ProblemKind::Refused, "only the node that leads has actors") };
+        value(actor.ok_or_else(missing)?)
+    }
+
     pub(super) fn cluster(&self) -> super::protocol::Cluster {
-        super::cluster::cluster(&self.switch, &self.door, self.leadership())
+        super::cluster::cluster(&self.switch, &self.door)
     }
 
     async fn query<T: Send + 'static>(&self, read: impl FnOnce(&Book) -> T + Send + 'static) -> Result<T, Problem> {
@@ -283,7 +297,7 @@ impl Desk {
         let remembered = |book: &Book| book.participants().iter().map(|own| own.payments().len()).sum::<usize>();
         let remembered = self.query(remembered).await?;
         let in_process = self.in_process().await?;
-        let switch = &self.switch;
+        let (switch, latest) = (&self.switch, self.watcher.latest());
         let traffic = switch.traffic();
         let (participants, business_date) = {
             let scheme = switch.scheme();
@@ -315,6 +329,10 @@ impl Desk {
                 restarts: traffic.restarts.load(Ordering::Relaxed),
             },
             recovery: recovery(&self.recovery),
+            verdict: latest.verdict.clone(),
+            warnings: latest.warnings.clone(),
+            settled_per_second: latest.payments.settled_per_second,
+            settled: latest.payments.settled.clone(),
         })
     }
 

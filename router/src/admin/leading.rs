@@ -1,10 +1,20 @@
 //! Which node leads, told from what the log and the relay know.
 
+use actors::Switch;
 use persistence::{NodeId, Standing, Term};
+
+use super::protocol::Leadership;
+
+/// Where this node stands.
+pub(super) fn leadership(switch: &Switch) -> Leadership {
+    let (term, leader) = who_leads(&switch.standing(), switch.relay.leader());
+    let role = if switch.reign().is_some() { "leader" } else { "follower" };
+    Leadership { role: role.into(), term, leader, committed_index: switch.committed_index() }
+}
 
 /// Who was elected as far as the log knows; or who has announced its reign, when the log does not know of that term yet. A
 /// leader that died stays the one that was announced last, while the log knows that it leads no more.
-pub(super) fn who_leads(standing: &Standing, announced: Option<(Term, NodeId)>) -> (Term, Option<NodeId>) {
+fn who_leads(standing: &Standing, announced: Option<(Term, NodeId)>) -> (Term, Option<NodeId>) {
     match announced {
         Some((term, node)) if term > standing.term => (term, Some(node)),
         _ => (standing.term, standing.leader),

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use persistence::{ChangeRefused, Cluster, Member, MemberChange, MemberKind, NodeId};
+use persistence::{ChangeRefused, Cluster, Member, MemberChange, MemberKind, Members, NodeId};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -32,14 +32,6 @@ fn not_yet(message: impl Into<String>) -> Problem {
 impl NewMember {
     fn member(&self) -> Result<Member, Problem> {
         let NewMember { id, name, region, address, role } = self;
-        for (what, text) in [("name", name), ("region", region)] {
-            if text.is_empty() || text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
-                return Err(wrong(format!("{what} is 1 to {TEXT_BYTES_MAX} bytes without control characters")));
-            }
-        }
-        if !wire::nodes::is_address(address) || address.len() > TEXT_BYTES_MAX {
-            return Err(wrong(format!("{address:?} is no HOST:PORT at which other nodes could reach it")));
-        }
         if !(1..=u64::from(u32::MAX)).contains(id) {
             return Err(wrong("a node's number is from 1 to 4294967295"));
         }
@@ -48,7 +40,30 @@ impl NewMember {
             MemberRole::Witness => MemberKind::Witness,
         };
         let [name, region, address] = [name, region, address].map(Clone::clone);
-        Ok(Member { id: *id, name, region, address, kind })
+        well_described(Member { id: *id, name, region, address, kind })
+    }
+}
+
+fn well_described(member: Member) -> Result<Member, Problem> {
+    let Member { name, region, address, .. } = &member;
+    for (what, text) in [("name", name), ("region", region)] {
+        if text.is_empty() || text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
+            return Err(wrong(format!("{what} is 1 to {TEXT_BYTES_MAX} bytes without control characters")));
+        }
+    }
+    if !wire::nodes::is_address(address) || address.len() > TEXT_BYTES_MAX {
+        return Err(wrong(format!("{address:?} is no HOST:PORT at which other nodes could reach it")));
+    }
+    Ok(member)
+}
+
+fn has_its_own_address(member: &Member, members: &Members) -> Result<(), Problem> {
+    match members.iter().find(|other| other.id != member.id && other.address == member.address) {
+        Some(other) => {
+            let message = format!("node {} is at {} already", other.id, other.address);
+            Err(refused(message, "give each node an address of its own"))
+        }
+        None => Ok(()),
     }
 }
 
@@ -69,10 +84,7 @@ impl Desk {
             let message = format!("number {} was given before, and a number is never used again", member.id);
             return Err(refused(message, "crosstie cluster status shows the members; take a number that is new"));
         }
-        if let Some(other) = members.iter().find(|other| other.address == member.address) {
-            let message = format!("node {} is at {} already", other.id, other.address);
-            return Err(refused(message, "give the new node an address of its own"));
-        }
+        has_its_own_address(&member, &members)?;
         if !dry_run {
             let id = member.id;
             self.change_members(MemberChange::Add(member), note, move |seen| seen.members.get(id).is_some()).await?;
@@ -115,7 +127,7 @@ impl Desk {
             )));
         }
         let voters = voters(&seen).filter(|voter| Some(*voter) != instead_of).chain([node]).collect::<Vec<_>>();
-        self.stays_able(&seen, &voters)?;
+        self.stays_able(&seen, &voters, None)?;
         if !dry_run {
             let promote = MemberChange::Promote { node, instead_of };
             self.change_members(promote, note, move |seen| seen.members.votes(node)).await?;
@@ -137,11 +149,41 @@ impl Desk {
                 let message = format!("node {node} is the only one with a vote");
                 return Err(refused(message, "add another node and promote it first"));
             }
-            self.stays_able(&seen, &left)?;
+            self.stays_able(&seen, &left, None)?;
         }
         if !dry_run {
             let is_gone = move |seen: &Cluster| seen.members.get(node).is_none();
             self.change_members(MemberChange::Remove(node), note, is_gone).await?;
+        }
+        value(self.cluster())
+    }
+
+    /// `name`, `region` and `address`, where they are not to stay. Whoever moves is away for a while: the others must be able
+    /// to go on without it.
+    pub(super) async fn describe_member(
+        &self,
+        node: NodeId,
+        new: [Option<String>; 3],
+        dry_run: bool,
+        note: &str,
+    ) -> Answer {
+        self.is_cluster()?;
+        let seen = self.switch.journal().cluster();
+        let Some(old) = seen.members.get(node) else { return Err(no_member(&seen, node)) };
+        let Member { name, region, address, .. } = old.clone();
+        let [new_name, new_region, new_address] = new;
+        let (name, region, address) =
+            (new_name.unwrap_or(name), new_region.unwrap_or(region), new_address.unwrap_or(address));
+        let member = well_described(Member { name, region, address, ..old.clone() })?;
+        has_its_own_address(&member, &seen.members)?;
+        let voters = voters(&seen).collect::<Vec<_>>();
+        if member.address != old.address && voters != [node] {
+            self.stays_able(&seen, &voters, Some(node))?;
+        }
+        if !dry_run && member != *old {
+            let described = member.clone();
+            let is_seen = move |seen: &Cluster| seen.members.get(node) == Some(&described);
+            self.change_members(MemberChange::Describe(member), note, is_seen).await?;
         }
         value(self.cluster())
     }
@@ -183,9 +225,10 @@ impl Desk {
         }
     }
 
-    /// Whether these voters have a majority that is heard and whole.
-    fn stays_able(&self, seen: &Cluster, voters: &[NodeId]) -> Result<(), Problem> {
-        let heard = voters.iter().filter(|voter| can_vote(seen, self.switch.node(), **voter)).count();
+    /// Whether these voters have a majority that is heard and whole, without the one that is away.
+    fn stays_able(&self, seen: &Cluster, voters: &[NodeId], away: Option<NodeId>) -> Result<(), Problem> {
+        let there = voters.iter().filter(|voter| Some(**voter) != away);
+        let heard = there.filter(|voter| can_vote(seen, self.switch.node(), **voter)).count();
         let needed = voters.len() / 2 + 1;
         if heard >= needed {
             return Ok(());

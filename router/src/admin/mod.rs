@@ -18,4 +18,5 @@ pub mod protocol;
 pub mod server;
 mod trail;
 
+pub(crate) use cluster::cluster;
 pub use desk::Desk;

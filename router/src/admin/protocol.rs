@@ -48,6 +48,12 @@ pub enum Origin {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
     Status,
+    /// The latest snapshot, a [`watch::Snapshot`].
+    Watch,
+    /// The actor of a participant, a [`watch::Actor`].
+    Actor {
+        id: String,
+    },
     /// The nodes, as this one knows them.
     Cluster,
     /// Hands leadership over, to `node` or to whoever does best.
@@ -68,6 +74,15 @@ pub enum Command {
     /// For good: the number is not used again.
     RemoveMember {
         node: u64,
+        dry_run: bool,
+    },
+    /// Names a member anew, or where it is; what is left out stays as it is.
+    DescribeMember {
+        node: u64,
+        name: Option<String>,
+        region: Option<String>,
+        /// Where other nodes reach it from now on.
+        address: Option<String>,
         dry_run: bool,
     },
     Participants,
@@ -195,11 +210,12 @@ impl Command {
 
     /// Of a command about the members, whether it only says what would be against it.
     fn is_of_members(&self) -> Option<DryRun> {
-        use Command::{AddMember, Promote, RemoveMember};
+        use Command::{AddMember, DescribeMember, Promote, RemoveMember};
         match self {
-            AddMember { dry_run, .. } | Promote { dry_run, .. } | RemoveMember { dry_run, .. } => {
-                Some(DryRun(*dry_run))
-            }
+            AddMember { dry_run, .. }
+            | Promote { dry_run, .. }
+            | RemoveMember { dry_run, .. }
+            | DescribeMember { dry_run, .. } => Some(DryRun(*dry_run)),
             _ => None,
         }
     }
@@ -208,12 +224,15 @@ impl Command {
     pub fn name(&self) -> &'static str {
         match self {
             Command::Status => "status",
+            Command::Watch => "watch",
+            Command::Actor { .. } => "actor",
             Command::Cluster => "cluster",
             Command::StepDown { .. } => "step_down",
             command if command.is_of_members() == Some(DryRun(true)) => "members_dry_run",
             Command::AddMember { .. } => "member_add",
             Command::Promote { .. } => "member_promote",
             Command::RemoveMember { .. } => "member_remove",
+            Command::DescribeMember { .. } => "member_describe",
             Command::Participants => "participants",
             Command::Participant { .. } => "participant",
             Command::Register { .. } => "register",
@@ -502,6 +521,15 @@ pub struct Status {
     pub journal: Journal,
     pub traffic: Traffic,
     pub recovery: Recovery,
+    /// Of the latest snapshot, as all pages tell it.
+    #[serde(default)]
+    pub verdict: watch::Verdict,
+    #[serde(default)]
+    pub warnings: Vec<watch::Warning>,
+    #[serde(default)]
+    pub settled_per_second: f64,
+    #[serde(default)]
+    pub settled: watch::Latency,
 }
 
 /// The cluster as one node sees it.
@@ -511,8 +539,11 @@ pub struct Cluster {
     pub node: u64,
     pub leadership: Leadership,
     pub last_index: u64,
-    /// The newest entry after which a majority was found to have the same book.
+    /// The newest entry after which a majority was found to have the same book as the node that answers; 0 before the first.
     pub agreed_index: u64,
+    /// How long ago that was found; absent before.
+    #[serde(default)]
+    pub agreed_ago_ms: Option<u64>,
     /// How many more nodes may be lost; known to the leader alone.
     pub quorum_margin: Option<i64>,
     pub members: Vec<Member>,
@@ -535,9 +566,18 @@ pub struct Member {
     pub lag_entries: Option<u64>,
     /// How long it has lacked them, milliseconds; known to the leader alone.
     pub lag_ms: Option<u64>,
+    /// Its book and that of the node that answers, compared after the same entry; absent before the first time.
+    #[serde(default)]
+    pub book: Option<ComparedBook>,
     /// From the node that answers and back, smoothed; absent until it was measured.
     #[serde(default)]
     pub round_trip_us: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ComparedBook {
+    pub index: u64,
+    pub is_same: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

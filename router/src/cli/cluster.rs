@@ -29,6 +29,9 @@ pub(super) enum Cluster {
     /// Remove a node for good; its number is never used again
     #[command(after_help = examples("crosstie cluster remove 2 --reason 'machine sold'\n  crosstie cluster remove 2 --dry-run"))]
     Remove(Remove),
+    /// Change the name, region or address of a node; what is left out stays as it is
+    #[command(after_help = examples("crosstie cluster describe 2 --address 10.0.7.2:7900 --reason 'moves to another rack'"))]
+    Describe(Describe),
 }
 
 /// Why, and whether to do it.
@@ -93,6 +96,24 @@ pub(super) struct Remove {
     change: Change,
 }
 
+#[derive(Args)]
+#[group(id = "new", required = true, multiple = true, args = ["name", "region", "address"])]
+pub(super) struct Describe {
+    /// The node
+    member: u64,
+    /// Its name, for people
+    #[arg(long)]
+    name: Option<String>,
+    /// Where it stands
+    #[arg(long)]
+    region: Option<String>,
+    /// Where the other nodes reach it from now on: they end their connections to it and dial there
+    #[arg(long, value_name = "HOST:PORT")]
+    address: Option<String>,
+    #[command(flatten)]
+    change: Change,
+}
+
 #[derive(Subcommand)]
 pub(super) enum One {
     /// Hand leadership over, if this node has it
@@ -128,6 +149,7 @@ impl Cluster {
                 .ask(Command::RemoveMember { node: member, dry_run: change.dry_run }, || {
                     format!("node {member} is no member any more; stop it, and give its number to nobody")
                 }),
+            Cluster::Describe(describe) => describe.run(),
         }
     }
 }
@@ -153,6 +175,18 @@ impl Add {
             format!(
                 "node {id} is a learner: start it with cluster.node = {id} and cluster.join = \"yes\", then crosstie cluster promote {id}"
             )
+        })
+    }
+}
+
+impl Describe {
+    fn run(self) -> Result<Exit, Failure> {
+        let Describe { member: node, name, region, address, change } = self;
+        let moves = address.clone();
+        let command = Command::DescribeMember { node, name, region, address, dry_run: change.dry_run };
+        change.ask(command, || match moves {
+            Some(address) => format!("node {node} is dialled at {address} from now on: see that it listens there"),
+            None => format!("node {node} is described anew"),
         })
     }
 }
@@ -219,7 +253,7 @@ fn show(node: &Node, answer: &Value) -> Result<Exit, Failure> {
 
 /// What is true of all of them.
 fn summary(cluster: &protocol::Cluster) -> String {
-    let protocol::Cluster { node, leadership, last_index, agreed_index, quorum_margin, .. } = cluster;
+    let protocol::Cluster { node, leadership, last_index, quorum_margin, .. } = cluster;
     let leader = leadership.leader.map_or("nobody, as far as it knows".into(), |leader| format!("node {leader}"));
     let margin = match quorum_margin {
         Some(margin) if *margin < 0 => "there is no majority: nothing is acknowledged until nodes come back".into(),
@@ -227,23 +261,55 @@ fn summary(cluster: &protocol::Cluster) -> String {
         None => format!("how many more may be lost only the leader knows ({leader})"),
     };
     format!(
-        "node {node}, a {}, says: {leader} leads in term {}; the log ends with entry {last_index}, {} is committed; the books were \
-         the same at entry {agreed_index}; {margin}",
-        leadership.role, leadership.term, leadership.committed_index
+        "node {node}, a {}, says: {leader} leads in term {}; the log ends with entry {last_index}, {} is committed; {}; {margin}",
+        leadership.role,
+        leadership.term,
+        leadership.committed_index,
+        agreement(cluster)
     )
 }
 
+fn agreement(cluster: &protocol::Cluster) -> String {
+    let protocol::Cluster { members, agreed_index, agreed_ago_ms, .. } = cluster;
+    let is_different = |member: &&protocol::Member| member.book.is_some_and(|book| !book.is_same);
+    let different: Vec<String> = members.iter().filter(is_different).map(|member| member.node.to_string()).collect();
+    match agreed_ago_ms {
+        _ if !different.is_empty() => format!(
+            "the book of node {} DIFFERS from this one: a person must look, and crosstie log verify on each",
+            different.join(", ")
+        ),
+        _ if members.len() < 2 => "it has nobody to compare its book with".into(),
+        Some(ago) => format!("a majority had the same book at entry {agreed_index}, found {} s ago", ago / 1000),
+        None => "its book was not compared with another one yet".into(),
+    }
+}
+
 fn table(cluster: &protocol::Cluster) -> Table {
-    let mut table =
-        Table::new(&["NODE", "NAME", "REGION", "KIND", "STATE", "LAG", "LAG MS", "ROUND TRIP MS", "ADDRESS", "SERVES"]);
+    let mut table = Table::new(&[
+        "NODE",
+        "NAME",
+        "REGION",
+        "KIND",
+        "STATE",
+        "LAG",
+        "LAG MS",
+        "BOOK",
+        "ROUND TRIP MS",
+        "ADDRESS",
+        "SERVES",
+    ]);
     for member in &cluster.members {
         let or_dash = |number: Option<String>| number.unwrap_or("-".into());
         let lag = or_dash(member.lag_entries.map(|lag| lag.to_string()));
         let lag_ms = or_dash(member.lag_ms.map(|lag| lag.to_string()));
+        let book = or_dash(member.book.map(|book| {
+            let word = if book.is_same { "same" } else { "DIFFERS" };
+            format!("{word} at {}", book.index)
+        }));
         let round_trip = or_dash(member.round_trip_us.map(|us| format!("{:.1}", us as f64 / 1e3)));
         let protocol::Member { node, name, region, kind, address, state, serves, .. } = member;
         let (state, serves) = (state.as_deref().unwrap_or("-"), serves.as_deref().unwrap_or("-"));
-        table.row([&node.to_string(), name, region, kind, state, &lag, &lag_ms, &round_trip, address, serves]);
+        table.row([&node.to_string(), name, region, kind, state, &lag, &lag_ms, &book, &round_trip, address, serves]);
     }
     table
 }

@@ -1,16 +1,19 @@
 //! The command line: one file per group of subcommands. Data goes to stdout, talk to stderr; a closed pipe is success.
 
+mod actor;
 mod audit;
 mod cluster;
 mod configuration;
 mod errors;
 mod local;
 mod log;
+mod metrics;
 mod operate;
 mod output;
 mod pki;
 mod repair;
 mod show;
+mod top;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,6 +58,15 @@ enum Command {
     /// How the node does: payments, sessions, log
     #[command(after_help = examples("crosstie status\n  crosstie status --json --data /var/lib/crosstie"))]
     Status(Node),
+    /// The actors of the node, by kind, and one of them
+    #[command(subcommand)]
+    Actor(actor::Actors),
+    /// What /metrics tells: every metric and its meaning
+    #[command(subcommand)]
+    Metrics(metrics::Metrics),
+    /// The same live on a terminal: what is wrong, rates, latency, participants, actors, nodes
+    #[command(after_help = examples("crosstie top\n  crosstie top --once | less\n  crosstie top --json | jq .payments"))]
+    Top(top::Top),
     /// The nodes of the cluster
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -188,6 +200,9 @@ pub fn main() -> ExitCode {
         Command::Demo(options) => crate::demo::run(&options),
         Command::Serve(serve) => run(serve),
         Command::Status(node) => show::status(&node),
+        Command::Actor(actor) => actor.run(),
+        Command::Metrics(metrics) => metrics.run(),
+        Command::Top(top) => top.run(),
         Command::Cluster(cluster) => cluster.run(),
         Command::Node(node) => node.run(),
         Command::Local(local) => local.run(),

@@ -21,6 +21,11 @@ pub(super) fn status(node: &Node) -> Result<Exit, Failure> {
         let status: Status = read(&value)?;
         let mut table = Table::default();
         let mut line = |name: &str, text: String| table.row([name.to_string(), text]);
+        line("verdict", status.verdict.sentence);
+        for warning in &status.warnings {
+            let what = format!("{} {}", warning.sentence, warning.advice);
+            line(if warning.severity == watch::Severity::Critical { "act now" } else { "warning" }, what);
+        }
         let state = match (status.closed, status.refusing) {
             (Some(closed), _) => format!("serving no participants: {}", closed.replace('_', " ")),
             (None, Some(reason)) => format!("refusing with {reason}"),
@@ -42,6 +47,11 @@ pub(super) fn status(node: &Node) -> Result<Exit, Failure> {
         line("participants", format!("{} registered, {} connected", status.participants, status.sessions));
         let payments = status.payments;
         let mebibytes = payments.remembered_bytes >> 20;
+        let settled = &status.settled;
+        let [p50, p99, p999] =
+            [settled.p50_us, settled.p99_us, settled.p999_us].map(|us| watch::text::percentile(us, settled.recent));
+        let rate = watch::text::rate(status.settled_per_second);
+        line("payments settling", format!("{rate} per second, p50 {p50}, p99 {p99}, p99.9 {p999}"));
         line("payments in process", payments.in_process.to_string());
         line("payments remembered", format!("{} ({mebibytes} MiB)", payments.remembered));
         let archive = status.archive;

@@ -95,6 +95,8 @@ settings! {
     node: Node {
         /// Its name: told to participants at sign-on, written in the ready line.
         name: String = Name => "n1";
+        /// What it is for: shown on every page, so that nobody mistakes one for another.
+        environment: String = Choice(&["dev", "uat", "cert", "prod"]) => "dev";
     }
     /// The other nodes, listed under [[members]]. Between nodes everything is encrypted, and each proves who it is.
     cluster: Cluster {

@@ -64,23 +64,6 @@ fn checksum(index: u64, payload: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&index.to_le_bytes()), payload)
 }
 
-/// The number of the first entry that a log still has: more than 1 where a node has taken over another one's snapshot.
-pub(super) fn first(log: &Path) -> Result<u64, String> {
-    let files = std::fs::read_dir(log).map_err(|error| error.to_string())?.flatten();
-    let first = |name: &str| u64::from_str_radix(name.strip_prefix("log-")?.strip_suffix(".seg")?, 16).ok();
-    files.filter_map(|file| first(&file.file_name().to_string_lossy())).min().ok_or("there is no log".into())
-}
-
-/// The checksums of the entries from `first` to `last`.
-pub(super) fn checksums(log: &Path, first: u64, last: u64) -> Result<Vec<u32>, String> {
-    let mut reader = persistence::Reader::open(log, first).map_err(|error| error.to_string())?;
-    let mut checksums = Vec::new();
-    while let Some(entry) = reader.next(last).map_err(|error| error.to_string())? {
-        checksums.push(checksum(entry.index, entry.payload));
-    }
-    Ok(checksums)
-}
-
 impl Replay {
     fn end(&mut self, fact: &Fact<'_>, index: u64) {
         let status = match fact {

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)] // a test may panic, its helpers too
 
 mod client;
+mod diverged;
 mod drain;
+mod feeds;
 mod members;
 mod support;
 mod witness;

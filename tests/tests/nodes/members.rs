@@ -1,9 +1,9 @@
-//! A fourth node joins under load, catches up by a snapshot, gets its vote; an old one dies and is removed.
+//! A fourth node joins under load, catches up by a snapshot, gets its vote; an old one dies and is removed. A node moves.
 
 use std::time::Duration;
 
-use crate::support::{BANKS, directory, load, outcome_of, program, until_ready, with_banks};
-use tests::cluster::Cluster;
+use crate::support::{BANKS, directory, load, outcome_of, program, setup, until_ready, with_banks};
+use tests::cluster::{Cluster, free_address};
 use tests::process::Setup;
 
 #[tokio::test]
@@ -89,5 +89,63 @@ async fn a_node_joins_by_a_snapshot_and_a_dead_one_is_removed() -> Result<(), St
     let removed = cluster.ask(leader, &["cluster", "remove", &leader.to_string(), "--reason", "its time has come"])?;
     let left: Vec<_> = removed["members"].as_array().unwrap().iter().map(|one| one["node"].as_u64()).collect();
     assert_eq!(left, [Some(node)], "{removed}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_node_moves_to_another_address() -> Result<(), String> {
+    let directory = directory();
+    let mut cluster = Cluster::start(program(), directory.path(), 3, &setup()).await?;
+    let leader = until_ready(&cluster).await?;
+    let (moving, other) = (leader % 3 + 1, (leader + 1) % 3 + 1);
+    let members =
+        |cluster: &Cluster, node| Ok::<_, String>(cluster.ask(node, &["cluster", "status"])?["members"].take());
+    let before = members(&cluster, leader)?;
+    let address_of = |node: u64| before[node as usize - 1]["address"].as_str().unwrap();
+    let described = |seen: &serde_json::Value| {
+        let of = |what: &str| seen[moving as usize - 1][what].as_str().unwrap().to_string();
+        (of("name"), of("region"), of("address"))
+    };
+    let (id, address) = (moving.to_string(), free_address().map_err(|error| error.to_string())?.to_string());
+    let describe = |cluster: &Cluster, arguments: &[&str]| {
+        cluster.ask(other, &[&["cluster", "describe"], arguments].concat()) // forwarded to the leader
+    };
+
+    let refused: [(&[&str], &str); 6] = [
+        (&["9", "--name", "n9", "--reason", "a test"], "node 9 is no member"),
+        (&[&id, "--address", "nowhere", "--reason", "a test"], "no HOST:PORT"),
+        (&[&id, "--address", address_of(leader), "--reason", "a test"], "already"),
+        (&[&id, "--region", "", "--reason", "a test"], "region is 1 to 255 bytes"),
+        (&[&id, "--reason", "a test"], "required"),
+        (&[&id, "--address", &address], "--reason"),
+    ];
+    for (arguments, why) in refused {
+        let refused = describe(&cluster, arguments).unwrap_err();
+        assert!(refused.contains(why), "{arguments:?}: {refused}");
+    }
+    describe(&cluster, &[&id, "--address", &address, "--dry-run"])?;
+    assert_eq!(described(&members(&cluster, leader)?), described(&before), "nothing was changed");
+
+    let shown = describe(&cluster, &[&id, "--address", &address, "--region", "attic", "--reason", "a test"])?;
+    let expected = (described(&before).0, "attic".to_string(), address.clone());
+    assert_eq!(described(&shown["members"]), expected);
+    cluster.kill(moving);
+    let listen = |address: &str| format!("cluster.listen = \"{address}\"");
+    cluster.reconfigure(moving, &listen(address_of(moving)), &listen(&address))?;
+    cluster.start_node(moving).await?;
+    cluster.at_rest().await?;
+    assert_eq!(described(&members(&cluster, moving)?), expected);
+
+    // Of three, one is silent: nobody else may move now, though a name may change.
+    cluster.kill(other);
+    cluster
+        .until(|cluster| {
+            let moves = ["cluster", "describe", &id, "--address", address_of(moving), "--dry-run"];
+            let refused = cluster.ask(leader, &moves).err();
+            Ok(refused.filter(|refused| refused.contains("only 1 are heard")))
+        })
+        .await?;
+    let shown = cluster.ask(leader, &["cluster", "describe", &id, "--name", "moved", "--reason", "a test"])?;
+    assert_eq!(described(&shown["members"]).0, "moved");
     Ok(())
 }

@@ -1,0 +1,267 @@
+//! What the book folded, as it was folded: not what was replayed at a start, nor what came with a snapshot.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use meter::{Distribution, Resolution};
+use settlement::{Book, Fact, Key, Payment, Stage};
+use wire::{Reason, Timestamp};
+
+/// Final within this is what the scheme promises.
+pub const OBJECTIVE: Duration = Duration::from_secs(10);
+
+/// Ends of payments and returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes {
+    pub settled: u64,
+    pub rejected: u64,
+    pub timed_out: u64,
+    /// Settled returns; not among `settled`.
+    pub returned: u64,
+}
+
+impl Outcomes {
+    /// Counts the end that a fact is; false when it is none.
+    fn count(&mut self, fact: &Fact<'_>) -> bool {
+        let count = match fact {
+            Fact::Settled(_) => &mut self.settled,
+            Fact::Returned(_) => &mut self.returned,
+            Fact::Rejected(_) => &mut self.rejected,
+            Fact::Expired(_) => &mut self.timed_out,
+            _ => return false,
+        };
+        *count += 1;
+        true
+    }
+}
+
+/// One participant's part.
+#[derive(Clone, Debug)]
+pub struct Own {
+    /// Decided of what it sent: set aside, or refused at once.
+    pub started: u64,
+    /// How those ended.
+    pub outcomes: Outcomes,
+    pub within_objective: u64,
+    pub beyond_objective: u64,
+    /// From the decision to the end, of those that it sent and for which funds were set aside.
+    pub total: Distribution,
+    /// Offered to it.
+    pub received: u64,
+    pub answered: Outcomes,
+    /// From when it could be told until it answered.
+    pub answer: Distribution,
+}
+
+impl Default for Own {
+    fn default() -> Own {
+        let coarse = || Distribution::new(Resolution::Coarse);
+        Own {
+            started: 0,
+            outcomes: Outcomes::default(),
+            within_objective: 0,
+            beyond_objective: 0,
+            total: coarse(),
+            received: 0,
+            answered: Outcomes::default(),
+            answer: coarse(),
+        }
+    }
+}
+
+impl Own {
+    fn clear(&mut self) {
+        let (mut total, mut answer) = (std::mem::take(&mut self.total), std::mem::take(&mut self.answer));
+        total.clear();
+        answer.clear();
+        *self = Own { total, answer, ..Own::default() };
+    }
+}
+
+/// How often a payment was rejected for a reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejects {
+    /// [`Reason::NONE`] for what is none of the known ones.
+    pub reason: Reason,
+    pub by_creditor: bool,
+    pub count: u64,
+}
+
+/// See the file's head.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub started: u64,
+    pub outcomes: Outcomes,
+    pub within_objective: u64,
+    pub beyond_objective: u64,
+    /// From the decision to the end, of what settled; of what ended otherwise after funds had been set aside.
+    pub settled: Distribution,
+    pub failed: Distribution,
+    pub creditor_wait: Distribution,
+    /// Folding one entry.
+    pub apply: Distribution,
+    pub rejects: Vec<Rejects>,
+    /// By key.
+    pub participants: Vec<Own>,
+}
+
+impl Tally {
+    /// Empty again; keeps its memory.
+    pub fn clear(&mut self) {
+        let mut own = std::mem::take(self);
+        for distribution in [&mut own.settled, &mut own.failed, &mut own.creditor_wait, &mut own.apply] {
+            distribution.clear();
+        }
+        own.rejects.clear();
+        own.participants.iter_mut().for_each(Own::clear);
+        let Tally { settled, failed, creditor_wait, apply, rejects, participants, .. } = own;
+        *self = Tally { settled, failed, creditor_wait, apply, rejects, participants, ..Tally::default() };
+    }
+
+    /// Notes a fact that the book has just applied.
+    pub(crate) fn note(&mut self, fact: &Fact<'_>, book: &Book, known: &mut Known) {
+        let Some(payment) = fact.payment() else { return };
+        match fact {
+            Fact::Reserved(reserved) => {
+                known.decided(reserved.at);
+                self.started += 1;
+                self.own(payment.debtor, |own| own.started += 1);
+                self.own(payment.creditor, |own| own.received += 1);
+            }
+            Fact::Rejected(rejected) if rejected.stage == Stage::Submit => {
+                self.started += 1;
+                self.outcomes.rejected += 1;
+                self.within_objective += 1;
+                self.reject(rejected.reasons.first(), false);
+                self.own(payment.debtor, |own| {
+                    own.started += 1;
+                    own.outcomes.rejected += 1;
+                    own.within_objective += 1;
+                });
+            }
+            _ => self.ended(fact, payment, book, known),
+        }
+    }
+
+    fn ended(&mut self, fact: &Fact<'_>, payment: &Payment, book: &Book, known: &Known) {
+        if !self.outcomes.count(fact) {
+            return;
+        }
+        let by_creditor = match fact {
+            Fact::Settled(_) | Fact::Returned(_) => true,
+            Fact::Rejected(rejected) => {
+                let by_creditor = rejected.stage == Stage::Answer;
+                self.reject(rejected.reasons.first(), by_creditor);
+                by_creditor
+            }
+            _ => false,
+        };
+        let record = book.participant(payment.debtor).and_then(|debtor| debtor.payment(payment.uetr));
+        let began = record.map_or(fact.at(), |record| record.at);
+        let took = fact.at().since(began);
+        let is_within = took <= OBJECTIVE;
+        match fact {
+            Fact::Settled(_) | Fact::Returned(_) => self.settled.record(took),
+            _ => self.failed.record(took),
+        }
+        self.within_objective += u64::from(is_within);
+        self.beyond_objective += u64::from(!is_within);
+        self.own(payment.debtor, |own| {
+            own.outcomes.count(fact);
+            own.within_objective += u64::from(is_within);
+            own.beyond_objective += u64::from(!is_within);
+            own.total.record(took);
+        });
+        let waited = by_creditor.then(|| fact.at().since(known.at(began)));
+        if let Some(waited) = waited {
+            self.creditor_wait.record(waited);
+        }
+        self.own(payment.creditor, |own| {
+            own.answered.count(fact);
+            if let Some(waited) = waited {
+                own.answer.record(waited);
+            }
+        });
+    }
+
+    fn own(&mut self, key: Key, change: impl FnOnce(&mut Own)) {
+        if key == Key::NONE {
+            return;
+        }
+        if self.participants.len() <= key.place() {
+            self.participants.resize_with(key.place() + 1, Own::default);
+        }
+        change(&mut self.participants[key.place()]);
+    }
+
+    fn reject(&mut self, reason: Reason, by_creditor: bool) {
+        let reason = if reason.explanation().is_some() { reason } else { Reason::NONE };
+        let own = self.rejects.iter_mut().find(|own| (own.reason, own.by_creditor) == (reason, by_creditor));
+        match own {
+            Some(own) => own.count += 1,
+            None => self.rejects.push(Rejects { reason, by_creditor, count: 1 }),
+        }
+    }
+}
+
+/// When the creditor agents could be told of what was decided: the decisions of the last entries, and when those were folded.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    entries: VecDeque<(Timestamp, Timestamp)>,
+    latest: Option<Timestamp>,
+    has_forgotten: bool,
+}
+
+impl Known {
+    const ENTRIES_MAX: usize = 4096;
+
+    fn decided(&mut self, at: Timestamp) {
+        self.latest = self.latest.max(Some(at));
+    }
+
+    /// The entry at hand is folded.
+    pub(crate) fn folded(&mut self, now: Timestamp) {
+        let Some(latest) = self.latest.take() else { return };
+        if self.entries.len() == Self::ENTRIES_MAX {
+            self.entries.pop_front();
+            self.has_forgotten = true;
+        }
+        self.entries.push_back((latest, now));
+    }
+
+    /// When it was known what was decided at `decided`; that itself where it is too long ago to tell them apart.
+    fn at(&self, decided: Timestamp) -> Timestamp {
+        let place = self.entries.partition_point(|(latest, _)| *latest < decided);
+        match self.entries.get(place) {
+            Some(_) if place == 0 && self.has_forgotten => decided,
+            Some((_, folded)) => (*folded).max(decided),
+            None => decided,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_is_what_was_folded_with_it() {
+        let stamp = |ms: u64| Timestamp(ms * 1_000_000);
+        let mut known = Known::default();
+        assert_eq!(known.at(stamp(5)), stamp(5), "nothing was folded yet");
+        for (decided, folded) in [(10, 12), (20, 25), (30, 31)] {
+            known.decided(stamp(decided - 2));
+            known.decided(stamp(decided));
+            known.folded(stamp(folded));
+            known.folded(stamp(folded + 1));
+        }
+        for (decided, folded) in [(8, 12), (10, 12), (11, 25), (20, 25), (29, 31), (40, 40)] {
+            assert_eq!(known.at(stamp(decided)), stamp(folded), "{decided}");
+        }
+        for more in 0..Known::ENTRIES_MAX as u64 {
+            known.decided(stamp(100 + more));
+            known.folded(stamp(100 + more + 1));
+        }
+        assert_eq!((known.at(stamp(20)), known.entries.len()), (stamp(20), Known::ENTRIES_MAX), "too long ago");
+    }
+}

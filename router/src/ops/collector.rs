@@ -1,0 +1,148 @@
+//! Takes the snapshot, each second.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::Builder;
+use std::time::{Duration, Instant, SystemTime};
+
+use actors::Switch;
+use parking_lot::RwLock;
+use tokio::sync::watch::Sender;
+use tokio::time::MissedTickBehavior;
+use watch::{History, Moment, Participant, Snapshot};
+
+use super::reading::{self, Reading};
+use super::totals::{Second, Totals};
+use super::{Measured, Watcher, actors, node, process};
+use crate::config::Config;
+use crate::courier::Outlets;
+use crate::door::Door;
+use crate::exit::{Exit, Failure};
+
+const EVERY: Duration = Duration::from_secs(1);
+/// Without an answer from the journal's thread the book is told as it was: that the log stands still must be seen.
+const BOOK_PATIENCE: Duration = Duration::from_millis(500);
+
+/// What a snapshot is taken of.
+pub(crate) struct Sources {
+    pub(crate) switch: Arc<Switch>,
+    pub(crate) door: Arc<Door>,
+    pub(crate) outlets: Arc<Outlets>,
+    pub(crate) measured: Arc<Measured>,
+    pub(crate) config: Config,
+    pub(crate) address: SocketAddr,
+    pub(crate) started: Instant,
+}
+
+/// Takes snapshots until the journal has ended.
+pub(crate) fn start(from: Sources) -> Result<Watcher, Failure> {
+    let failed = |error: std::io::Error| Failure::new(Exit::No, format!("snapshots cannot be taken: {error}"));
+    let (publish, latest) = tokio::sync::watch::channel(Arc::<Snapshot>::default());
+    let history = Arc::<RwLock<History>>::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
+    let collector = Collector::new(from, publish, history.clone());
+    Builder::new().name("watch".into()).spawn(move || runtime.block_on(collector.live())).map_err(failed)?;
+    Ok(Watcher { latest, history })
+}
+
+struct Collector {
+    from: Sources,
+    second: Second,
+    totals: Totals,
+    book: Vec<Reading>,
+    certificate_expires_ms: Option<u64>,
+    before: Arc<Snapshot>,
+    publish: Sender<Arc<Snapshot>>,
+    history: Arc<RwLock<History>>,
+}
+
+impl Collector {
+    fn new(from: Sources, publish: Sender<Arc<Snapshot>>, history: Arc<RwLock<History>>) -> Collector {
+        let certificate_expires_ms = node::certificate_expires_ms(&from);
+        let (second, totals, book, before) = (Second::default(), Totals::new(), Vec::new(), Arc::default());
+        Collector { from, second, totals, book, certificate_expires_ms, before, publish, history }
+    }
+
+    async fn live(mut self) {
+        let mut every = tokio::time::interval(EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            match tokio::time::timeout(BOOK_PATIENCE, self.from.switch.read(reading::read)).await {
+                Ok(Ok(book)) => self.book = book,
+                Ok(Err(_)) => return,
+                Err(_) => {}
+            }
+            let now = Arc::new(self.take());
+            if self.before.number > 0 {
+                self.history.write().add(Moment::between(&self.before, &now));
+            }
+            self.before = now.clone();
+            self.publish.send_replace(now);
+        }
+    }
+
+    fn take(&mut self) -> Snapshot {
+        self.second.take(&self.from.switch, &self.from.measured);
+        self.totals.turn(&self.second);
+        let (from, totals, book) = (&self.from, &self.totals, &self.book);
+        let outlets = from.outlets.all();
+        let cluster = crate::admin::cluster(&from.switch, &from.door);
+        let names: Vec<String> = book.iter().map(Reading::id).collect();
+        let mut now = Snapshot {
+            number: self.before.number + 1,
+            at_ms: process::since_1970_ms(SystemTime::now()),
+            node: node::node(from, &cluster, outlets.len() as u64),
+            payments: totals.payments(),
+            stages: totals.stages(),
+            participants: self.participants(),
+            actors: actors::kinds(&from.switch, &names, totals, &outlets, from.config.listen.window),
+            peers: node::peers(&cluster),
+            log: node::log(from, totals, self.certificate_expires_ms),
+            archive: node::archive(&from.switch),
+            telemetry: node::telemetry(),
+            ..Snapshot::default()
+        };
+        now.node.imbalance_minor = reading::imbalance(book);
+        now.payments.in_flight = reading::in_flight(book);
+        now.payments.oldest_in_flight_us = oldest_in_flight_us(&from.switch);
+        let rates = Moment::between(&self.before, &now);
+        if self.before.number > 0 {
+            now.payments.started_per_second = rates.started_per_second;
+            now.payments.settled_per_second = rates.settled_per_second;
+        }
+        watch::judge(&mut now, &self.before);
+        now
+    }
+
+    /// By name.
+    fn participants(&self) -> Vec<Participant> {
+        let now_ms = process::since_1970_ms(SystemTime::now());
+        let mut all: Vec<Participant> = self.book.iter().map(Reading::participant).collect();
+        for (place, own) in all.iter_mut().enumerate() {
+            self.totals.fill(place, own);
+        }
+        for outlet in self.from.outlets.all() {
+            let Some(own) = all.get_mut(outlet.line().key().place()) else { continue };
+            own.sessions = 1;
+            own.last_heard_ms = now_ms.saturating_sub(outlet.silent().as_millis() as u64);
+            own.send_buffer_bytes = outlet.unsent_bytes() as u64;
+        }
+        // Who has gone was heard of before.
+        for own in all.iter_mut().filter(|own| own.sessions == 0) {
+            let before = &self.before.participants;
+            let place = before.binary_search_by(|earlier| earlier.id.cmp(&own.id));
+            own.last_heard_ms = place.map_or(0, |place| before[place].last_heard_ms);
+        }
+        all.sort_by(|one, other| one.id.cmp(&other.id));
+        all
+    }
+}
+
+/// By the payments' own clock: how long before now the one was sent that runs out first.
+fn oldest_in_flight_us(switch: &Switch) -> u64 {
+    let deadlines = switch.gauges();
+    let earliest = deadlines.iter().filter_map(|gauge| gauge.earliest_deadline()).min();
+    let sent = earliest.map(|deadline| deadline.minus(switch.rules().payment_timeout));
+    sent.map_or(0, |sent| switch.clock().now().since(sent).as_micros() as u64)
+}

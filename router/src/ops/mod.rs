@@ -1,0 +1,74 @@
+//! What operators look at: once a second, on a thread of its own, a [`watch::Snapshot`] of the node is taken, judged and kept.
+//!
+//! ```text
+//!   sessions, actors, journal ── figures, swapped out ──> Collector ──> latest snapshot ──> console, top, /metrics, status
+//!   book (a visit of the journal's thread) ────────────────┘     └────> the last hour
+//! ```
+//!
+//! It costs the same whether anybody looks or not. In reading order: this file (what readers hold), `collector` (the loop),
+//! `totals` (from seconds to counts since the start), `reading` (what is read from the book), `node` and `actors` (the other
+//! parts), `process` (what the system says).
+
+mod actors;
+mod collector;
+mod node;
+mod process;
+mod reading;
+mod totals;
+
+use std::sync::Arc;
+
+use meter::Distribution;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch::Receiver;
+use watch::{History, Moment, Snapshot};
+
+pub(crate) use actors::actor;
+pub(crate) use collector::{Sources, start};
+
+/// What sessions measure.
+#[derive(Default)]
+pub(crate) struct Measured {
+    /// Taking the instructions out of what one read brought, as each of them saw it.
+    pub(crate) decode: Mutex<Distribution>,
+    /// From the ring until all that it was for were written to.
+    pub(crate) write: Mutex<Distribution>,
+}
+
+/// The latest snapshot and the last hour; clones see the same.
+#[derive(Clone)]
+pub struct Watcher {
+    latest: Receiver<Arc<Snapshot>>,
+    history: Arc<RwLock<History>>,
+}
+
+impl Watcher {
+    /// Number 0, and empty, before the first was taken.
+    pub fn latest(&self) -> Arc<Snapshot> {
+        self.latest.borrow().clone()
+    }
+
+    /// Waits for the next that was not seen by this clone; none when the node ends.
+    pub async fn next(&mut self) -> Option<Arc<Snapshot>> {
+        self.latest.changed().await.ok()?;
+        Some(self.latest.borrow_and_update().clone())
+    }
+
+    /// Waits until there is one.
+    pub async fn first(&self) -> Option<Arc<Snapshot>> {
+        let mut latest = self.latest.clone();
+        latest.wait_for(|snapshot| snapshot.number > 0).await.ok().map(|snapshot| snapshot.clone())
+    }
+
+    /// The oldest first.
+    pub fn history(&self) -> Vec<Moment> {
+        self.history.read().moments().cloned().collect()
+    }
+
+    /// The newest that came after `at_ms`, for who has the rest.
+    pub fn history_since(&self, at_ms: u64) -> Vec<Moment> {
+        let history = self.history.read();
+        let new = history.moments().rev().take_while(|moment| moment.at_ms > at_ms).count();
+        history.moments().skip(history.moments().len() - new).cloned().collect()
+    }
+}

@@ -1,0 +1,131 @@
+//! What a snapshot tells of the node itself, the others, and the log.
+
+use actors::Switch;
+use watch::{Archive, Log, Node, Peer, StageName, Telemetry};
+use wire::Timestamp;
+
+use super::collector::Sources;
+use super::process;
+use super::totals::Totals;
+use crate::admin::protocol::{Cluster, Member};
+use crate::door::Closed;
+
+pub(super) fn since_1970_ms(at: Timestamp) -> u64 {
+    at.nanoseconds() / 1_000_000
+}
+
+/// Everything but what the book tells.
+pub(super) fn node(from: &Sources, cluster: &Cluster, sessions: u64) -> Node {
+    let (switch, config) = (&from.switch, &from.config);
+    let statistics = switch.journal_statistics();
+    let own = cluster.members.iter().find(|member| member.node == cluster.node);
+    let name = |node: u64| match cluster.members.iter().find(|member| member.node == node) {
+        Some(member) => member.name.clone(),
+        None if node == cluster.node => config.node.name.clone(),
+        None => format!("node {node}"),
+    };
+    let role = match own.map(|member| member.kind.as_str()) {
+        Some(kind @ ("learner" | "witness")) if cluster.leadership.role != "leader" => kind,
+        _ if statistics.role == persistence::Role::Candidate => "candidate",
+        _ => &cluster.leadership.role,
+    };
+    let process = process::process();
+    Node {
+        id: cluster.node,
+        name: config.node.name.clone(),
+        region: own.map_or_else(String::new, |member| member.region.clone()),
+        environment: config.node.environment.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        pid: std::process::id(),
+        address: from.address.to_string(),
+        up_seconds: from.started.elapsed().as_secs(),
+        role: role.into(),
+        term: cluster.leadership.term,
+        leader: cluster.leadership.leader.map(name),
+        leader_changes: statistics.leader_changes,
+        closed: from.door.closed().map(|closed| closed.name().into()),
+        business_date: switch.scheme().business_date().to_string(),
+        sessions,
+        cpu_seconds: process.cpu_seconds,
+        resident_bytes: process.resident_bytes,
+        open_files: process.open_files,
+        open_files_max: process.open_files_max,
+        imbalance_minor: Default::default(),
+        not_ready: not_ready(switch, from.door.closed(), cluster.leadership.leader),
+    }
+}
+
+/// Why a load balancer should send nobody here.
+fn not_ready(switch: &Switch, closed: Option<Closed>, leader: Option<u64>) -> Vec<String> {
+    let checks = [
+        (closed.is_none(), "it serves no participants"),
+        (leader.is_some(), "no leader is known"),
+        (switch.journal().has_room(), "its log has no room for new payments"),
+        (switch.has_caught_up(), "its book is behind what the leader has told"),
+    ];
+    checks.iter().filter(|(holds, _)| !holds).map(|(_, what)| (*what).to_string()).collect()
+}
+
+pub(super) fn peers(cluster: &Cluster) -> Vec<Peer> {
+    let role = |member: &Member| {
+        match (member.kind.as_str(), member.state.as_deref()) {
+            (_, Some("leader")) => "leader",
+            (kind @ ("learner" | "witness"), _) => kind,
+            (_, Some(_)) => "follower",
+            (_, None) => "unknown",
+        }
+        .to_string()
+    };
+    let peer = |member: &Member| Peer {
+        id: member.node,
+        name: member.name.clone(),
+        region: member.region.clone(),
+        address: member.address.clone(),
+        role: role(member),
+        // A follower hears the leader alone.
+        is_heard: member.node == cluster.node || member.state.as_deref().is_some_and(|state| state != "silent"),
+        lag_entries: member.lag_entries,
+        lag_ms: member.lag_ms,
+        round_trip_us: member.round_trip_us,
+        agreed_index: Some(cluster.agreed_index).filter(|index| *index > 0),
+        serves: member.serves.as_ref().is_some_and(|serves| serves.contains(':')),
+    };
+    cluster.members.iter().map(peer).collect()
+}
+
+pub(super) fn log(from: &Sources, totals: &Totals, certificate_expires_ms: Option<u64>) -> Log {
+    let statistics = from.switch.journal_statistics();
+    let directory = &from.switch.log_directory;
+    let snapshot = directory.join(persistence::snapshot_file_name(statistics.snapshot_index));
+    let (free_bytes, size_bytes) = process::room_bytes(directory);
+    Log {
+        committed_index: statistics.committed_index,
+        entries: statistics.entries,
+        written_bytes: statistics.written_bytes,
+        sync: totals.stage(StageName::Sync),
+        snapshot_index: statistics.snapshot_index,
+        snapshot_at_ms: if statistics.snapshot_index > 0 { process::written_at_ms(&snapshot) } else { 0 },
+        snapshots_failed: statistics.snapshots_failed,
+        free_bytes,
+        size_bytes,
+        certificate_expires_ms,
+    }
+}
+
+pub(super) fn archive(switch: &Switch) -> Archive {
+    let figures = switch.archive.figures();
+    Archive { payments: figures.payments, covered_index: figures.covered_index, failures: figures.failures }
+}
+
+pub(super) fn telemetry() -> Telemetry {
+    Telemetry { log_lines_dropped: crate::logs::dropped(), ..Telemetry::default() }
+}
+
+/// When the certificate of this node ends; it is read at the start and not again.
+pub(super) fn certificate_expires_ms(from: &Sources) -> Option<u64> {
+    if from.config.cluster.node == 0 {
+        return None;
+    }
+    let read = peers::pki::describe(&from.config.cluster.certificate).ok()?;
+    read.first().map(|own| process::since_1970_ms(own.not_after))
+}

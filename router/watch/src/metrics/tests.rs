@@ -1,0 +1,122 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::{ActorKind, Participant, Peer, Position, Stage, StageName, Window};
+
+/// One of everything.
+pub(crate) fn full() -> Arc<Snapshot> {
+    let mut window = Window::new(meter::Resolution::Fine);
+    let mut measured = meter::Distribution::default();
+    measured.record(std::time::Duration::from_micros(300));
+    measured.record(std::time::Duration::from_secs(60));
+    window.turn(&measured);
+    let latency = window.latency();
+    let mut now = Snapshot { at_ms: 1_764_000_000_000, ..Snapshot::default() };
+    now.node.id = 1;
+    now.node.role = "leader".into();
+    now.node.version = "0.1.0".into();
+    now.node.imbalance_minor.insert("EUR".into(), 0);
+    now.payments.reasons.insert("AM04".into(), 5);
+    now.payments.reasons_by_creditor.insert("AM04".into(), 2);
+    now.payments.settled = latency.clone();
+    now.stages.push(Stage { name: StageName::Commit, latency: latency.clone() });
+    let positions = vec![Position {
+        currency: "EUR".into(),
+        net_debit_cap_minor: Some(7),
+        balance_minor: -3,
+        ..Position::default()
+    }];
+    let (id, state) = ("BANK-0001".to_string(), "active".to_string());
+    now.participants.push(Participant { id, state, positions, answer: latency.clone(), ..Participant::default() });
+    let handle = [("letters".to_string(), latency.clone())].into();
+    let handled = [("letters".to_string(), 2)].into();
+    let dropped = [("stopped".to_string(), 0)].into();
+    let (kind, wait) = ("participant".to_string(), latency);
+    now.actors.push(ActorKind { kind, capacity: 9, wait, handle, handled, dropped, ..ActorKind::default() });
+    let other = Peer {
+        id: 2,
+        name: "n2".into(),
+        lag_entries: Some(1),
+        lag_ms: Some(2),
+        round_trip_us: Some(3),
+        ..Peer::default()
+    };
+    now.peers.push(other);
+    now.log.certificate_expires_ms = Some(1);
+    Arc::new(now)
+}
+
+/// Name of a sample's metric, and the names of its labels.
+fn parsed(sample: &str) -> (&str, BTreeSet<&str>) {
+    let (series, _) = sample.rsplit_once(' ').unwrap();
+    let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+    let labels = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty());
+    (name, labels.map(|label| label.split_once('=').unwrap().0).collect())
+}
+
+#[test]
+fn every_series_is_in_the_catalogue_and_everything_in_the_catalogue_is_there() {
+    let text = encode(&full());
+    let mut seen = BTreeSet::new();
+    for sample in text.lines().filter(|line| !line.starts_with('#')) {
+        let (name, mut labels) = parsed(sample);
+        let is_it = |metric: &&Metric| match metric.kind {
+            Kind::Histogram => {
+                ["_bucket", "_sum", "_count"].iter().any(|end| name.strip_suffix(end) == Some(metric.name))
+            }
+            _ => name == metric.name,
+        };
+        let metric = catalogue().iter().find(is_it).unwrap_or_else(|| panic!("{sample} is not in the catalogue"));
+        assert_eq!(labels.remove("le"), name.ends_with("_bucket"), "{sample}");
+        assert_eq!(labels, metric.labels.iter().copied().collect(), "{sample}");
+        seen.insert(metric.name);
+    }
+    let missing: Vec<_> = catalogue().iter().map(|metric| metric.name).filter(|name| !seen.contains(name)).collect();
+    assert_eq!(missing, [""; 0]);
+    assert!(text.ends_with("# EOF\n"));
+}
+
+#[test]
+fn names_follow_the_conventions() {
+    let mut names = BTreeSet::new();
+    for metric in catalogue() {
+        assert!(names.insert(metric.name), "{} is there twice", metric.name);
+        assert!(metric.name.starts_with("crosstie_") || metric.name.starts_with("process_"), "{}", metric.name);
+        assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
+        assert!(metric.kind != Kind::Histogram || metric.name.ends_with("_seconds"), "{}", metric.name);
+        assert!(metric.help.ends_with('.'), "{}", metric.name);
+    }
+}
+
+#[test]
+fn figures_come_out_as_they_are() {
+    let text = encode(&full());
+    let has = |line: &str| assert!(text.lines().any(|own| own == line), "{line} is not in\n{text}");
+    has(r#"crosstie_transfer_rejects_total{reason="AM04",by="switch"} 3.0"#);
+    has(r#"crosstie_position_minor_units{participant="BANK-0001",currency="EUR"} -3.0"#);
+    has(r#"crosstie_participant_state{participant="BANK-0001",state="active"} 1.0"#);
+    has(r#"crosstie_participant_state{participant="BANK-0001",state="suspended"} 0.0"#);
+    has(r#"crosstie_transfer_duration_seconds_bucket{le="0.0005",outcome="settled"} 1"#);
+    has(r#"crosstie_transfer_duration_seconds_bucket{le="10.0",outcome="settled"} 1"#);
+    has(r#"crosstie_transfer_duration_seconds_bucket{le="+Inf",outcome="settled"} 2"#);
+    has(r#"crosstie_transfer_duration_seconds_count{outcome="settled"} 2"#);
+    has(r#"crosstie_replication_lag_seconds{peer="n2"} 0.002"#);
+    has("# TYPE crosstie_leader_changes counter");
+}
+
+#[test]
+fn the_plain_format_names_counters_in_full() {
+    let text = plain(&full());
+    assert!(
+        text.contains("# TYPE crosstie_leader_changes_total counter\ncrosstie_leader_changes_total 0.0\n"),
+        "{text}"
+    );
+    assert!(text.contains("# TYPE crosstie_leader_known gauge\n") && !text.contains("# EOF"));
+}
+
+#[test]
+fn an_empty_snapshot_has_no_series_of_what_is_not_there() {
+    let text = encode(&Arc::default());
+    assert!(!text.contains("crosstie_participant_state") && !text.contains("crosstie_replication_lag_seconds"));
+    assert!(text.contains("crosstie_leader_known 0.0\n"));
+}
