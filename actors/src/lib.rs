@@ -22,7 +22,7 @@
 //!
 //! In reading order: `switch`, `line` (a connection), `instruction`, `dispatch` (to whoever leads), `host` (an actor),
 //! `draft` (who asked for an operation), `post`, `supervisor`, `ledger`, `feed`, `bell`, `throne` and `reign` (who leads),
-//! `relay` (between nodes), `archive`, `figures` (what is measured meanwhile).
+//! `relay` (between nodes), `archive`, `trace` (one payment read from the log), `figures` (what is measured meanwhile).
 
 pub mod archive;
 mod bell;
@@ -44,6 +44,7 @@ mod switch;
 #[cfg(test)]
 mod tests;
 mod throne;
+pub mod trace;
 
 pub use bell::{Bell, Rung};
 pub use clock::Clock;

@@ -2,6 +2,7 @@
 //!
 //! In reading order: `node` (the whole switch, wired on one page), `cluster` (the other nodes),
 //! `session`, `outlet`, `needs`, `courier` (a participant's connection); `serve` (a node as a process), `config`, `admin`, `ops` (what is measured, each second), `day`, `logs`; `local` (a cluster on this
+//! `session`, `outlet`, `courier` (a participant's connection); `serve` (a node as a process), `config`, `admin`, `story` (of a payment), `day`, `logs`; `local` (a cluster on this
 //! machine), `demo`; `cli` (every subcommand), `verify` (a
 //! log replayed offline), `exit` (how the program ends).
 
@@ -20,7 +21,9 @@ mod needs;
 pub mod node;
 pub mod ops;
 mod outlet;
+pub mod report;
 pub mod serve;
 pub mod session;
+pub mod story;
 mod top;
 pub mod verify;

@@ -78,9 +78,12 @@ async fn live(config: Config) -> Result<Exit, Failure> {
         stop: stop.clone(),
         changing: Mutex::new(()),
         waiting: Mutex::new(()),
+        reading: Mutex::new(()),
+        checked: parking_lot::Mutex::default(),
     });
     say_ready(&config, &node, started);
     let rolling = tokio::spawn(day::roll_daily(node.switch.clone(), config.scheme.day_roll));
+    let checking = tokio::spawn(desk.clone().check_daily());
     let others = desk.clone();
     let serving_others = tokio::spawn(async move { tokio::join!(others.serve_others(), others.record_what_waits()) });
     let serving = tokio::spawn(async move { server.serve(desk).await });
@@ -90,6 +93,7 @@ async fn live(config: Config) -> Result<Exit, Failure> {
         () = stop.notified() => "operator",
     };
     rolling.abort();
+    checking.abort();
     taking_in.abort();
     let deadline_ms = config.drain.deadline.as_millis() as u64;
     tracing::info!(event = "stopping", why, deadline_ms, "no new payments; those in process may end");

@@ -1,8 +1,9 @@
 //! The book: the fold of all committed facts. Everything a participant is ever told is read from it.
 
 use wire::message::{Refused, StatusReport};
-use wire::{Currency, Kind, Message, ParticipantId, Reason, Status};
+use wire::{Currency, Kind, Message, ParticipantId, Reason};
 
+use crate::days::{self, Diary};
 use crate::fact::{Fact, LimitChanged, PositionMoved, Stage, Standing};
 use crate::notice::{self, Recipient};
 use crate::participant::{Inquiry, Participant, Purpose};
@@ -28,6 +29,8 @@ pub struct Book {
     pub(crate) notices: Vec<u64>,
     pub(crate) system_notices: u64,
     pub(crate) trail: Trail,
+    /// What moved on each business date, by participant.
+    pub(crate) diaries: Vec<Diary>,
 }
 
 impl Book {
@@ -61,6 +64,11 @@ impl Book {
         self.system_notices
     }
 
+    /// What moved on each business date.
+    pub fn diary(&self, key: Key) -> Option<&Diary> {
+        self.diaries.get(key.place())
+    }
+
     /// Folds one committed fact in and writes the notices it makes.
     pub fn apply(&mut self, fact: &Fact<'_>, sink: &mut impl Sink) {
         self.scheme.apply(fact);
@@ -69,6 +77,7 @@ impl Book {
                 let listing = self.scheme.listing(*key).cloned();
                 self.participants.extend(listing.map(|listing| Participant::new(*key, listing)));
                 self.notices.push(0);
+                self.diaries.push(Diary::default());
             }
             Fact::SignedOn(Standing { participant, .. })
             | Fact::SignedOff(Standing { participant, .. })
@@ -93,6 +102,7 @@ impl Book {
             Fact::DayRolled { .. } => {}
             Fact::Audited(audited) => self.trail.append(*audited),
         }
+        days::enter(&mut self.diaries, fact, &self.scheme);
         let Book { scheme, notices, system_notices, .. } = self;
         notice::notices(fact, scheme, |to, write| {
             let last = match to {
@@ -139,7 +149,7 @@ impl Book {
         StatusReport {
             uetr: record.uetr,
             debtor_agent: self.scheme.id(debtor),
-            status: status_of(record.state),
+            status: record.state.status(),
             reasons: record.reasons,
             amount_minor: record.amount_minor,
             currency: record.currency,
@@ -160,15 +170,6 @@ impl Book {
         all.sort_unstable();
         all.dedup();
         all
-    }
-}
-
-pub(crate) fn status_of(state: State) -> Status {
-    match state {
-        State::Reserved => Status::ACSP,
-        State::Settled => Status::ACSC,
-        State::SettledWithoutPosting => Status::ACWP,
-        State::Rejected | State::Expired => Status::RJCT,
     }
 }
 

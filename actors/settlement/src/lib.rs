@@ -6,6 +6,7 @@
 
 mod answer;
 mod book;
+mod days;
 mod deadlines;
 mod digest;
 mod expire;
@@ -25,6 +26,7 @@ mod trail;
 
 pub use answer::Answer;
 pub use book::{Book, Sink};
+pub use days::{DAYS_MAX, Day, Days, Diary, FUNDINGS_MAX, Flow, Funding};
 pub use deadlines::Deadlines;
 pub use digest::DIGEST_VERSION;
 pub use fact::{

@@ -162,7 +162,12 @@ impl Participant {
 
     /// Deadline of a payment that is offered to it.
     pub fn deadline(&self, debtor: Key, uetr: Uetr) -> Option<Timestamp> {
-        self.incoming.get(&(debtor, uetr.number())).map(|incoming| incoming.deadline)
+        self.offered(debtor, uetr).map(|(_, deadline)| deadline)
+    }
+
+    /// A payment that is offered to it, and its deadline.
+    pub fn offered(&self, debtor: Key, uetr: Uetr) -> Option<(&Payment, Timestamp)> {
+        self.incoming.get(&(debtor, uetr.number())).map(|incoming| (&incoming.payment, incoming.deadline))
     }
 
     /// Reads only. Everything that can be refused is refused here.

@@ -2,15 +2,16 @@
 //!
 //! | part | content |
 //! |---|---|
-//! | magic | `CROSSTIE BOOK 2\n` |
+//! | magic | `CROSSTIE BOOK 2\n`; version 1, which had no days and no trail, is still read |
 //! | scheme | length `u32`, then business date, last stamp, system notice number, listings |
 //! | per listing | length `u32`, then notice number and positions |
+//! | days | length `u32`, then what moved on each business date |
 //! | payments offered | count `u32`, then so many in parts of up to 4,096, each with its length `u32` |
 //! | payments unposted | the same |
 //! | payments sent | count `u64`, then so many records of 88 bytes |
 //! | audit trail | length `u32`, then number and hash of its last entry; count `u32`, then so many pieces, each with its length `u32` |
 //!
-//! The last four lines before the trail repeat for each listing. A book of version 1 ends before the trail. All in the byte format of bincode 1. Reading allocates no more than
+//! The last five lines before the trail repeat for each listing. All in the byte format of bincode 1. Reading allocates no more than
 //! what has really come. [`Frozen`] shares the records' chunks with the book, so taking one is quick
 //! whatever the number of payments.
 
@@ -20,6 +21,7 @@ use wincode::{SchemaRead, SchemaWrite};
 use wire::{BusinessDate, Currency, Timestamp};
 
 use crate::book::Book;
+use crate::days::{Days, Diary};
 use crate::fact::Payment;
 use crate::participant::{Incoming, Participant, identity};
 use crate::payments::{Payments, Shared};
@@ -61,6 +63,7 @@ pub struct Frozen {
 
 struct FrozenParticipant {
     part: ParticipantPart,
+    diary: Diary,
     incoming: Vec<Incoming>,
     unposted: Vec<Payment>,
     payments: Shared,
@@ -75,13 +78,14 @@ impl Book {
             system_notices: self.system_notices,
             listings: self.scheme.listings().to_vec(),
         };
-        let part = |(participant, notices): (&Participant, &u64)| FrozenParticipant {
+        let part = |((participant, notices), diary): ((&Participant, &u64), &Diary)| FrozenParticipant {
             part: ParticipantPart { notices: *notices, positions: participant.positions.clone() },
+            diary: diary.clone(),
             incoming: participant.incoming.values().copied().collect(),
             unposted: participant.unposted.values().copied().collect(),
             payments: participant.payments.share(),
         };
-        let participants = self.participants.iter().zip(&self.notices).map(part).collect();
+        let participants = self.participants.iter().zip(&self.notices).zip(&self.diaries).map(part).collect();
         Frozen { scheme, participants, trail: self.trail.clone() }
     }
 }
@@ -91,8 +95,9 @@ impl Frozen {
         out.write_all(MAGIC)?;
         write_part(&self.scheme, out)?;
         let mut buffer = Vec::with_capacity(RECORD_BYTES * 256);
-        for FrozenParticipant { part, incoming, unposted, payments } in &self.participants {
+        for FrozenParticipant { part, diary, incoming, unposted, payments } in &self.participants {
             write_part(part, out)?;
+            write_part(diary, out)?;
             write_items(incoming, out)?;
             write_items(unposted, out)?;
             out.write_all(&payments.len().to_le_bytes())?;
@@ -141,7 +146,8 @@ where
 pub fn restore(from: &mut dyn Read) -> Result<Book, String> {
     let mut magic = [0; 16];
     from.read_exact(&mut magic).map_err(ends_early)?;
-    if &magic != MAGIC && &magic != MAGIC_1 {
+    let is_first = &magic == MAGIC_1;
+    if !is_first && &magic != MAGIC {
         return Err("the snapshot holds no book of a version known here".into());
     }
     let scheme: SchemePart = read_part(from)?;
@@ -150,14 +156,16 @@ pub fn restore(from: &mut dyn Read) -> Result<Book, String> {
         let part: ParticipantPart = read_part(from)?;
         let mut participant = Participant::new(Key(place as u32), listing.clone());
         participant.positions = part.positions;
+        let diary = if is_first { without_past(&participant, scheme.business_date) } else { read_part(from)? };
         read_items(from, |one: Incoming| _ = participant.incoming.insert(identity(&one.payment), one))?;
         read_items(from, |one: Payment| _ = participant.unposted.insert(identity(&one), one))?;
         participant.payments = read_payments(from)?;
         book.participants.push(participant);
         book.notices.push(part.notices);
+        book.diaries.push(diary);
     }
     book.scheme = Scheme::restored(scheme.listings, scheme.business_date, scheme.last_at);
-    if &magic == MAGIC {
+    if !is_first {
         book.trail = read_trail(from)?;
     }
     Ok(book)
@@ -171,6 +179,11 @@ fn read_trail(from: &mut dyn Read) -> Result<Trail, String> {
         pieces.push(read_bytes(from)?);
     }
     Trail::restored(pieces, Head { number, hash }).map_err(|broken| broken.to_string())
+}
+
+fn without_past(participant: &Participant, today: BusinessDate) -> Diary {
+    let positions = participant.positions.iter();
+    Diary(positions.map(|(currency, position)| (*currency, Days::from_now(position.balance(), today))).collect())
 }
 
 fn read_payments(from: &mut dyn Read) -> Result<Payments, String> {
@@ -282,6 +295,30 @@ mod tests {
             let mut rest = bytes.as_slice();
             assert_eq!(restore(&mut rest).unwrap(), book);
             assert!(rest.is_empty(), "what follows a snapshot is left alone");
+        }
+    }
+
+    /// As version 1 wrote it: everything but the days and the trail.
+    #[test]
+    fn a_snapshot_of_version_1_is_read() {
+        let book = book();
+        let Frozen { scheme, participants, .. } = book.freeze();
+        let mut bytes = MAGIC_1.to_vec();
+        write_part(&scheme, &mut bytes).unwrap();
+        for FrozenParticipant { part, incoming, unposted, payments, .. } in &participants {
+            write_part(part, &mut bytes).unwrap();
+            write_items(incoming, &mut bytes).unwrap();
+            write_items(unposted, &mut bytes).unwrap();
+            bytes.extend_from_slice(&payments.len().to_le_bytes());
+            payments.iter().for_each(|record| bytes.extend(wincode::serialize(&record).unwrap()));
+        }
+        let read = restore(&mut bytes.as_slice()).unwrap();
+        assert_eq!((&read.participants, &read.notices), (&book.participants, &book.notices));
+        for (participant, diary) in read.participants.iter().zip(&read.diaries) {
+            for (currency, position) in &participant.positions {
+                let days = diary.of(*currency).unwrap();
+                assert_eq!((days.balance(), days.on(book.scheme.business_date())), (position.balance(), None));
+            }
         }
     }
 

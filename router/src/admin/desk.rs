@@ -9,14 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use actors::archive::{Archive, Entry, Search};
 use actors::{OwnedOperation, Switch};
 use persistence::TransferRefused;
 use serde::Serialize;
 use serde_json::{Value, json};
 use settlement::{Book, Key, Payments};
 use tokio::sync::{Mutex, Notify, oneshot};
-use wire::{BusinessDate, Currency, Money, ParticipantId, Uetr};
+use wire::{BusinessDate, Currency, Money, ParticipantId};
 
 use super::figures::{archive, journal, recovery, report};
 use super::protocol::{
@@ -26,6 +25,7 @@ use super::trail::Asking;
 use crate::config::{Config, SETTINGS};
 use crate::door::{Closed, Door};
 use crate::ops::{self, Watcher};
+use crate::report::statement::SelfCheck;
 
 /// What the answers are made from.
 pub struct Desk {
@@ -42,21 +42,25 @@ pub struct Desk {
     pub changing: Mutex<()>,
     /// Holds the file of entries of the audit trail that could not be written yet.
     pub waiting: Mutex<()>,
+    /// So do readers of archive and log, so that however many ask they take no more than one thread.
+    pub reading: Mutex<()>,
+    /// The last self-check.
+    pub checked: parking_lot::Mutex<Option<SelfCheck>>,
 }
 
 const STEP_DOWN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 pub(super) type Answer = Result<Value, Problem>;
 
-pub(super) fn problem(kind: ProblemKind, message: impl Into<String>) -> Problem {
+pub(crate) fn problem(kind: ProblemKind, message: impl Into<String>) -> Problem {
     Problem { kind, message: message.into(), next: None }
 }
 
-pub(super) fn wrong(error: impl ToString) -> Problem {
+pub(crate) fn wrong(error: impl ToString) -> Problem {
     problem(ProblemKind::Usage, error.to_string())
 }
 
-pub(super) fn unavailable(error: impl ToString) -> Problem {
+pub(crate) fn unavailable(error: impl ToString) -> Problem {
     let next = Some("try again; if it stays so, look at the node's log".into());
     Problem { next, ..problem(ProblemKind::Unavailable, error.to_string()) }
 }
@@ -210,9 +214,9 @@ impl Desk {
             Command::StepDown { node } => self.step_down(node).await,
             Command::Status => self.status().await,
             Command::Watch => value(&*self.snapshot().await?),
-            Command::Actor { id } => self.actor(self.known(&id)?),
+            Command::Actor { id } => self.actor(self.registered(&id)?),
             Command::Participants => self.participants().await,
-            Command::Participant { id } => self.participant(self.known(&id)?).await,
+            Command::Participant { id } => self.participant(self.registered(&id)?).await,
             Command::Register { id, currency } => self.register(&id, &currency, note, asking).await,
             Command::Fund { id, currency, amount } => {
                 let (currency, amount_minor) = money(&currency, &amount)?;
@@ -231,12 +235,11 @@ impl Desk {
             Command::Resume { id, direction } => {
                 self.operate(&id, OwnedOperation::Resume { direction: direction.into(), note }, asking).await
             }
-            Command::Payment { uetr, debtor } => self.payment(&uetr, debtor).await,
-            Command::Find { participant, since, until, state, limit } => {
-                let now = self.switch.clock().now();
-                let search = super::find::search(since.as_deref(), until.as_deref(), state.as_deref(), limit, now);
-                self.find(self.known(&participant)?, search.map_err(wrong)?).await
-            }
+            Command::Payment { uetr, debtor } => value(self.stories(&uetr, debtor.as_deref()).await?),
+            Command::Find { query, limit } => value(self.find(&query, limit).await?),
+            Command::Totals { participant, date } => value(self.totals(&participant, date.as_deref()).await?),
+            Command::Lines { participant, date, until_ns } => value(self.lines(&participant, &date, until_ns).await?),
+            Command::SelfCheck { date } => value(self.self_check(date.as_deref()).await?),
             Command::AuditLog(search) => self.audit_log(search).await,
             Command::AuditExport { after } => self.audit_export(after).await,
             Command::AuditVerify { number } => self.audit_verify(number).await,
@@ -273,12 +276,15 @@ impl Desk {
         super::cluster::cluster(&self.switch, &self.door)
     }
 
-    async fn query<T: Send + 'static>(&self, read: impl FnOnce(&Book) -> T + Send + 'static) -> Result<T, Problem> {
+    pub(crate) async fn query<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Book) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
         self.switch.read(read).await.map_err(unavailable)
     }
 
     /// The participant of this name, if it is registered.
-    fn known(&self, id: &str) -> Result<ParticipantId, Problem> {
+    pub(crate) fn registered(&self, id: &str) -> Result<ParticipantId, Problem> {
         let id: ParticipantId = id.parse().map_err(wrong)?;
         match self.switch.scheme().key(id) {
             Some(_) => Ok(id),
@@ -366,7 +372,7 @@ impl Desk {
 
     /// Asks the participant's actor; answers with the participant as it is then.
     async fn operate(&self, id: &str, operation: OwnedOperation, asking: &mut Asking) -> Answer {
-        let id = self.known(id)?;
+        let id = self.registered(id)?;
         self.switch.operate(id, operation, asking.draft()).await?;
         asking.is_recorded = true;
         self.participant(id).await
@@ -380,7 +386,7 @@ impl Desk {
         note: String,
         asking: &mut Asking,
     ) -> Answer {
-        let known = self.known(id)?;
+        let known = self.registered(id)?;
         let currency: Currency = currency.parse().map_err(wrong)?;
         if asked == (None, None) {
             return Err(wrong("name a limit to change: net_debit_cap or payment_max"));
@@ -395,43 +401,6 @@ impl Desk {
             }
         }
         self.operate(id, OwnedOperation::Limit { currency, limits, note }, asking).await
-    }
-
-    async fn payment(&self, uetr: &str, debtor: Option<String>) -> Answer {
-        let uetr: Uetr = uetr.parse().map_err(wrong)?;
-        let debtor = debtor.map(|debtor| self.known(&debtor)).transpose()?;
-        let debtor = debtor.and_then(|debtor| self.switch.scheme().key(debtor));
-        let now = self.switch.clock().now();
-        let found = self.query(move |book| super::payment::find(book, uetr, debtor, now)).await?;
-        if !found.is_empty() {
-            return value(found);
-        }
-        let found = self.archived(move |archive| archive.by_uetr(uetr, debtor)).await?;
-        if found.is_empty() {
-            let message = format!("no payment {uetr} is known, neither in memory nor in the archive");
-            let next = Some("check the UETR; without --debtor every debtor agent is searched".into());
-            return Err(Problem { next, ..problem(ProblemKind::NotFound, message) });
-        }
-        value(found)
-    }
-
-    async fn find(&self, id: ParticipantId, search: Search) -> Answer {
-        let key = self.switch.scheme().key(id).ok_or_else(|| unavailable(format!("{id} is being registered")))?;
-        // Whatever the ledger still holds of ended payments goes to the archive before this is answered.
-        self.query(|_| ()).await?;
-        value(self.archived(move |archive| archive.by_participant(key, &search)).await?)
-    }
-
-    /// Ended payments from the archive, as they are told.
-    async fn archived(
-        &self,
-        search: impl FnOnce(&Archive) -> Result<Vec<Entry>, actors::archive::Error> + Send + 'static,
-    ) -> Result<Vec<super::protocol::Payment>, Problem> {
-        let found = super::find::in_archive(self.switch.archive.clone(), search).await.map_err(unavailable)?;
-        let now = self.switch.clock().now();
-        let tell =
-            move |book: &Book| found.iter().map(|entry| super::payment::tell_archived(book, entry, now)).collect();
-        self.query(tell).await
     }
 
     fn day(&self) -> Day {

@@ -122,13 +122,9 @@ pub enum Command {
         uetr: String,
         debtor: Option<String>,
     },
-    /// Ended payments that a participant sent or was offered, the latest first.
+    /// Payments that fit all words of `query`, those in process first, then the latest.
     Find {
-        participant: String,
-        /// `2026-11-23`, `2026-11-23T14:02:11Z`, or `2h` for two hours ago.
-        since: Option<String>,
-        until: Option<String>,
-        state: Option<String>,
+        query: String,
         limit: Option<usize>,
     },
     /// The latest entries of the audit trail.
@@ -140,6 +136,21 @@ pub enum Command {
     /// Computes every hash again; and tells that of entry `number`.
     AuditVerify {
         number: Option<u64>,
+    },
+    /// What a participant's positions began and ended a business date with, and what moved.
+    Totals {
+        participant: String,
+        date: Option<String>,
+    },
+    /// Payments that settled on a business date, the latest first, of those that ended at `until_ns` or before.
+    Lines {
+        participant: String,
+        date: String,
+        until_ns: Option<u64>,
+    },
+    /// Adds every position of a business date up again; of the one before the present unless another is named.
+    SelfCheck {
+        date: Option<String>,
     },
     Day,
     /// To `date` (2026-11-23), or by a day.
@@ -246,6 +257,9 @@ impl Command {
             Command::AuditLog(_) => "audit_log",
             Command::AuditExport { .. } => "audit_export",
             Command::AuditVerify { .. } => "audit_verify",
+            Command::Totals { .. } => "totals",
+            Command::Lines { .. } => "lines",
+            Command::SelfCheck { .. } => "self_check",
             Command::Day => "day",
             Command::Roll { .. } => "roll",
             Command::Snapshot => "snapshot",
@@ -684,32 +698,6 @@ impl Position {
             payment_max: limit(position.limits.payment_max),
         }
     }
-}
-
-/// What the book knows of a payment, or the archive. Names and accounts are in neither.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Payment {
-    pub uetr: String,
-    pub debtor_agent: String,
-    pub creditor_agent: String,
-    pub is_return: bool,
-    pub amount: String,
-    pub currency: String,
-    /// Of that, claimed by returns; the archive does not know.
-    pub returned: Option<String>,
-    /// in_process, settled, settled_without_posting, rejected, expired.
-    pub state: String,
-    /// ISO 20022 status: ACSP, ACSC, ACWP, RJCT.
-    pub status: String,
-    pub reasons: Vec<String>,
-    /// Absent when it stood in a part of the log that the archive could not read any more.
-    pub decided_at: Option<String>,
-    pub ended_at: Option<String>,
-    /// While it is in process: when it expires.
-    pub deadline: Option<String>,
-    pub settlement_date: Option<String>,
-    pub summary: String,
-    pub must_act: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -16,11 +16,12 @@ use wire::Timestamp;
 
 use super::Desk;
 use super::desk::{Answer, problem, unavailable, wrong};
-use super::find::point;
+
 use super::protocol::{
     AuditEntry, AuditHead, AuditSearch, Command, FIND_LIMIT_MAX, Forwarded, OPERATOR_LENGTH_MAX, Outcome, Problem,
     ProblemKind, REASON_LENGTH_MAX, Record, Request, Who,
 };
+use crate::story::when::point;
 
 /// How long an operator's answer waits for its entry.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -12,6 +12,7 @@ mod operate;
 mod output;
 mod pki;
 mod repair;
+mod report;
 mod show;
 mod top;
 
@@ -85,6 +86,9 @@ enum Command {
     /// What operators changed: show it, export it, prove that it is whole
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Statements, totals, and a participant's own list compared with them
+    #[command(subcommand)]
+    Report(report::Report),
     /// The business date: show it, roll it
     #[command(subcommand)]
     Day(operate::Day),
@@ -209,6 +213,7 @@ pub fn main() -> ExitCode {
         Command::Participant(participant) => participant.run(),
         Command::Payment(payment) => payment.run(),
         Command::Audit(audit) => audit.run(),
+        Command::Report(report) => report.run(),
         Command::Day(day) => day.run(),
         Command::Snapshot(node) => operate::snapshot(&node),
         Command::Stop(node) => operate::stop(&node),

@@ -9,4 +9,5 @@ mod hostile;
 mod lifecycle;
 mod operators;
 mod repair;
+mod reports;
 mod support;
