@@ -349,6 +349,14 @@ impl Switch {
         receiver.await.map_err(|_| Error::Stopped)
     }
 
+    /// Reads the book once everything that was proposed so far is committed, if this node leads.
+    pub async fn read_behind<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Book) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        Ok(self.leading()?.query(read).await?)
+    }
+
     /// True once [`Switch::close`] was called.
     pub fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)

@@ -69,7 +69,7 @@ pub struct Audited<'a> {
     /// JSON, as it was asked.
     pub parameters: &'a str,
     pub reason: &'a str,
-    /// The task that this entry ends, and who approved or refused it.
+    /// The task that this entry ends unless its outcome is unknown, and who approved or refused it.
     pub task: Option<u64>,
     pub approver: Option<Approver<'a>>,
     pub outcome: Outcome,
@@ -204,7 +204,7 @@ impl Trail {
 }
 
 fn keep_tasks(tasks: &mut BTreeMap<u64, Vec<u8>>, number: u64, fact: &[u8], new: &Audited<'_>) {
-    if let Some(ended) = new.task {
+    if let (Some(ended), Outcome::Done | Outcome::Refused) = (new.task, new.outcome) {
         tasks.remove(&ended);
     }
     tasks.retain(|_, fact| audited(fact).is_some_and(|audited| is_open(&audited, new.at)));

@@ -152,6 +152,7 @@ impl Desk {
                 Command::RemoveMember { node, dry_run: false } if node == self.switch.node() => {
                     self.remove_this(command, &mut asking).await
                 }
+                command if self.needs_second_person(&command) => self.propose(&command, &mut asking).await,
                 command => self.carry_out(command, &mut asking).await,
             }
         };
@@ -199,7 +200,7 @@ impl Desk {
         super::leading::leadership(&self.switch)
     }
 
-    async fn carry_out(&self, command: Command, asking: &mut Asking) -> Answer {
+    pub(super) async fn carry_out(&self, command: Command, asking: &mut Asking) -> Answer {
         let note = asking.note();
         match command {
             Command::Cluster => value(self.cluster()),
@@ -243,6 +244,9 @@ impl Desk {
             Command::AuditLog(search) => self.audit_log(search).await,
             Command::AuditExport { after } => self.audit_export(after).await,
             Command::AuditVerify { number } => self.audit_verify(number).await,
+            Command::Tasks => self.tasks().await,
+            Command::ApproveTask { number } => self.approve(number, asking).await,
+            Command::RefuseTask { number } => self.refuse_task(number, asking).await,
             Command::Day => value(self.day()),
             Command::Roll { date } => {
                 let date = date.map(|date| date.parse::<BusinessDate>().map_err(wrong)).transpose()?;
@@ -368,6 +372,22 @@ impl Desk {
         let limits = settlement::Limits::default();
         self.switch.operate(id, OwnedOperation::Limit { currency, limits, note }, None).await?;
         self.participant(id).await
+    }
+
+    /// That a command about money can be understood and is about somebody who is registered.
+    pub(super) fn check_money(&self, command: &Command) -> Result<(), Problem> {
+        match command {
+            Command::Fund { id, currency, amount } | Command::Defund { id, currency, amount } => {
+                self.registered(id)?;
+                money(currency, amount).map(drop)
+            }
+            Command::Limit { id, currency, net_debit_cap, payment_max } => {
+                self.registered(id)?;
+                let limits = [net_debit_cap, payment_max].into_iter().flatten();
+                limits.filter(|limit| *limit != "none").try_for_each(|limit| money(currency, limit).map(drop))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Asks the participant's actor; answers with the participant as it is then.

@@ -3,7 +3,7 @@
 //!
 //! In reading order: `protocol` (what can be asked and what comes back), `desk` (how it is done on a switch), `figures`
 //! (of the book and the journal), `leading` (who leads), `members` (who belongs to the cluster), `drain`, `trail` (what
-//! operators changed), `server` (the socket), `client` (the other end). Payments are told and found by `story`.
+//! operators changed), `tasks` (what waits for a second person), `server` (the socket), `client` (the other end). Payments are told and found by `story`.
 
 pub mod client;
 mod cluster;
@@ -14,6 +14,7 @@ mod leading;
 mod members;
 pub mod protocol;
 pub mod server;
+mod tasks;
 mod trail;
 
 pub(crate) use cluster::cluster;

@@ -152,6 +152,14 @@ pub enum Command {
     SelfCheck {
         date: Option<String>,
     },
+    /// What waits for a second person.
+    Tasks,
+    ApproveTask {
+        number: u64,
+    },
+    RefuseTask {
+        number: u64,
+    },
     Day,
     /// To `date` (2026-11-23), or by a day.
     Roll {
@@ -211,12 +219,15 @@ struct DryRun(bool);
 impl Command {
     /// Changes something of a participant or the members, so that who and why are kept.
     pub fn needs_reason(&self) -> bool {
-        use Command::{Defund, Fund, Limit, Register, Resume, Suspend};
+        use Command::{RefuseTask, Register, Resume, Suspend};
         self.is_of_members() == Some(DryRun(false))
-            || matches!(
-                self,
-                Register { .. } | Fund { .. } | Defund { .. } | Limit { .. } | Suspend { .. } | Resume { .. }
-            )
+            || self.is_of_money()
+            || matches!(self, Register { .. } | Suspend { .. } | Resume { .. } | RefuseTask { .. })
+    }
+
+    /// Money in or out, or a limit: what a second person may be needed for.
+    pub fn is_of_money(&self) -> bool {
+        matches!(self, Command::Fund { .. } | Command::Defund { .. } | Command::Limit { .. })
     }
 
     /// Of a command about the members, whether it only says what would be against it.
@@ -260,6 +271,9 @@ impl Command {
             Command::Totals { .. } => "totals",
             Command::Lines { .. } => "lines",
             Command::SelfCheck { .. } => "self_check",
+            Command::Tasks => "tasks",
+            Command::ApproveTask { .. } => "approve_task",
+            Command::RefuseTask { .. } => "refuse_task",
             Command::Day => "day",
             Command::Roll { .. } => "roll",
             Command::Snapshot => "snapshot",
@@ -271,7 +285,8 @@ impl Command {
 
     /// Changes what is in the log, so that the node that leads must do it.
     pub fn needs_leader(&self) -> bool {
-        self.needs_reason() || self.is_of_members().is_some() || matches!(self, Command::Roll { .. })
+        use Command::{ApproveTask, Roll};
+        self.needs_reason() || self.is_of_members().is_some() || matches!(self, Roll { .. } | ApproveTask { .. })
     }
 
     pub fn changes(&self) -> bool {
@@ -355,6 +370,18 @@ pub enum Outcome {
     Unknown,
 }
 
+/// A change that waits for a second person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// Of the entry of the audit trail that proposed it.
+    pub number: u64,
+    pub action: String,
+    pub parameters: String,
+    pub who: Who,
+    pub until: String,
+}
+
 /// Which entries of the audit trail.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -412,10 +439,7 @@ impl AuditEntry {
             at: audited.at.to_string(),
             asked_at: audited.asked_at.to_string(),
             node: audited.node,
-            origin: match audited.origin {
-                settlement::Origin::Cli => Origin::Cli,
-                settlement::Origin::Console => Origin::Console,
-            },
+            origin: audited.origin.into(),
             operator: audited.operator.into(),
             uid: audited.uid,
             action: audited.action.into(),
@@ -438,6 +462,15 @@ impl AuditEntry {
     /// With its canonical form.
     pub fn whole(entry: &settlement::Entry<'_>) -> AuditEntry {
         AuditEntry { fact: Some(hex::encode(entry.fact)), ..AuditEntry::new(entry) }
+    }
+}
+
+impl From<settlement::Origin> for Origin {
+    fn from(origin: settlement::Origin) -> Self {
+        match origin {
+            settlement::Origin::Cli => Origin::Cli,
+            settlement::Origin::Console => Origin::Console,
+        }
     }
 }
 

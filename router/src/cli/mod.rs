@@ -14,6 +14,7 @@ mod pki;
 mod repair;
 mod report;
 mod show;
+mod task;
 mod top;
 
 use std::path::PathBuf;
@@ -89,6 +90,9 @@ enum Command {
     /// Statements, totals, and a participant's own list compared with them
     #[command(subcommand)]
     Report(report::Report),
+    /// What waits for a second person: list it, approve it, refuse it
+    #[command(subcommand)]
+    Task(task::Task),
     /// The business date: show it, roll it
     #[command(subcommand)]
     Day(operate::Day),
@@ -214,6 +218,7 @@ pub fn main() -> ExitCode {
         Command::Payment(payment) => payment.run(),
         Command::Audit(audit) => audit.run(),
         Command::Report(report) => report.run(),
+        Command::Task(task) => task.run(),
         Command::Day(day) => day.run(),
         Command::Snapshot(node) => operate::snapshot(&node),
         Command::Stop(node) => operate::stop(&node),

@@ -111,3 +111,95 @@ fn an_export_is_proved_against_the_node_running_or_stopped() {
     std::fs::write(&file, right.replacen("ticket 7", "ticket 8", 1)).unwrap();
     assert!(stopped(7).stderr.contains("audit entry 1"));
 }
+
+/// One request over the socket, as the console makes it for who has signed in there.
+fn console(node: &Node, operator: &str, command: &Value) -> Value {
+    use std::io::{BufRead, BufReader, Write};
+    let mut stream = std::os::unix::net::UnixStream::connect(node.socket()).unwrap();
+    let request =
+        serde_json::json!({ "command": command, "operator": operator, "origin": "console", "reason": "seen" });
+    writeln!(stream, "{request}").unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap()
+}
+
+#[test]
+fn money_waits_for_a_second_person_and_moves_once() {
+    let data = tempfile::tempdir().unwrap();
+    let two = ["--set", "operators.second_person=money"];
+    let node = Node::start(data.path(), &two);
+    let why = ["--currency", "EUR", "--reason", "ticket 7"];
+    let funded = |node: &Node| {
+        node.ask(&["participant", "show", "BANK-0001", "--json"]).with(0).json()["positions"][0]["funded"].clone()
+    };
+    let propose = |node: &Node, what: &str, amount: &str| {
+        let asked = [&["participant", what, "BANK-0001", amount, "--json"], &why[..]].concat();
+        node.ask(&asked).with(0).json()["task"]["number"].as_u64().unwrap()
+    };
+    let waiting = |node: &Node| node.ask(&["task", "list", "--json"]).with(0).json().as_array().unwrap().len();
+    let approve = |number: u64| serde_json::json!({ "approve_task": { "number": number } });
+    node.ask(&[&["participant", "register", "BANK-0001"], &why[..]].concat()).with(0);
+
+    let told = node.ask(&[&["participant", "fund", "BANK-0001", "100.00"], &why[..]].concat()).with(0);
+    assert!(told.stderr.contains("crosstie task approve 2") && told.stdout.is_empty(), "{told:?}");
+    node.ask(&[&["participant", "fund", "BANK-0009", "1"], &why[..]].concat()).with(5);
+    node.ask(&[&["participant", "fund", "BANK-0001", "x"], &why[..]].concat()).with(2);
+    assert_eq!((funded(&node), waiting(&node)), ("0.00".into(), 1));
+
+    // Neither he himself, nor himself at the console, nor his own process under another name.
+    node.ask(&["task", "approve", "2"]).with(4);
+    assert_eq!(console(&node, "ann", &approve(2))["error"]["kind"], "refused");
+    let other_name = crate::support::crosstie()
+        .args(["task", "approve", "2", "--data", data.path().to_str().unwrap()])
+        .env("USER", "grace")
+        .output()
+        .unwrap();
+    assert_eq!(other_name.status.code(), Some(4), "{other_name:?}");
+    assert_eq!((funded(&node), waiting(&node)), ("0.00".into(), 1));
+
+    // It waits through a crash.
+    node.signal("KILL");
+    node.ended();
+    let node = Node::start(data.path(), &two);
+    assert_eq!(waiting(&node), 1);
+    assert!(console(&node, "grace", &approve(2))["ok"].is_object());
+    assert_eq!(console(&node, "grace", &approve(2))["error"]["kind"], "not_found");
+    assert_eq!((funded(&node), waiting(&node)), ("100.00".into(), 0));
+    let done = node.ask(&["audit", "log", "--limit", "2", "--json"]).with(0).json()[1].clone();
+    let names = (&done["operator"], &done["approver"]["operator"], &done["task"], &done["outcome"]);
+    assert_eq!(names, (&"ann".into(), &"grace".into(), &2.into(), &"done".into()), "{done}");
+
+    // Two at once: one of them does it.
+    let number = propose(&node, "fund", "1.00");
+    let answers: Vec<Value> = std::thread::scope(|scope| {
+        let ask = |name: &'static str| scope.spawn(|| console(&node, name, &approve(number)));
+        ["grace", "eve"].map(ask).into_iter().map(|asked| asked.join().unwrap()).collect()
+    });
+    assert_eq!(answers.iter().filter(|answer| answer["ok"].is_object()).count(), 1, "{answers:?}");
+    assert_eq!(funded(&node), "101.00");
+
+    // What the rules refuse ends as well, and so does what a second person refuses, or the first one takes back.
+    let number = propose(&node, "defund", "500.00");
+    assert_eq!(console(&node, "grace", &approve(number))["error"]["kind"], "refused");
+    let number = propose(&node, "defund", "1.00");
+    node.ask(&["task", "refuse", &number.to_string()]).with(2);
+    node.ask(&["task", "refuse", &number.to_string(), "--reason", "wrong bank"]).with(0);
+    assert_eq!((funded(&node), waiting(&node)), ("101.00".into(), 0));
+    node.ask(&["task", "approve", "999"]).with(5);
+    node.ask(&["audit", "verify"]).with(0);
+
+    // In time only.
+    node.stop();
+    let node = Node::start(data.path(), &[&two[..], &["--set", "operators.task_timeout=1s"]].concat());
+    let number = propose(&node, "fund", "1.00");
+    let mut left = 200;
+    while waiting(&node) > 0 {
+        left -= 1;
+        assert!(left > 0, "the task does not expire");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(console(&node, "grace", &approve(number))["error"]["kind"], "not_found");
+    assert_eq!(funded(&node), "101.00");
+    node.stop();
+}
