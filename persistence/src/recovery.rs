@@ -407,11 +407,10 @@ impl<D: Disk, F: Fold> Replay<'_, D, F> {
 
     /// The snapshot must be one of this log: both have seen the same entries.
     fn meet_snapshot(&self) -> Result<(), Error> {
-        if self.restored.index > 0 && self.last.index == self.restored.index {
-            if self.last.chain != self.restored.chain {
-                let file = self.disk.path(&snapshot_format::file_name(self.restored.index));
-                return Err(Error::damaged(file, 0, "the snapshot and the log do not belong together"));
-            }
+        let is_there = self.restored.index > 0 && self.last.index == self.restored.index;
+        if is_there && self.last.chain != self.restored.chain {
+            let file = self.disk.path(&snapshot_format::file_name(self.restored.index));
+            return Err(Error::damaged(file, 0, "the snapshot and the log do not belong together"));
         }
         Ok(())
     }

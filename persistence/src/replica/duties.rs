@@ -1,12 +1,13 @@
-//! What a replica does as time goes by: ticks, reports to the others, handing over leadership that is in bad hands.
+//! What a replica does as time goes by: ticks, and reports to the others.
 
 use std::time::Duration;
 
 use raft::ProgressState;
 
+use super::Replica;
 use super::agreement::Compared;
 use super::message::{Report, Stance};
-use super::{IN_FLIGHT_FROM_DISK_MAX, IN_FLIGHT_MAX, Replica};
+use super::setup::{IN_FLIGHT_FROM_DISK_MAX, IN_FLIGHT_MAX};
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::fold::{Fold, Index, NodeId};
@@ -153,29 +154,6 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             .collect();
         for (node, bound) in bounds {
             self.raw.raft.adjust_max_inflight_msgs(node, bound);
-        }
-    }
-
-    /// A witness does not keep leadership, nor does a drained node or one that is much slower than another.
-    fn hand_over_if_unfit(&mut self, passed: Duration) {
-        if self.raw.raft.lead_transferee.is_some() {
-            return;
-        }
-        let others = self.members.iter().map(|member| member.id);
-        let suited: Vec<NodeId> =
-            others.filter(|id| !self.members.is_witness(*id) && self.could_lead(*id).is_ok()).collect();
-        let better = self.health.better(passed, |id| suited.contains(&id));
-        let successor = if let Some(better) = better {
-            tracing::warn!(node = self.node, to = better, "this leader is slow; another one takes over");
-            Some(better)
-        } else if self.standing.leads && self.leads_reluctantly() {
-            let is_witness = self.members.is_witness(self.node);
-            self.willing_successor().or_else(|| self.best_successor(self.node).filter(|_| is_witness))
-        } else {
-            None
-        };
-        if let Some(successor) = successor {
-            let _ = self.transfer(Some(successor)); // who was chosen could lead
         }
     }
 }

@@ -8,13 +8,13 @@
 
 use std::time::Duration;
 
-use raft::eraftpb::{EntryType, Message, MessageType, Snapshot};
+use raft::eraftpb::{Message, MessageType, Snapshot};
 use raft::prelude::Entry as RaftEntry;
 use raft::{ReadState, Ready};
 
-use super::membership::Statement;
+use super::membership::{ChangeRefused, Members};
 use super::message::{self, payload};
-use super::{ChangeRefused, Folded, Replica};
+use super::{Folded, Replica};
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::fold::{Entry, Fold, Standing};
@@ -126,7 +126,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         self.raw.mut_store().install(&file, &mut self.fold)?;
         let last = self.raw.store().log.last();
         assert_eq!((last.index, last.term), (metadata.index, metadata.term), "the file is what its header said");
-        let members = super::Members::from_bytes(&snapshot.data)
+        let members = Members::from_bytes(&snapshot.data)
             .map_err(|cut| Error::Consensus(format!("the members in a snapshot: {cut}")))?;
         self.folded = Folded { index: last.index, term: last.term };
         self.counters.installed(last.index);
@@ -175,75 +175,6 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             times.replicate.record(flight.written_at.map_or(Duration::ZERO, |written| now.saturating_sub(written)));
         }
         flight.passengers
-    }
-
-    /// A statement of the members was committed.
-    fn members_changed(&mut self, entry: &RaftEntry) -> Result<(), Error> {
-        let wrong = |what: String| Error::Consensus(format!("members stated by entry {}: {what}", entry.index));
-        let statement = Statement::decode(&entry.context).map_err(|cut| wrong(cut.to_string()))?;
-        let change = match &statement {
-            Statement::LeaveJoint => Default::default(),
-            Statement::Change { change, .. } => change.clone(),
-        };
-        let after = statement.apply(&self.members);
-        if self.members.is_empty() {
-            // This node joins and hears of the members for the first time.
-            for change in after.conf_changes() {
-                self.raw.apply_conf_change(&change).map_err(|error| wrong(error.to_string()))?;
-            }
-        } else if entry.get_entry_type() == EntryType::EntryConfChangeV2 {
-            let state = self.raw.apply_conf_change(&change).map_err(|error| wrong(error.to_string()))?;
-            if after.clone().voting(&state) != after {
-                return Err(wrong(format!("this node finds {state:?} instead of {after:?}")));
-            }
-        } else if self.members_since == 0 && self.members.conf_state() != after.conf_state() {
-            let what = "cluster.members of this node are not those the cluster began with";
-            return Err(Error::Configuration(what.into()));
-        }
-        self.set_members(after, entry.index);
-        self.step_down_if_removed();
-        if let Some(under_way) = self.change.take_if(|change| change.index <= entry.index) {
-            let is_it = (under_way.index, under_way.term) == (entry.index, entry.term);
-            (under_way.done)(if is_it { Ok(()) } else { Err(ChangeRefused::Unknown) });
-        }
-        Ok(())
-    }
-
-    fn set_members(&mut self, members: super::Members, since: u64) {
-        self.members_since = since;
-        if self.members != members {
-            self.members = members;
-            self.greet_members();
-        }
-    }
-
-    /// A node alone serves nobody from memory.
-    pub(super) fn greet_members(&mut self) {
-        let cache_bytes_max = if self.is_alone() { 0 } else { self.cache_bytes_max };
-        self.raw.mut_store().bound_cache(cache_bytes_max);
-        self.surroundings.peers.members(&self.members);
-    }
-
-    /// The members a cluster began with stand in the log from its first reign on, so that who joins finds them there.
-    fn state_first_members(&mut self) {
-        let term = self.raw.raft.term;
-        if self.members_since == 0 && self.stated_in != term && self.has_place(0) {
-            let stated = self.state_members(&Default::default(), self.members.clone());
-            assert!(stated.is_ok(), "nothing changes, yet {stated:?}");
-            self.stated_in = term;
-        }
-    }
-
-    /// It can be that a node commits its own removal: whoever proposed that led before it. Raft is told at once, before it
-    /// looks for its own progress among the members.
-    fn step_down_if_removed(&mut self) {
-        if self.leads_now() && !self.members.votes(self.node) {
-            let term = self.raw.raft.term;
-            self.raw.raft.become_follower(term, raft::INVALID_ID);
-            // What it was about to say as a leader; raft does not expect that of a follower.
-            self.raw.raft.msgs.clear();
-            self.after_step();
-        }
     }
 
     fn answer(&mut self, answers: Vec<ReadState>) {

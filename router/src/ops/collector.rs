@@ -13,7 +13,7 @@ use watch::{History, Moment, Participant, Snapshot};
 
 use super::reading::{self, Reading};
 use super::totals::{Second, Totals};
-use super::{Measured, Watcher, actors, node, process};
+use super::{Measured, Watcher, kinds, node, process};
 use crate::config::Config;
 use crate::courier::Outlets;
 use crate::door::Door;
@@ -96,7 +96,7 @@ impl Collector {
             payments: totals.payments(),
             stages: totals.stages(),
             participants: self.participants(),
-            actors: actors::kinds(&from.switch, &names, totals, &outlets, from.config.listen.window),
+            actors: kinds::kinds(&from.switch, &names, totals, &outlets, from.config.listen.window),
             peers: node::peers(&cluster),
             log: node::log(from, totals, self.certificate_expires_ms),
             archive: node::archive(&from.switch),

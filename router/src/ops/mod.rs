@@ -6,11 +6,11 @@
 //! ```
 //!
 //! It costs the same whether anybody looks or not. In reading order: this file (what readers hold), `collector` (the loop),
-//! `totals` (from seconds to counts since the start), `reading` (what is read from the book), `node` and `actors` (the other
+//! `totals` (from seconds to counts since the start), `reading` (what is read from the book), `node` and `kinds` (the other
 //! parts), `process` (what the system says).
 
-mod actors;
 mod collector;
+mod kinds;
 mod node;
 mod process;
 mod reading;
@@ -23,8 +23,8 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch::Receiver;
 use watch::{History, Moment, Snapshot};
 
-pub(crate) use actors::actor;
 pub(crate) use collector::{Sources, start};
+pub(crate) use kinds::actor;
 
 /// What sessions measure.
 #[derive(Default)]

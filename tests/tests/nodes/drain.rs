@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::{directory, load, outcome_of, program, setup, until_ready};
+use crate::support::{directory, load, outcome_of, program, seconds, setup, until_ready};
 use tests::cluster::Cluster;
 
 /// On a busy machine; `tests/bench` holds it to 300 ms.
@@ -37,10 +37,6 @@ fn longest(journal: &Path) -> (Duration, Duration) {
         }
     }
     (Duration::from_nanos(gap), Duration::from_nanos(wait))
-}
-
-async fn seconds(count: u64) {
-    tokio::time::sleep(Duration::from_secs(count)).await;
 }
 
 #[tokio::test]

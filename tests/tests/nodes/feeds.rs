@@ -56,7 +56,7 @@ async fn notices_behind_a_snapshot_are_told_by_a_node_that_keeps_them() -> Resul
     cluster.leader_seen_by(keeper).await?;
     cluster.kill(late);
 
-    let outcome = outcome_of(load(&cluster, &[leader], Duration::from_secs(5), None)).await;
+    let outcome = outcome_of(load(&cluster, &[leader], Duration::from_secs(8), None)).await;
     println!("{:?}", outcome.check);
     cluster
         .until(|cluster| {

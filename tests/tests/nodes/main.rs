@@ -6,6 +6,7 @@ mod client;
 mod diverged;
 mod drain;
 mod feeds;
+mod losses;
 mod members;
 mod support;
 mod witness;

@@ -21,6 +21,10 @@ pub(crate) fn directory() -> TempDir {
     tempfile::Builder::new().prefix("crosstie-nodes-").tempdir().unwrap()
 }
 
+pub(crate) async fn seconds(count: u64) {
+    tokio::time::sleep(Duration::from_secs(count)).await;
+}
+
 /// Small files, and banks with money.
 pub(crate) fn setup() -> Setup {
     with_banks(Setup::default().with("log.segment_bytes", "4MiB").with("log.batch_bytes_max", "1MiB"))
