@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::protocol::{Command, Line, OPERATOR_LENGTH_MAX, Origin, Problem, ProblemKind, Reply, Request};
+use super::asked::Origin;
+use super::protocol::{Command, Line, OPERATOR_LENGTH_MAX, Problem, ProblemKind, Reply, Request};
 use crate::exit::{Exit, Failure};
 
 /// A node answers with no more, however many participants it has.

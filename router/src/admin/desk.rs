@@ -17,10 +17,9 @@ use settlement::{Book, Key, Payments};
 use tokio::sync::{Mutex, Notify, oneshot};
 use wire::{BusinessDate, Currency, Money, ParticipantId};
 
+use super::asked::{Forwarded, Who};
 use super::figures::{archive, journal, recovery, report};
-use super::protocol::{
-    Command, Day, Forwarded, Leadership, Participant, Problem, ProblemKind, Reply, Request, Status, Traffic, Who,
-};
+use super::protocol::{Command, Day, Leadership, Participant, Problem, ProblemKind, Reply, Request, Status, Traffic};
 use super::trail::Asking;
 use crate::config::{Config, SETTINGS};
 use crate::door::{Closed, Door};

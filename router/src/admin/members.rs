@@ -10,8 +10,9 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Desk;
+use super::asked::Forwarded;
 use super::desk::{Answer, problem, unavailable, value, wrong};
-use super::protocol::{Command, Forwarded, MemberRole, NewMember, Problem, ProblemKind};
+use super::protocol::{Command, MemberRole, NewMember, Problem, ProblemKind};
 use super::trail::Asking;
 use crate::door::Closed;
 

@@ -1,6 +1,9 @@
 //! What waits for a second person. With `operators.second_person = "money"`, money in and out and limits are proposed by one
 //! operator and done when another one approves. A proposal is an entry of the audit trail, and so is what ends it: the
 //! change and the entry that ends its task are committed together, so it is done once, whoever leads.
+//!
+//! Whoever may open the socket as the node's user can also say that he is the console: two persons are as separate as their
+//! access to that user is.
 
 use std::time::Duration;
 
@@ -9,8 +12,9 @@ use settlement::{Audited, Trail};
 use wire::Timestamp;
 
 use super::Desk;
+use super::asked::{Approver, Origin, Outcome, Record, Task, Who};
 use super::desk::{Answer, problem, unavailable, value, wrong};
-use super::protocol::{Approver, Command, Origin, Outcome, Problem, ProblemKind, Record, Task, Who};
+use super::protocol::{Command, Problem, ProblemKind};
 use super::trail::Asking;
 
 /// Tasks that may wait at a time.

@@ -17,10 +17,8 @@ use wire::Timestamp;
 use super::Desk;
 use super::desk::{Answer, problem, unavailable, wrong};
 
-use super::protocol::{
-    AuditEntry, AuditHead, AuditSearch, Command, FIND_LIMIT_MAX, Forwarded, OPERATOR_LENGTH_MAX, Outcome, Problem,
-    ProblemKind, REASON_LENGTH_MAX, Record, Request, Who,
-};
+use super::asked::{AuditEntry, AuditHead, AuditSearch, Forwarded, Outcome, Record, Who};
+use super::protocol::{Command, FIND_LIMIT_MAX, OPERATOR_LENGTH_MAX, Problem, ProblemKind, REASON_LENGTH_MAX, Request};
 use crate::story::when::point;
 
 /// How long an operator's answer waits for its entry.

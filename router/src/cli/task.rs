@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::output::{Table, say};
 use super::show::{self, read};
 use super::{Node, examples};
-use crate::admin::protocol::{Command, Task as Waiting};
+use crate::admin::asked::Task as Waiting;
+use crate::admin::protocol::Command;
 use crate::exit::{Exit, Failure};
 
 #[derive(Subcommand)]

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use settlement::{Broken, Entry, Fact, Facts, Head};
 
-use crate::admin::protocol::AuditEntry;
+use crate::admin::asked::AuditEntry;
 
 /// The last line of an export.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,7 +14,8 @@ use serde::Serialize;
 use settlement::{Book, Fact, Facts, Participant, State};
 
 use self::disk::LookOnly;
-use crate::admin::protocol::{AuditHead, Position};
+use crate::admin::asked::AuditHead;
+use crate::admin::protocol::Position;
 use crate::exit::{Exit, Failure};
 
 /// What the log adds up to.
