@@ -79,6 +79,7 @@ async fn live(config: Config) -> Result<Exit, Failure> {
         watcher,
         stop: stop.clone(),
         changing: Mutex::new(()),
+        waiting: Mutex::new(()),
         reading: Mutex::new(()),
         checked: parking_lot::Mutex::default(),
     });
@@ -87,7 +88,7 @@ async fn live(config: Config) -> Result<Exit, Failure> {
     let rolling = tokio::spawn(day::roll_daily(node.switch.clone(), config.scheme.day_roll));
     let checking = tokio::spawn(desk.clone().check_daily());
     let others = desk.clone();
-    let serving_others = tokio::spawn(async move { others.serve_others().await });
+    let serving_others = tokio::spawn(async move { tokio::join!(others.serve_others(), others.record_what_waits()) });
     let serving = tokio::spawn(async move { server.serve(desk).await });
 
     let why = tokio::select! {
@@ -226,7 +227,7 @@ async fn take_in(switch: &Arc<Switch>, seeds: &[Seed]) -> Result<(), Failure> {
     let unknown = new.iter().filter(|seed| !known.contains(&seed.id));
     for seed in unknown.filter(|seed| registered.insert(seed.id)) {
         let (switch, id, currency) = (switch.clone(), seed.id, seed.currency);
-        tasks.spawn(async move { switch.register(id, currency).await.map(|_| ()) });
+        tasks.spawn(async move { switch.register(id, currency, None).await.map(|_| ()) });
     }
     settle(&mut tasks).await?;
     let furnished: std::collections::HashSet<_> = new.iter().map(|seed| seed.id).collect();
@@ -265,11 +266,11 @@ async fn furnish(switch: &Switch, seed: Seed) -> Result<(), actors::Error> {
     let Seed { id, currency, funded_minor: amount_minor, limits } = seed;
     let note = || "the node's configuration".to_string();
     if amount_minor > 0 {
-        switch.operate(id, OwnedOperation::Fund { currency, amount_minor, note: note() }).await?;
+        switch.operate(id, OwnedOperation::Fund { currency, amount_minor, note: note() }, None).await?;
     }
     // Opens the position also when it holds nothing.
     if limits != settlement::Limits::default() || amount_minor == 0 {
-        switch.operate(id, OwnedOperation::Limit { currency, limits, note: note() }).await?;
+        switch.operate(id, OwnedOperation::Limit { currency, limits, note: note() }, None).await?;
     }
     Ok(())
 }

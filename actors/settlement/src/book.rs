@@ -8,7 +8,7 @@ use crate::fact::{Fact, LimitChanged, PositionMoved, Stage, Standing};
 use crate::notice::{self, Recipient};
 use crate::participant::{Inquiry, Participant, Purpose};
 use crate::payments::{Record, State};
-use crate::{Key, Scheme};
+use crate::{Key, Scheme, Trail};
 
 /// Where notices go. `write` appends one whole frame.
 pub trait Sink {
@@ -28,6 +28,7 @@ pub struct Book {
     /// Number of the last notice in each participant's feed.
     pub(crate) notices: Vec<u64>,
     pub(crate) system_notices: u64,
+    pub(crate) trail: Trail,
     /// What moved on each business date, by participant.
     pub(crate) diaries: Vec<Diary>,
 }
@@ -47,6 +48,11 @@ impl Book {
 
     pub fn find(&self, id: ParticipantId) -> Option<&Participant> {
         self.participant(self.scheme.key(id)?)
+    }
+
+    /// What operators changed.
+    pub fn trail(&self) -> &Trail {
+        &self.trail
     }
 
     /// Number of the last notice in a participant's feed; 0 when there is none yet.
@@ -94,6 +100,7 @@ impl Book {
                 }
             }
             Fact::DayRolled { .. } => {}
+            Fact::Audited(audited) => self.trail.append(*audited),
         }
         days::enter(&mut self.diaries, fact, &self.scheme);
         let Book { scheme, notices, system_notices, .. } = self;

@@ -109,7 +109,7 @@ impl Sum {
 impl Book {
     /// Looks at every participant and at every payment in process or unposted.
     pub fn digest(&self) -> u64 {
-        let Book { scheme, participants, notices, system_notices, diaries } = self;
+        let Book { scheme, participants, notices, system_notices, diaries, trail } = self;
         let mut sum = Sum(Xxh3::new());
         sum.moment(scheme.business_date(), scheme.last_at());
         sum.numbers([*system_notices, participants.len() as u64]);
@@ -119,6 +119,8 @@ impl Book {
             scheme.listing(participant.key).into_iter().for_each(|listing| sum.listing(listing));
         }
         diaries.iter().flat_map(|diary| &diary.0).for_each(|(currency, days)| sum.days(*currency, days));
+        sum.numbers([trail.head().number]);
+        sum.0.update(&trail.head().hash);
         sum.0.digest()
     }
 }
@@ -138,6 +140,7 @@ mod tests {
         submit P3 A B 0                 -> rejected AM01
         fund   B 50
         submit P4 A B 10                -> reserved
+        audit                           -> audited
         submit P5 A C 7                 -> reserved
         answer P5 acwp                  -> settled without posting
         submit R1 B A 4 returns=P1      -> reserved
@@ -222,12 +225,13 @@ mod tests {
         fn offer(book: &mut Book, change: fn(&mut Incoming)) {
             book.participants[1].incoming.values_mut().for_each(change);
         }
-        let changes: [Change; 23] = [
+        let changes: [Change; 24] = [
             |book, _| book.participants[0].positions[0].1.reserved += 1,
             |book, _| book.participants[1].positions[0].1.limits.payment_max = 7,
             |book, _| book.participants[1].listing.signed_on ^= true,
             |book, _| book.notices[1] += 1,
             |book, _| book.system_notices += 1,
+            |book, _| book.trail.append(table::audited()),
             |book, uetr| book.participants[0].payments.change(uetr, |record| record.state = State::Rejected),
             |book, uetr| book.participants[0].payments.change(uetr, |record| record.amount_minor += 1),
             |book, uetr| book.participants[0].payments.change(uetr, |record| record.returned_minor += 1),

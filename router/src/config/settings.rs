@@ -204,6 +204,14 @@ settings! {
         /// is on this machine may look, and nobody may change anything.
         operators: PathBuf = Place { may_be_empty: true } => "";
     }
+    /// What an operator may do alone. Every change stands in the audit trail: `crosstie audit log`.
+    operators: Operators {
+        /// none: one operator is enough. money: fund, defund and limit wait for `crosstie task approve` by another one. The same on
+        /// every node.
+        second_person: String = Choice(&["none", "money"]) => "none";
+        /// How long such a change waits before it expires.
+        task_timeout: Duration = Length(ms(SECOND), ms(30 * 24 * HOUR)) => "24h";
+    }
     /// Stopping and draining in good order.
     drain: Drain {
         /// How long payments in process may take to end before a node alone stops without them; they go on at its next start.

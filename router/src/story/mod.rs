@@ -24,7 +24,7 @@ mod sentence;
 mod tell;
 #[cfg(test)]
 mod tests;
-mod when;
+pub(crate) mod when;
 
 use serde::{Deserialize, Serialize};
 

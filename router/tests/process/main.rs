@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests are not tests to clippy
 
 mod archive;
+mod audit;
 mod browser;
 mod certificates;
 mod collector;
