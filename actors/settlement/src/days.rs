@@ -19,13 +19,14 @@ pub const FUNDINGS_MAX: usize = 100;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, SchemaRead, SchemaWrite)]
 pub struct Flow {
     pub count: u64,
-    pub minor: i64,
+    /// Turnover: unlike a balance it has no bound, for the same money may move any number of times.
+    pub minor: i128,
 }
 
 impl Flow {
     fn add(&mut self, minor: i64) {
         self.count += 1;
-        self.minor += minor;
+        self.minor += i128::from(minor);
     }
 }
 
@@ -40,7 +41,7 @@ pub struct Funding {
 #[derive(Clone, Debug, Default, PartialEq, Eq, SchemaRead, SchemaWrite)]
 pub struct Day {
     pub date: BusinessDate,
-    /// Counts the dates with movements, from 1: the number of the statement.
+    /// Counts the dates with movements, from 1, in the order in which they were met: the number of the statement.
     pub number: u64,
     pub sent: Flow,
     pub received: Flow,
@@ -58,7 +59,9 @@ impl Day {
     /// What the balance changed by.
     pub fn net(&self) -> i64 {
         let incoming = self.received.minor + self.returns_received.minor + self.funded.minor;
-        incoming - self.sent.minor - self.returns_sent.minor - self.defunded.minor
+        let net = incoming - self.sent.minor - self.returns_sent.minor - self.defunded.minor;
+        // It is the difference of two balances.
+        i64::try_from(net).expect("a balance within its bounds")
     }
 }
 
@@ -99,7 +102,7 @@ impl Days {
             Some(place) if self.days[place].date == date => place,
             before => {
                 let place = before.map_or(0, |before| before + 1);
-                let number = self.days.last().map_or(0, |last| last.number) + 1;
+                let number = self.days.iter().map(|day| day.number).max().unwrap_or(0) + 1;
                 self.days.insert(place, Day { date, number, first_at: at, ..Day::default() });
                 self.forget(place)
             }
@@ -191,7 +194,7 @@ mod tests {
     }
 
     fn days(book: &Book, place: usize) -> &Days {
-        book.diary(Key(place as u32)).and_then(|diary| diary.of("USD".parse().unwrap())).unwrap()
+        book.diary(Key(place as u32)).and_then(|diary| diary.of(Currency::EUR)).unwrap()
     }
 
     #[test]

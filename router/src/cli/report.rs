@@ -12,7 +12,7 @@ use super::{Node, examples, show};
 use crate::admin::protocol::Command;
 use crate::exit::{Exit, Failure};
 use crate::report::reconcile::{self, Comparison, FILE_BYTES_MAX, TOLD_MAX};
-use crate::report::statement::{Line, Pages, SelfCheck, Statement, Totals};
+use crate::report::statement::{Flows, Line, Pages, SelfCheck, Statement, Totals};
 use crate::report::{lines_csv, totals_csv};
 
 #[derive(Subcommand)]
@@ -102,7 +102,12 @@ impl Report {
                 let own = reconcile::read(&read(&file)?).map_err(|what| wrong(&file, &what))?;
                 let all = totals(&node, &participant, date.as_deref())?;
                 let date = all.first().map(|totals| totals.date.clone()).unwrap_or_default();
-                let lines = lines(&node, &participant, &date)?;
+                let (lines, is_whole) = lines(&node, &participant, &date)?;
+                let faults = all.iter().flat_map(|own| {
+                    let of_currency: Vec<Line> = lines.iter().filter(|line| line.currency == own.currency).cloned().collect();
+                    Flows::of(&of_currency).faults(own)
+                });
+                sound("the switch's own list", faults.collect(), is_whole, all.iter().all(|own| own.is_final))?;
                 show_comparison(&node, &reconcile::compare(&participant, &date, own, &lines))
             }
             Report::SelfCheck { date, node } => self_check(&node, date),
@@ -129,17 +134,28 @@ fn statement(of: &Of, currency: Option<&str>, written: &Written, node: &Node) ->
         )
     })?;
     let date = own.date.clone();
-    let statement = Statement::new(own, lines(node, &of.participant, &date)?);
+    let (lines, is_whole) = lines(node, &of.participant, &date)?;
+    let statement = Statement::new(own, lines);
     written.write(node, &value(&statement), || lines_csv(&statement.lines), || statement_table(&statement))?;
-    if statement.faults.is_empty() {
-        return Ok(Exit::Done);
+    sound("the statement", statement.faults, is_whole, statement.totals.is_final)?;
+    Ok(Exit::Done)
+}
+
+/// Why a list is not what the book's sums say, if it is not.
+fn sound(what: &str, faults: Vec<String>, is_whole: bool, is_final: bool) -> Result<(), Failure> {
+    if faults.is_empty() {
+        return Ok(());
     }
-    let exit = if statement.totals.is_final { Exit::Integrity } else { Exit::No };
-    let message = format!("the statement is not whole: {}", statement.faults.join("; "));
-    Err(Failure::new(exit, message).next(match statement.totals.is_final {
-        true => "keep the statement, and look at the archive's figures in crosstie status",
-        false => "payments settled while it was made: make it again, or when the business date is over",
-    }))
+    let message = format!("{what} is not whole: {}", faults.join("; "));
+    Err(match (is_whole, is_final) {
+        (false, _) => Failure::new(Exit::No, message)
+            .next("the archive of this node does not go back so far: ask another node, by --config or --socket"),
+        (true, false) => {
+            Failure::new(Exit::No, message).next("payments settled meanwhile: again, or when the business date is over")
+        }
+        (true, true) => Failure::new(Exit::Integrity, message)
+            .next("keep the list, and look at the archive's figures in crosstie status"),
+    })
 }
 
 fn self_check(node: &Node, date: Option<String>) -> Result<Exit, Failure> {
@@ -151,6 +167,7 @@ fn self_check(node: &Node, date: Option<String>) -> Result<Exit, Failure> {
         table.row(["positions", &check.positions.to_string()]);
         table.row(["payments", &check.payments.to_string()]);
         check.faults.iter().for_each(|fault| table.row(["FAULT", fault]));
+        check.unchecked.iter().for_each(|what| table.row(["not checked", what]));
         Ok(table)
     })?;
     match check.faults.is_empty() {
@@ -183,8 +200,8 @@ fn totals(node: &Node, participant: &str, date: Option<&str>) -> Result<Vec<Tota
     show::read(&node.ask(command, "")?)
 }
 
-/// All payments of a date, the latest first, part by part.
-fn lines(node: &Node, participant: &str, date: &str) -> Result<Vec<Line>, Failure> {
+/// All payments of a date, the latest first, part by part; and whether the node's archive has all of the date.
+fn lines(node: &Node, participant: &str, date: &str) -> Result<(Vec<Line>, bool), Failure> {
     let (mut all, mut pages) = (Vec::new(), Pages::default());
     loop {
         let command = Command::Lines { participant: participant.into(), date: date.into(), until_ns: pages.until_ns };
@@ -192,7 +209,7 @@ fn lines(node: &Node, participant: &str, date: &str) -> Result<Vec<Line>, Failur
         let (lines, more) = part.map_err(|what| Failure::new(Exit::No, what))?;
         all.extend(lines);
         if !more {
-            return Ok(all);
+            return Ok((all, !pages.is_partial));
         }
     }
 }

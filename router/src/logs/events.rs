@@ -52,6 +52,9 @@ pub const EVENTS: &[Event] = &[
     event("participants_not_taken_in", "warn", "", "participants of the configuration were not registered; the next leader tries again"),
     event("day_rolled", "info", "date", "the business date rolled"),
     event("day_not_rolled", "error warn", "error", "the business date did not roll: crosstie day roll"),
+    event("self_check", "info", "date positions payments unchecked", "every position of a business date was added up again from its payments"),
+    event("self_check_failed", "error", "date faults first", "positions and payments do not add up: crosstie report self-check tells all"),
+    event("self_check_not_done", "warn", "why", "the positions of a business date were not added up: crosstie report self-check"),
     // Participants.
     event("signed_on", "info", "participant session", "a participant's connection stands"),
     event("disconnected", "info", "participant session code why took_ms", "a participant's connection has ended; without a code the participant ended it"),

@@ -1,20 +1,22 @@
 //! Asks the switch for what a report is made of. The archive is read on a thread of its own, by one reader at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use actors::archive::{Entry, Search};
+use actors::archive::{self, Archive, Entry, Latest, Search};
 use settlement::{Book, Key, Scheme, State};
 use wire::{BusinessDate, Money, Timestamp};
 
-use super::statement::{Flows, Line, Lines, Pages, SelfCheck, Totals};
+use super::statement::{Flows, Line, Lines, SelfCheck, Totals};
 use crate::admin::Desk;
 use crate::admin::desk::{problem, unavailable, wrong};
 use crate::admin::protocol::{Problem, ProblemKind};
 use crate::story::aside;
 
-/// Lines in one answer.
-const LINES_MAX: usize = 20_000;
+/// Lines in one answer: so few that writing it keeps no payment waiting.
+const LINES_MAX: usize = 1_000;
+/// Payments that a self-check adds up at a time.
+const CHECKED_AT_A_TIME: usize = 20_000;
 /// How often the business date is looked at.
 const CHECK_EVERY: Duration = Duration::from_secs(15);
 /// Payments looked at for one answer.
@@ -32,82 +34,60 @@ impl Desk {
     /// Payments of a participant that settled on a date, the latest first, of those that ended before `until_ns` or at it.
     pub async fn lines(&self, id: &str, date: &str, until_ns: Option<u64>) -> Result<Lines, Problem> {
         let key = self.key_of(id)?;
-        let date: BusinessDate = date.parse().map_err(wrong)?;
-        let own = self.totals(id, Some(&date.to_string())).await?;
-        let first = own.iter().filter(|totals| totals.first_ns > 0).map(|totals| totals.first_ns).min();
-        let Some(first) = first else { return Ok(Lines::default()) };
-        let last = own.iter().map(|totals| totals.last_ns).max().unwrap_or_default();
-        let (from, until) = (Timestamp(first), Timestamp(until_ns.unwrap_or(last).min(last).saturating_add(1)));
+        let own = self.totals(id, Some(date)).await?;
+        let Some(span) = Span::of(key, date, &own)? else { return Ok(Lines::default()) };
         let _one_at_a_time = self.reading.lock().await;
         // Whatever the ledger still holds of ended payments goes to the archive before it is asked.
         self.query(|_| ()).await?;
-        let archive = self.switch.archive.clone();
-        let search = Search { from, until, state: None, limit: LINES_MAX, examined_max: EXAMINED_MAX };
+        let (archive, scheme) = (self.switch.archive.clone(), self.switch.scheme().clone());
         let found = aside(move || {
             archive.wait(crate::story::PATIENCE)?;
-            archive.latest(&[key], &search, |entry| entry.settlement_date == date)
+            let (entries, reached_ns) = span.part(&archive, until_ns, LINES_MAX)?;
+            let lines = entries.iter().map(|entry| line(entry, key, &scheme)).collect();
+            Ok::<_, archive::Error>(Lines { lines, reached_ns, is_partial: !span.is_covered(&archive) })
         });
-        let found = found.await?.map_err(unavailable)?;
-        let is_full = found.entries.len() == LINES_MAX;
-        let oldest = found.entries.last().map(|entry| entry.ended_at.nanoseconds()).filter(|_| is_full);
-        let scheme = self.switch.scheme();
-        let reached_ns = found.reached.map(|reached| reached.nanoseconds()).or(oldest);
-        Ok(Lines { lines: found.entries.iter().map(|entry| line(entry, key, &scheme)).collect(), reached_ns })
+        found.await?.map_err(unavailable)
     }
-}
 
-impl Desk {
-    /// Adds up every position again from the payments of a date: the archive's, which the book never reads. Takes as long
-    /// as the archive needs, and yields to payments.
+    /// Adds up every position again from the payments of a date that is over: the archive's, which the book never reads.
+    /// Takes as long as the archive needs, on a thread that yields to payments.
     pub async fn self_check(&self, date: Option<&str>) -> Result<SelfCheck, Problem> {
         let date = match date {
             Some(date) => date.parse::<BusinessDate>().map_err(wrong)?,
             None => self.date_before().await?,
         };
-        let mut check =
-            SelfCheck { date: date.to_string(), faults: self.query(standing_faults).await?, ..SelfCheck::default() };
+        let today = self.switch.scheme().business_date();
+        if date >= today {
+            return Err(wrong(format!("{date} is not over: the business date is {today}")));
+        }
+        let faults = self.query(standing_faults).await?;
+        let mut check = SelfCheck { date: date.to_string(), faults, ..SelfCheck::default() };
         let ids: Vec<String> = self.switch.scheme().listings().iter().map(|listing| listing.id.to_string()).collect();
         for id in ids {
-            let all = match self.totals(&id, Some(&check.date)).await {
-                Ok(all) => all,
-                Err(Problem { kind: ProblemKind::NotFound, message, .. }) => {
-                    check.faults.push(message);
-                    continue;
-                }
+            match self.check_one(&id, &mut check).await {
+                Ok(()) => check.participants += 1,
+                Err(Problem { kind: ProblemKind::NotFound, message, .. }) => check.unchecked.push(message),
                 Err(problem) => return Err(problem),
-            };
-            let mut flows: HashMap<String, Flows> = HashMap::new();
-            let mut pages = Pages::default();
-            loop {
-                let part = self.lines(&id, &check.date, pages.until_ns).await?;
-                let (lines, more) = pages.take(part).map_err(unavailable)?;
-                check.payments += lines.iter().filter(|line| line.direction == "debit").count() as u64;
-                lines.iter().for_each(|line| flows.entry(line.currency.clone()).or_default().add(line));
-                if !more {
-                    break;
-                }
             }
-            for own in &all {
-                let found = flows.remove(&own.currency).unwrap_or_default().faults(own);
-                check.faults.extend(found.iter().map(|fault| format!("{id} {}: {fault}", own.currency)));
-            }
-            check.positions += all.len() as u64;
-            check.participants += 1;
         }
         check.at = self.switch.clock().now().to_string();
-        match check.faults.as_slice() {
-            [] => tracing::info!(
-                event = "self_check",
-                date = check.date,
-                positions = check.positions,
-                payments = check.payments
-            ),
-            faults => {
-                let first = &faults[0];
+        let SelfCheck { positions, payments, unchecked, .. } = &check;
+        match check.faults.first() {
+            None => {
+                tracing::info!(
+                    event = "self_check",
+                    date = check.date,
+                    positions,
+                    payments,
+                    unchecked = unchecked.len(),
+                    "what could be checked adds up"
+                );
+            }
+            Some(first) => {
                 tracing::error!(
                     event = "self_check_failed",
                     date = check.date,
-                    faults = faults.len(),
+                    faults = check.faults.len(),
                     first,
                     "positions and payments do not add up: crosstie report self-check tells all"
                 );
@@ -115,6 +95,35 @@ impl Desk {
         }
         *self.checked.lock() = Some(check.clone());
         Ok(check)
+    }
+
+    async fn check_one(&self, id: &str, check: &mut SelfCheck) -> Result<(), Problem> {
+        let key = self.key_of(id)?;
+        let all = self.totals(id, Some(&check.date)).await?;
+        let mut flows = HashMap::new();
+        if let Some(span) = Span::of(key, &check.date, &all)? {
+            let _one_at_a_time = self.reading.lock().await;
+            self.query(|_| ()).await?;
+            let archive = self.switch.archive.clone();
+            let added = aside(move || {
+                archive.wait(crate::story::PATIENCE)?;
+                match span.is_covered(&archive) {
+                    true => span.add_up(&archive).map(Some),
+                    false => Ok(None),
+                }
+            });
+            let Some((own, payments)) = added.await?.map_err(unavailable)? else {
+                check.unchecked.push(format!("{id}: the archive of this node does not go back to {}", check.date));
+                return Ok(());
+            };
+            (flows, check.payments) = (own, check.payments + payments);
+        }
+        for own in &all {
+            let found = flows.remove(&own.currency).unwrap_or_default().faults(own);
+            check.faults.extend(found.iter().map(|fault| format!("{id} {}: {fault}", own.currency)));
+        }
+        check.positions += all.len() as u64;
+        Ok(())
     }
 
     /// The last business date with movements before the present one.
@@ -129,21 +138,93 @@ impl Desk {
         last.await?.ok_or_else(none)
     }
 
-    /// After each roll, once what still came for the date that is over is in.
+    /// After each roll, once what still came for the date that is over is in; and after a start, of the date before.
     pub async fn check_daily(self: std::sync::Arc<Self>) {
-        let mut checked = self.switch.scheme().business_date();
+        let mut checked = None;
         loop {
             tokio::time::sleep(CHECK_EVERY).await;
             let today = self.switch.scheme().business_date();
-            if today == checked {
+            if checked == Some(today) {
                 continue;
             }
             tokio::time::sleep(CHECK_EVERY).await;
-            checked = today;
+            checked = Some(today);
             match self.self_check(None).await {
                 Ok(_) | Err(Problem { kind: ProblemKind::NotFound, .. }) => {}
                 Err(problem) => tracing::warn!(event = "self_check_not_done", why = problem.message),
             }
+        }
+    }
+}
+
+/// The payments of a participant on a date, and the time in which they ended.
+#[derive(Clone, Copy)]
+struct Span {
+    key: Key,
+    date: BusinessDate,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+impl Span {
+    /// `None` when nothing moved.
+    fn of(key: Key, date: &str, own: &[Totals]) -> Result<Option<Span>, Problem> {
+        let date: BusinessDate = date.parse().map_err(wrong)?;
+        let first = own.iter().filter(|totals| totals.first_ns > 0).map(|totals| Timestamp(totals.first_ns)).min();
+        let last = own.iter().map(|totals| Timestamp(totals.last_ns)).max().unwrap_or_default();
+        Ok(first.map(|first| Span { key, date, first, last }))
+    }
+
+    /// Whether the archive has all of that time.
+    fn is_covered(&self, archive: &Archive) -> bool {
+        archive.is_whole() || archive.begins_at().is_some_and(|begins| begins < self.first)
+    }
+
+    /// The latest `limit` of those that ended at `until_ns` or before, and the time down to which they are all.
+    fn part(
+        &self,
+        archive: &Archive,
+        until_ns: Option<u64>,
+        limit: usize,
+    ) -> Result<(Vec<Entry>, Option<u64>), archive::Error> {
+        let last = self.last.nanoseconds();
+        let until = Timestamp(until_ns.unwrap_or(last).min(last).saturating_add(1));
+        let search = Search { from: self.first, until, state: None, limit, examined_max: EXAMINED_MAX };
+        let Latest { entries, reached } =
+            archive.latest(&[self.key], &search, |entry| entry.settlement_date == self.date)?;
+        let oldest = entries.last().filter(|_| entries.len() == limit).map(|entry| entry.ended_at);
+        // Of what lies before either, there may be more.
+        let reached = reached.max(oldest).map(|reached| reached.nanoseconds());
+        Ok((entries, reached))
+    }
+
+    /// All of them, by currency, and how many were sent.
+    fn add_up(&self, archive: &Archive) -> Result<(HashMap<String, Flows>, u64), archive::Error> {
+        let (mut flows, mut sent): (HashMap<String, Flows>, u64) = Default::default();
+        let (mut until_ns, mut edge): (Option<u64>, HashSet<_>) = Default::default();
+        loop {
+            let (entries, reached_ns) = self.part(archive, until_ns, CHECKED_AT_A_TIME)?;
+            let identity = |entry: &Entry| (entry.debtor, entry.uetr, entry.index);
+            let from = reached_ns.unwrap_or_default();
+            let fresh = entries.iter().filter(|entry| entry.ended_at.nanoseconds() >= from && !edge.contains(&identity(entry)));
+            let fresh: Vec<&Entry> = fresh.collect();
+            for entry in &fresh {
+                let is_credit = entry.debtor != self.key;
+                sent += u64::from(!is_credit);
+                let own = flows.entry(entry.currency.to_string()).or_default();
+                own.add(is_credit, entry.original.is_some(), entry.amount_minor);
+            }
+            let Some(reached) = reached_ns else { return Ok((flows, sent)) };
+            if Some(reached) == until_ns && fresh.is_empty() {
+                return Err(archive::Error::Behind); // more ended in one moment than are looked at
+            }
+            let at_edge: Vec<_> =
+                fresh.iter().filter(|entry| entry.ended_at.nanoseconds() == reached).map(|entry| identity(entry)).collect();
+            if Some(reached) != until_ns {
+                edge.clear();
+            }
+            edge.extend(at_edge);
+            until_ns = Some(reached);
         }
     }
 }
@@ -161,11 +242,9 @@ fn standing_faults(book: &Book) -> Vec<String> {
         let (key, id) = (Key(place as u32), participant.listing().id);
         for (currency, position) in participant.positions() {
             let moved = book.diary(key).and_then(|diary| diary.of(*currency)).map_or(0, |days| days.balance());
-            if moved != position.balance() {
-                faults.push(format!(
-                    "{id} {currency}: its dates come to {moved} minor units, its balance is {}",
-                    position.balance()
-                ));
+            let balance = position.balance();
+            if moved != balance {
+                faults.push(format!("{id} {currency}: its dates come to {moved} minor units, its balance is {balance}"));
             }
         }
     }

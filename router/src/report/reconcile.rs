@@ -98,7 +98,8 @@ pub fn read(bytes: &[u8]) -> Result<HashMap<Uetr, Own>, String> {
         let [currency, direction, state, date] =
             optional.map(|at| at.map(cell).filter(|text| !text.is_empty()).map(String::from));
         let own = Own { row, amount: cell(amount).into(), currency, direction, state, date };
-        if let Some(wrong) = own.direction.as_deref().filter(|own| !["debit", "credit"].contains(own)) {
+        let is_known = |own: &&str| ["debit", "credit"].iter().any(|known| known.eq_ignore_ascii_case(own));
+        if let Some(wrong) = own.direction.as_deref().filter(|own| !is_known(own)) {
             return Err(format!("row {row}: direction {} is neither debit nor credit", shown(wrong)));
         }
         match all.entry(uetr) {

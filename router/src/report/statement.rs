@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 use settlement::{Day, Flow};
-use wire::{BusinessDate, Currency, Money};
+use wire::{BusinessDate, Currency};
 
 /// How many, and what they come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,22 @@ pub struct Sum {
     pub amount: String,
 }
 
+impl Sum {
+    /// Minor units beyond what a number of JSON holds are cut off there; the text has them all.
+    fn of(flow: &Flow, currency: Currency) -> Sum {
+        let amount_minor = flow.minor.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
+        Sum { count: flow.count, amount_minor, amount: text(flow.minor, currency) }
+    }
+}
+
+/// Decimal text of any number of minor units.
+fn text(minor: i128, currency: Currency) -> String {
+    let decimals = currency.exponent();
+    let (unit, sign) = (10_u128.pow(decimals), if minor < 0 { "-" } else { "" });
+    let (whole, rest) = (minor.unsigned_abs() / unit, minor.unsigned_abs() % unit);
+    if decimals == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{rest:0>width$}", width = decimals as usize) }
+}
+
 /// The sums of a position on a business date, as the book has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
@@ -23,7 +39,7 @@ pub struct Totals {
     pub currency: String,
     /// Counts the dates with movements; none on a date without.
     pub number: Option<u64>,
-    /// The business date is over: no more will be added.
+    /// The business date is over: nothing is added but what was decided in the moment of its end.
     pub is_final: bool,
     pub opening: String,
     pub closing: String,
@@ -77,6 +93,9 @@ pub struct Lines {
     pub lines: Vec<Line>,
     /// Those that ended before this time are not among them, nanoseconds since 1970.
     pub reached_ns: Option<u64>,
+    /// The archive of the node does not go back to the beginning of the date, or has a gap.
+    #[serde(default)]
+    pub is_partial: bool,
 }
 
 /// Goes through the lines of a date, part by part. Parts overlap where payments ended in the same moment.
@@ -86,21 +105,26 @@ pub struct Pages {
     pub until_ns: Option<u64>,
     /// Lines of that moment that were taken.
     edge: HashSet<(String, u64)>,
+    /// Some part was not whole.
+    pub is_partial: bool,
 }
 
 impl Pages {
     /// The lines of a part that were not in one before, and whether there is another part.
     pub fn take(&mut self, part: Lines) -> Result<(Vec<Line>, bool), String> {
-        let Lines { mut lines, reached_ns } = part;
+        let Lines { mut lines, reached_ns, is_partial } = part;
+        self.is_partial |= is_partial;
         lines.retain(|line| !self.edge.contains(&(line.uetr.clone(), line.entry)));
         let Some(reached) = reached_ns else { return Ok((lines, false)) };
         if Some(reached) == self.until_ns && lines.is_empty() {
             return Err("the list does not come on: too many payments ended in one moment".into());
         }
+        // What lies before comes again, with the next part.
+        lines.retain(|line| line.at_ns >= reached);
         if Some(reached) != self.until_ns {
             self.edge.clear();
         }
-        let at_edge = lines.iter().filter(|line| line.at_ns <= reached);
+        let at_edge = lines.iter().filter(|line| line.at_ns == reached);
         self.edge.extend(at_edge.map(|line| (line.uetr.clone(), line.entry)));
         self.until_ns = Some(reached);
         Ok((lines, true))
@@ -128,10 +152,10 @@ impl Totals {
         opening_minor: i64,
         day: Option<&Day>,
     ) -> Totals {
-        let text = |minor| Money::new(minor, currency).decimal().to_string();
+        let text = |minor: i64| text(minor.into(), currency);
         let none = Day::default();
         let own = day.unwrap_or(&none);
-        let sum = |flow: &Flow| Sum { count: flow.count, amount_minor: flow.minor, amount: text(flow.minor) };
+        let sum = |flow: &Flow| Sum::of(flow, currency);
         let closing_minor = opening_minor + own.net();
         let funding = |funding: &settlement::Funding| Funding {
             at: funding.at.to_string(),
@@ -166,37 +190,39 @@ impl Statement {
     pub fn new(totals: Totals, mut lines: Vec<Line>) -> Statement {
         lines.retain(|line| line.currency == totals.currency);
         lines.sort_by(|one, other| (one.at_ns, one.entry, &one.uetr).cmp(&(other.at_ns, other.entry, &other.uetr)));
-        let mut flows = Flows::default();
-        lines.iter().for_each(|line| flows.add(line));
-        let faults = flows.faults(&totals);
+        let faults = Flows::of(&lines).faults(&totals);
         let lines_sha256 = super::table::sha256(&super::table::lines_csv(&lines));
         Statement { totals, lines, lines_sha256, faults }
     }
 }
 
-/// The four flows of payments of a position, added up from lines.
+/// The four flows of payments of a position, added up one by one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Flows([(u64, i64); 4]);
+pub struct Flows([(u64, i128); 4]);
 
 impl Flows {
     const NAMES: [&str; 4] = ["payments sent", "payments received", "returns sent", "returns received"];
 
-    pub fn add(&mut self, line: &Line) {
-        let place = usize::from(line.direction == "credit") + 2 * usize::from(line.kind == "return");
-        let (count, minor) = &mut self.0[place];
-        (*count, *minor) = (*count + 1, *minor + line.amount_minor);
+    pub fn of(lines: &[Line]) -> Flows {
+        let mut flows = Flows::default();
+        lines.iter().for_each(|line| flows.add(line.direction == "credit", line.kind == "return", line.amount_minor));
+        flows
+    }
+
+    pub fn add(&mut self, is_credit: bool, is_return: bool, amount_minor: i64) {
+        let (count, minor) = &mut self.0[usize::from(is_credit) + 2 * usize::from(is_return)];
+        (*count, *minor) = (*count + 1, *minor + i128::from(amount_minor));
     }
 
     /// What they and the sums of the book do not agree on.
     pub fn faults(&self, totals: &Totals) -> Vec<String> {
         let sums = [&totals.sent, &totals.received, &totals.returns_sent, &totals.returns_received];
+        let clamped = |minor: i128| minor.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
         let differing = self.0.iter().zip(sums).zip(Self::NAMES);
-        let differing = differing.filter(|((own, sum), _)| **own != (sum.count, sum.amount_minor));
-        let tell = |(((count, minor), sum), name): ((&(u64, i64), &Sum), &str)| {
+        let differing = differing.filter(|(((count, minor), sum), _)| (*count, clamped(*minor)) != (sum.count, sum.amount_minor));
+        let tell = |(((count, minor), sum), name): ((&(u64, i128), &Sum), &str)| {
             let Sum { count: booked, amount_minor, .. } = sum;
-            format!(
-                "{name}: the book counts {booked} over {amount_minor} minor units, the archive has {count} over {minor}"
-            )
+            format!("{name}: the book counts {booked} over {amount_minor} minor units, the archive has {count} over {minor}")
         };
         differing.map(tell).collect()
     }
@@ -213,6 +239,8 @@ pub struct SelfCheck {
     pub payments: u64,
     /// What does not add up.
     pub faults: Vec<String>,
+    /// What cannot be said here, and why: another node may be asked.
+    pub unchecked: Vec<String>,
 }
 
 #[cfg(test)]
@@ -243,7 +271,7 @@ mod tests {
             let until = pages.until_ns.unwrap_or(u64::MAX);
             let lines: Vec<Line> = all.iter().filter(|line| line.at_ns <= until).take(4).cloned().collect();
             let reached_ns = (lines.len() == 4).then(|| lines[3].at_ns);
-            let (lines, more) = pages.take(Lines { lines, reached_ns }).unwrap();
+            let (lines, more) = pages.take(Lines { lines, reached_ns, is_partial: false }).unwrap();
             taken.extend(lines);
             if !more {
                 break;
@@ -251,7 +279,8 @@ mod tests {
         }
         assert_eq!(taken, all);
         let mut pages = Pages::default();
-        let stuck = || Lines { lines: (0..4).map(|number| line(number, 7)).collect(), reached_ns: Some(7) };
+        let stuck =
+            || Lines { lines: (0..4).map(|number| line(number, 7)).collect(), reached_ns: Some(7), is_partial: false };
         assert!(pages.take(stuck()).is_ok() && pages.take(stuck()).is_err());
     }
 

@@ -114,6 +114,10 @@ async fn a_statement_is_the_same_whenever_it_is_made() {
     );
     assert_eq!(check["faults"].as_array().unwrap().len(), 0, "{check}");
 
+    assert_eq!(check["unchecked"].as_array().unwrap().len(), 0, "{check}");
+    let not_over = node.ask(&["report", "self-check", "--date", today["date"].as_str().unwrap()]).with(2);
+    assert!(not_over.stderr.contains("is not over"), "{}", not_over.stderr);
+
     node.ask(&["report", "totals", "BANK-9999"]).with(5);
     node.ask(&["report", "totals", "BANK-0001", "--date", "2100-01-01"]).with(2);
     node.ask(&["report", "totals", "BANK-0001", "--date", "tomorrow"]).with(2);
