@@ -118,7 +118,11 @@ pub(super) fn archive(switch: &Switch) -> Archive {
 }
 
 pub(super) fn telemetry() -> Telemetry {
-    Telemetry { log_lines_dropped: crate::logs::dropped(), ..Telemetry::default() }
+    Telemetry {
+        spans_dropped: crate::traces::dropped(),
+        log_lines_dropped: crate::logs::dropped(),
+        events_dropped: crate::logs::left_out(),
+    }
 }
 
 /// When the certificate of this node ends; it is read at the start and not again.
