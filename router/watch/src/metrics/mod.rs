@@ -162,7 +162,7 @@ fn write(encoder: &mut MetricEncoder<'_>, kind: Kind, value: &Value<'_>) -> Resu
                 buckets.push((*edge_us as f64 / 1e6, count - below));
                 below = *count;
             }
-            buckets.push((f64::MAX, latency.count - below));
+            buckets.push((f64::INFINITY, latency.count - below));
             encoder.encode_histogram::<NoLabelSet>(latency.sum_us as f64 / 1e6, latency.count, &buckets, None)
         }
         (kind, _) => panic!("a value that is no {}", kind.name()),
