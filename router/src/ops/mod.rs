@@ -9,8 +9,8 @@
 //! `totals` (from seconds to counts since the start), `reading` (what is read from the book), `node` and `kinds` (the other
 //! parts), `process` (what the system says).
 
-mod kinds;
 mod collector;
+mod kinds;
 mod node;
 mod process;
 mod reading;
@@ -23,8 +23,8 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch::Receiver;
 use watch::{History, Moment, Snapshot};
 
-pub(crate) use kinds::actor;
 pub(crate) use collector::{Sources, start};
+pub(crate) use kinds::actor;
 
 /// What sessions measure.
 #[derive(Default)]
