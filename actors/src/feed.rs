@@ -71,6 +71,11 @@ impl Cursor {
     pub fn after(last: u64) -> Self {
         Cursor { serial: Self::UNPLACED, offset: 0, wanted: last + 1 }
     }
+
+    /// Number of the last notice before this place.
+    pub fn last(&self) -> u64 {
+        self.wanted - 1
+    }
 }
 
 /// What a session got from a feed.

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use parking_lot::RwLock;
 use persistence::{Entry, Fold, Freeze, Index, Standing};
-use settlement::{Book, Fact, Facts, Inquiry, Key, Purpose, Recipient, Reply, Scheme, Sink, notices};
+use settlement::{Book, Expired, Fact, Facts, Inquiry, Key, Purpose, Recipient, Reply, Scheme, Sink, notices};
 use wire::message::Refused;
 use wire::{Kind, Message, Reason, Timestamp, Uetr};
 
@@ -20,6 +20,7 @@ use crate::feed::Feed;
 use crate::figures::{Figures, Known};
 use crate::line::Line;
 use crate::throne::Throne;
+use crate::trail::Tracker;
 
 /// Every feed of the node, by participant, and the shared one.
 pub struct Feeds {
@@ -98,6 +99,7 @@ pub(crate) struct Ledger {
     /// Replies of the instructions at hand.
     replies: Vec<u8>,
     archive: Gatherer,
+    tracker: Tracker,
     figures: Arc<Figures>,
     known: Known,
     throne: Throne,
@@ -111,6 +113,7 @@ impl Ledger {
         feeds: Arc<Feeds>,
         bell: Arc<Bell>,
         archive: Gatherer,
+        tracker: Tracker,
         figures: Arc<Figures>,
         throne: Throne,
     ) -> Self {
@@ -124,6 +127,7 @@ impl Ledger {
             rung: Rung::default(),
             replies: Vec::new(),
             archive,
+            tracker,
             figures,
             known: Known::default(),
             throne,
@@ -147,6 +151,7 @@ impl Ledger {
         self.fold_facts(entry, &entry.payload[folded..]);
         if !entry.replay {
             self.archive.folded(entry.index, self.book.scheme().last_at());
+            self.tracker.folded(entry.index, self.throne.leads());
             self.known.folded(Timestamp::now());
             if !entry.payload.is_empty() {
                 self.figures.tally.lock().apply.record(began.elapsed());
@@ -166,12 +171,18 @@ impl Ledger {
             if let Some(news) = fact.news() {
                 self.throne.note(&news);
             }
-            let Ledger { book, staged, staged_everyone, rung, archive, known, .. } = self;
+            let Ledger { book, staged, staged_everyone, rung, archive, tracker, known, throne, .. } = self;
             book.apply(&fact, &mut Staging { staged, staged_everyone, changed: &mut rung.feeds });
             // What is replayed the archive reads from the log, if it lacks it.
             if !entry.replay {
                 archive.note(&fact, entry.index, book);
+                tracker.note(&fact, book);
                 tally.note(&fact, book, known);
+                if let Fact::Expired(expired) = &fact
+                    && throne.leads()
+                {
+                    tell_expired(expired, book);
+                }
             }
         }
     }
@@ -302,6 +313,15 @@ fn refuse(out: &mut Vec<u8>, kind: Kind, uetr: Option<Uetr>, reason: Reason, tex
     Message::Refused(Refused { kind: kind as u16, uetr, reason, text }).encode(out);
 }
 
+/// For those who look why payments fail.
+fn tell_expired(expired: &Expired, book: &Book) {
+    let Expired { at, payment, reasons } = expired;
+    let began = book.participant(payment.debtor).and_then(|debtor| debtor.payment(payment.uetr));
+    let took_ms = began.map(|record| at.since(record.at).as_millis() as u64);
+    let (participant, reason) = (book.scheme().id(payment.creditor), reasons.first());
+    tracing::info!(event = "payment_expired", uetr = %payment.uetr, %participant, code = reason.as_str(), took_ms);
+}
+
 /// Collects the notices of one entry, feed by feed.
 struct Staging<'a> {
     staged: &'a mut [Staged],
@@ -336,6 +356,7 @@ impl Fold for Ledger {
 
     fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), String> {
         self.archive.skipped();
+        self.tracker.skipped();
         self.book = settlement::restore(snapshot)?;
         let everyone = read_marks(snapshot)?;
         self.feeds.everyone.resume(self.book.last_system_notice(), everyone);

@@ -48,6 +48,10 @@ impl Throne {
         self.known.scheme.write().apply(news);
     }
 
+    pub(crate) fn leads(&self) -> bool {
+        self.leading.load(Ordering::Relaxed) > 0
+    }
+
     pub(crate) fn restored(&self, scheme: &Scheme) {
         *self.known.scheme.write() = scheme.clone();
     }

@@ -140,7 +140,7 @@ pub(crate) fn restore_newest<D: Disk, F: Fold>(
             }
             Verdict::Unsupported(version) => return Err(Error::Unsupported { file: path, version }),
             Verdict::Damaged(what) => {
-                tracing::error!(file = %path.display(), what, "a snapshot is damaged; an older state is used instead");
+                tracing::error!(event = "snapshot_damaged", file = %path.display(), what, "an older state is used instead");
                 damaged.push(name);
             }
         }

@@ -155,20 +155,20 @@ impl Upcalls for Incoming {
                 Channel::Relay => switch.relay.receive(from, message).map_err(|error| error.to_string()),
             };
             if let Err(what) = heard {
-                tracing::warn!(event = "peer_not_understood", from, what, "do both nodes run the same version?");
+                tracing::warn!(event = "peer_not_understood", peer = from, what, "do both nodes run the same version?");
             }
         });
     }
 
     fn connected(&self, node: NodeId) {
-        tracing::info!(event = "peer_connected", node);
+        tracing::info!(event = "peer_connected", peer = node);
         self.tell(|switch| {
             switch.relay.link_up(node);
             // It was away when it was removed, or else it would know.
             if switch.journal().cluster().members.is_retired(node) {
                 tracing::warn!(
                     event = "removed_node_connected",
-                    node,
+                    peer = node,
                     "it was removed from the cluster and is told so"
                 );
                 switch.relay.tell_removed(node);
@@ -177,7 +177,7 @@ impl Upcalls for Incoming {
     }
 
     fn disconnected(&self, node: NodeId, why: &str) {
-        tracing::warn!(event = "peer_disconnected", node, why);
+        tracing::warn!(event = "peer_disconnected", peer = node, why);
         self.tell(|switch| {
             switch.journal().unreachable(node);
             switch.relay.link_down(node);
@@ -193,7 +193,7 @@ impl Upcalls for Incoming {
         let snapshot = switch.journal().snapshot_begin(from, header, bytes).map_err(|error| error.to_string())?;
         tracing::info!(
             event = "snapshot_coming",
-            from,
+            peer = from,
             bytes,
             "this node is far behind and takes over the leader's state"
         );
@@ -202,8 +202,8 @@ impl Upcalls for Incoming {
 
     fn file_sent(&self, to: NodeId, outcome: Result<(), String>) {
         match &outcome {
-            Ok(()) => tracing::info!(event = "snapshot_sent", to),
-            Err(why) => tracing::warn!(event = "snapshot_not_sent", to, why),
+            Ok(()) => tracing::info!(event = "snapshot_sent", peer = to),
+            Err(why) => tracing::warn!(event = "snapshot_not_sent", peer = to, why),
         }
         self.tell(|switch| switch.journal().snapshot_sent(to, outcome.is_ok()));
     }

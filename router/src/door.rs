@@ -176,7 +176,7 @@ impl Door {
             tokio::select! {
                 changed = states.changed() => if changed.is_err() { return },
                 by = &mut removed, if state.role != Role::Removed => {
-                    tracing::info!(event = "removal_heard", by);
+                    tracing::info!(event = "removal_heard", peer = by);
                     self.change(|state| state.role = Role::Removed);
                 }
                 () = away => {}

@@ -1,8 +1,9 @@
 //! The switch as a program: listener, sessions, configuration, administration, the command line.
 //!
 //! In reading order: `node` (the whole switch, wired on one page), `cluster` (the other nodes),
-//! `session`, `outlet`, `courier` (a participant's connection); `serve` (a node as a process), `config`, `admin`, `ops` (what
-//! is measured, each second), `story` (of a payment), `console` (the page on the wall), `day`, `logs`; `local` (a cluster on this
+//! `session`, `outlet`, `needs`, `courier` (a participant's connection); `serve` (a node as a process), `config`, `admin`, `ops` (what
+//! is measured, each second), `story` (of a payment), `report` (for treasury), `console` (the page on the wall), `day`, `logs`,
+//! `traces`; `local` (a cluster on this
 //! machine), `demo`; `cli` (every subcommand), `verify` (a
 //! log replayed offline), `exit` (how the program ends).
 
@@ -22,8 +23,10 @@ mod needs;
 pub mod node;
 pub mod ops;
 mod outlet;
+pub mod report;
 pub mod serve;
 pub mod session;
 pub mod story;
 mod top;
+pub mod traces;
 pub mod verify;

@@ -52,7 +52,8 @@ pub(crate) async fn meet(context: &Context, outlet: &Outlet, need: Need) -> Resu
                 }
                 Ok(Err(persistence::Error::Gone { wanted: entry, .. })) => Err(Some(gone(switch, wanted, entry))),
                 Ok(Err(error)) => {
-                    tracing::error!(event = "feed_unreadable", error = %error, "a feed could not be read again from the log");
+                    let participant = outlet.line().participant();
+                    tracing::error!(event = "feed_unreadable", %participant, %error, "look at the disk");
                     Err(Some(Ending::elsewhere(
                         Reason::AG09,
                         NOBODY_HAS_IT_MS,

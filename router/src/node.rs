@@ -10,6 +10,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use actors::Switch;
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +19,7 @@ use tokio::sync::Semaphore;
 use crate::cluster::{self, Lines};
 use crate::courier::{self, Outlets};
 use crate::door::{Closed, Door};
+use crate::logs;
 use crate::ops::Measured;
 use crate::session::{self, Context, Limits};
 
@@ -91,7 +93,7 @@ pub async fn start(config: Config) -> Result<Node, Error> {
                 event = "actors_ended",
                 "the node cannot go on without its actors and ends; start it again"
             );
-            std::process::exit(1);
+            end();
         }
     });
     let context = Arc::new(Context {
@@ -101,6 +103,7 @@ pub async fn start(config: Config) -> Result<Node, Error> {
         door: door.clone(),
         measured: measured.clone(),
         catch_ups: Semaphore::new(2),
+        sessions: AtomicU64::new(0),
     });
     match among {
         Some((among, listener)) => lines.connect(among, listener, &switch)?,
@@ -120,10 +123,16 @@ fn essential(name: &'static str, task: impl Future<Output = ()> + Send + 'static
         if let Err(error) = task.await
             && error.is_panic()
         {
-            tracing::error!(event = "task_panicked", name, "the node cannot go on and ends; start it again");
-            std::process::exit(1);
+            tracing::error!(event = "task_panicked", task = name, "the node cannot go on and ends; start it again");
+            end();
         }
     });
+}
+
+/// Ends the process, which comes back from the log.
+fn end() -> ! {
+    logs::flush();
+    std::process::exit(1);
 }
 
 async fn accept(listener: TcpListener, context: Arc<Context>, connections_max: usize) {

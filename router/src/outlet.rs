@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actors::trail::Trail;
 use actors::{Cursor, Feed, Line, Progress};
 use parking_lot::Mutex;
 use tokio::net::tcp::OwnedWriteHalf;
@@ -35,6 +36,8 @@ struct Pending {
     own: Cursor,
     everyone: Cursor,
     need: Option<Need>,
+    /// The trail knows that the socket has taken the notices up to this number.
+    told: u64,
     /// The last word is in `out`: nothing may follow it.
     is_over: bool,
 }
@@ -46,6 +49,7 @@ pub(crate) struct Outlet {
     socket: OwnedWriteHalf,
     feed: Arc<Feed>,
     everyone: Arc<Feed>,
+    trail: Arc<Trail>,
     pending: Mutex<Pending>,
     needs: Notify,
 }
@@ -58,9 +62,11 @@ impl Outlet {
         socket: OwnedWriteHalf,
         ((feed, own), (everyone, shared)): ((Arc<Feed>, Cursor), (Arc<Feed>, Cursor)),
         greeting: Vec<u8>,
+        trail: Arc<Trail>,
     ) -> Self {
-        let pending = Pending { out: greeting, sent: 0, own, everyone: shared, need: None, is_over: false };
-        Outlet { line, heard, socket, feed, everyone, pending: Mutex::new(pending), needs: Notify::new() }
+        let told = own.last();
+        let pending = Pending { out: greeting, sent: 0, own, everyone: shared, need: None, told, is_over: false };
+        Outlet { line, heard, socket, feed, everyone, trail, pending: Mutex::new(pending), needs: Notify::new() }
     }
 
     pub(crate) fn line(&self) -> &Arc<Line> {
@@ -84,9 +90,16 @@ impl Outlet {
         if pending.need.is_some() {
             return;
         }
-        if let Err(need) = self.pump_until(&mut pending) {
-            pending.need = Some(need);
-            self.needs.notify_one();
+        match self.pump_until(&mut pending) {
+            Ok(()) if self.trail.is_followed() && pending.own.last() > pending.told => {
+                pending.told = pending.own.last();
+                self.trail.written(self.line.key(), pending.told);
+            }
+            Ok(()) => {}
+            Err(need) => {
+                pending.need = Some(need);
+                self.needs.notify_one();
+            }
         }
     }
 

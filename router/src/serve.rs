@@ -17,11 +17,11 @@ use crate::admin::{self, Desk};
 use crate::config::{Config, Seed};
 use crate::exit::{Exit, Failure};
 use crate::node::{self, Node};
-use crate::{console, day, logs, ops};
+use crate::{console, day, logs, ops, traces};
 
 /// Runs a node until it is stopped.
 pub fn run(config: Config) -> Result<Exit, Failure> {
-    logs::start(&config.logs.level)?;
+    logs::start(&config.logs, &config.node.name)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::No, format!("the runtime cannot be started: {error}")))?;
     // A log whose facts cannot be applied panics while it is replayed.
@@ -51,6 +51,8 @@ async fn live(config: Config) -> Result<Exit, Failure> {
     allow_files(config.listen.connections_max);
     let node = node::start(config.node()?).await.map_err(|error| Failure::from(&error))?;
     node.switch.on_failure(|error| die(&error));
+    let traces = traces::start(&config.traces, &config.node.name, &node.switch);
+    let traces = traces.map_err(|error| Failure::new(Exit::No, format!("the threads for traces: {error}")))?;
     let server = admin::server::bind(&config.socket())?;
     if config.cluster.node == 0 {
         take_in(&node.switch, &config.participants).await?;
@@ -77,13 +79,16 @@ async fn live(config: Config) -> Result<Exit, Failure> {
         watcher,
         stop: stop.clone(),
         changing: Mutex::new(()),
+        waiting: Mutex::new(()),
         reading: Mutex::new(()),
+        checked: parking_lot::Mutex::default(),
     });
     let console = open_console(&config, &desk);
     say_ready(&config, &node, console.as_ref(), started);
     let rolling = tokio::spawn(day::roll_daily(node.switch.clone(), config.scheme.day_roll));
+    let checking = tokio::spawn(desk.clone().check_daily());
     let others = desk.clone();
-    let serving_others = tokio::spawn(async move { others.serve_others().await });
+    let serving_others = tokio::spawn(async move { tokio::join!(others.serve_others(), others.record_what_waits()) });
     let serving = tokio::spawn(async move { server.serve(desk).await });
 
     let why = tokio::select! {
@@ -91,6 +96,7 @@ async fn live(config: Config) -> Result<Exit, Failure> {
         () = stop.notified() => "operator",
     };
     rolling.abort();
+    checking.abort();
     taking_in.abort();
     let deadline_ms = config.drain.deadline.as_millis() as u64;
     tracing::info!(event = "stopping", why, deadline_ms, "no new payments; those in process may end");
@@ -110,6 +116,9 @@ async fn live(config: Config) -> Result<Exit, Failure> {
         }
     };
     drop(console);
+    if let Some(traces) = traces {
+        traces.stop();
+    }
     serving_others.abort();
     serving.abort();
     // Its end removes the socket.
@@ -218,7 +227,7 @@ async fn take_in(switch: &Arc<Switch>, seeds: &[Seed]) -> Result<(), Failure> {
     let unknown = new.iter().filter(|seed| !known.contains(&seed.id));
     for seed in unknown.filter(|seed| registered.insert(seed.id)) {
         let (switch, id, currency) = (switch.clone(), seed.id, seed.currency);
-        tasks.spawn(async move { switch.register(id, currency).await.map(|_| ()) });
+        tasks.spawn(async move { switch.register(id, currency, None).await.map(|_| ()) });
     }
     settle(&mut tasks).await?;
     let furnished: std::collections::HashSet<_> = new.iter().map(|seed| seed.id).collect();
@@ -257,11 +266,11 @@ async fn furnish(switch: &Switch, seed: Seed) -> Result<(), actors::Error> {
     let Seed { id, currency, funded_minor: amount_minor, limits } = seed;
     let note = || "the node's configuration".to_string();
     if amount_minor > 0 {
-        switch.operate(id, OwnedOperation::Fund { currency, amount_minor, note: note() }).await?;
+        switch.operate(id, OwnedOperation::Fund { currency, amount_minor, note: note() }, None).await?;
     }
     // Opens the position also when it holds nothing.
     if limits != settlement::Limits::default() || amount_minor == 0 {
-        switch.operate(id, OwnedOperation::Limit { currency, limits, note: note() }).await?;
+        switch.operate(id, OwnedOperation::Limit { currency, limits, note: note() }, None).await?;
     }
     Ok(())
 }
@@ -325,7 +334,13 @@ fn say_ready(config: &Config, node: &Node, console: Option<&::console::Console>,
     let line = serde_json::to_string(&ready).unwrap_or_default();
     // Nobody may be listening; that stops no node.
     _ = writeln!(std::io::stdout(), "{line}");
-    tracing::info!(event = "ready", address = %node.address, recovered_entries = recovery.entries_replayed, participants);
+    tracing::info!(
+        event = "ready",
+        address = %node.address,
+        recovered_entries = recovery.entries_replayed,
+        participants,
+        took_ms = ready.took_ms
+    );
     if let Some(torn) = &recovery.torn_tail {
         tracing::warn!(
             event = "torn_tail_cut",

@@ -47,6 +47,8 @@ pub(crate) struct Context {
     pub(crate) measured: Arc<Measured>,
     /// Feeds that may be read again from the log at once.
     pub(crate) catch_ups: Semaphore,
+    /// Connections so far: their numbers in log lines.
+    pub(crate) sessions: AtomicU64,
 }
 
 /// When something was last read from a connection, by a clock that nobody sets.
@@ -71,6 +73,8 @@ fn ending(reason: Reason, retry_after_ms: u32, text: impl Into<String>) -> Endin
 
 /// Serves one connection until it ends.
 pub(crate) async fn serve(context: Arc<Context>, stream: TcpStream) {
+    let session = context.sessions.fetch_add(1, Ordering::Relaxed) + 1;
+    let address = stream.peer_addr().map_or_else(|_| String::new(), |address| address.to_string());
     let (mut reader, writer) = stream.into_split();
     let mut buffer = Vec::with_capacity(context.limits.read_bytes);
     let signed_on = match timeout(context.limits.sign_on_timeout, sign_on(&context, &mut reader, &mut buffer)).await {
@@ -80,6 +84,12 @@ pub(crate) async fn serve(context: Arc<Context>, stream: TcpStream) {
     let accepted = match signed_on {
         Ok(accepted) => accepted,
         Err(ending) => {
+            let code = ending.reason.as_str();
+            match ending.reason {
+                // Whoever looks whether the port is open.
+                Reason::SIGN => tracing::debug!(event = "sign_on_refused", address, session, code),
+                _ => tracing::info!(event = "sign_on_refused", address, session, code),
+            }
             let farewell = farewell(&context.switch, &ending);
             _ = timeout(Duration::from_secs(1), async {
                 writer.writable().await?;
@@ -91,15 +101,17 @@ pub(crate) async fn serve(context: Arc<Context>, stream: TcpStream) {
     };
     let Accepted { line, participant, feeds, greeting } = accepted;
     let heard = Arc::new(Heard { since: Instant::now(), last_ms: AtomicU64::new(0) });
-    let outlet = Arc::new(Outlet::new(line.clone(), heard.clone(), writer, feeds, greeting));
+    let trail = context.switch.trail.clone();
+    let outlet = Arc::new(Outlet::new(line.clone(), heard.clone(), writer, feeds, greeting, trail));
     context.switch.connect(&line);
     context.outlets.insert(outlet.clone());
     outlet.pump();
     let spare = context.switch.instruct(&line, Arc::new(Batch::sign_on()));
-    tracing::info!(event = "signed_on", participant = %participant);
+    tracing::info!(event = "signed_on", %participant, session);
 
     let spare = spare.unwrap_or_default();
-    let reading = Reading { context: context.clone(), line: line.clone(), participant, heard: heard.clone(), spare };
+    let reading =
+        Reading { context: context.clone(), line: line.clone(), participant, session, heard: heard.clone(), spare };
     let task = tokio::spawn({
         let outlet = outlet.clone();
         async move { reading.run(reader, buffer, &outlet).await }
@@ -110,9 +122,15 @@ pub(crate) async fn serve(context: Arc<Context>, stream: TcpStream) {
     }
     context.outlets.remove(&outlet);
     context.switch.disconnect(&line);
-    let why = ending
-        .map_or_else(|| "the connection broke or was closed by the participant".to_string(), |ending| ending.text);
-    tracing::info!(event = "disconnected", participant = %participant, why);
+    let code = ending.as_ref().map(|ending| ending.reason.as_str());
+    let why = match &ending {
+        None => "the connection broke or was closed by the participant",
+        // The text shows what came, and that may be anything.
+        Some(Ending { reason: Reason::FORM, .. }) => "what the participant sent cannot be read",
+        Some(ending) => &ending.text,
+    };
+    let took_ms = heard.since.elapsed().as_millis() as u64;
+    tracing::info!(event = "disconnected", %participant, session, code, why, took_ms);
 }
 
 struct Accepted {
@@ -243,6 +261,7 @@ struct Reading {
     context: Arc<Context>,
     line: Arc<Line>,
     participant: ParticipantId,
+    session: u64,
     heard: Arc<Heard>,
     /// Memory for the next read.
     spare: Arc<Batch>,
@@ -316,6 +335,10 @@ impl Reading {
     }
 
     fn refuse(&self, kind: u16, body: &[u8], reason: Reason, error: Option<wire::Error>) {
+        // The error's text shows what came, and that may be anything.
+        let field = error.as_ref().and_then(wire::Error::field);
+        let (participant, session) = (self.participant, self.session);
+        tracing::info!(event = "message_refused", %participant, session, code = reason.as_str(), kind, field);
         let meaning = || reason.explanation().map_or("", |explanation| explanation.meaning).to_string();
         let mut text = error.map_or_else(meaning, |error| error.to_string());
         text.truncate(text.floor_char_boundary(500));

@@ -216,7 +216,7 @@ impl Participant {
             Fact::Funded(moved) => self.hold(moved.currency).fund(moved.amount_minor),
             Fact::Defunded(moved) => self.hold(moved.currency).fund(-moved.amount_minor),
             Fact::LimitChanged(changed) => self.hold(changed.currency).limits = changed.position.limits,
-            Fact::Registered { .. } | Fact::DayRolled { .. } => {}
+            Fact::Registered { .. } | Fact::DayRolled { .. } | Fact::Audited(_) => {}
         }
     }
 

@@ -229,14 +229,14 @@ impl Keeper {
 
     fn fail(&mut self, error: &Error) {
         if !matches!(error, Error::Stopped) {
-            self.complain("archive_failed", error);
+            self.complain(error);
             self.retry_at = Some(Instant::now() + RETRY_AFTER);
         }
     }
 
-    fn complain(&self, event: &'static str, error: &Error) {
+    fn complain(&self, error: &Error) {
         self.shared.figures.lock().failures += 1;
-        tracing::error!(event, error = %error, "payments go on; the archive tries again and reads from the log what it missed");
+        tracing::error!(event = "archive_failed", %error, "payments go on; the archive tries again and reads from the log what it missed");
     }
 
     fn begin_merge(&mut self) {
@@ -305,7 +305,7 @@ impl Keeper {
 
     fn remove(&self, run: &Run) {
         if let Err(error) = std::fs::remove_file(run.path()) {
-            self.complain("archive_failed", &Error::disk("removing", run.path(), error));
+            self.complain(&Error::disk("removing", run.path(), error));
         }
     }
 

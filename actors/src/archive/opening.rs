@@ -56,7 +56,7 @@ pub(super) fn open(directory: &Path, identity: u128, end_of_log: LogEnd) -> Resu
         match run {
             Ok(run) => opened.runs.push(Arc::new(run)),
             Err(error @ Error::Damaged { .. }) => {
-                tracing::error!(event = "archive_damaged", error = %error, "set aside as .damaged; it is made anew from the log as far as that goes back");
+                tracing::error!(event = "archive_damaged", %error, "set aside as .damaged; it is made anew from the log as far as that goes back");
                 set_aside(&path)?;
                 opened.set_aside += 1;
                 damaged.push(span);

@@ -22,7 +22,7 @@ impl Searcher {
                 let found = shelf.by_uetr(question.uetr, Some(question.debtor));
                 let found = found.map(|entries| Found { entries, is_whole: shelf.is_whole() });
                 if let Err(error) = &found {
-                    tracing::error!(event = "archive_unreadable", error = %error, "a participant's question is not answered");
+                    tracing::error!(event = "archive_unreadable", %error, "a participant's question is not answered");
                 }
                 (question.answer)(found);
             }

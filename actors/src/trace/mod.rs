@@ -2,7 +2,7 @@
 //!
 //! Nothing is kept for it. A fact carries its time and the log is in the order of time, so what happened at a known time
 //! is found by going to the segment of that time and reading on. That costs the corridor nothing and memory nothing; it
-//! costs whoever asks some ten milliseconds of reading per segment of 64 MiB.
+//! costs whoever asks the reading of a segment for each of the two times.
 //!
 //! In reading order: this file (what is sought, what is found), `walk` (the log), `number` (the feeds).
 

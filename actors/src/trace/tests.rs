@@ -124,7 +124,7 @@ impl World {
         let number = self.payments.len() as u64;
         let debtor = Key(number as u32 % PARTICIPANTS);
         // The last participant is quiet.
-        let creditor = Key(if number.is_multiple_of(500) { PARTICIPANTS - 1 } else { (debtor.0 + 1) % 2 });
+        let creditor = Key(if number.is_multiple_of(100) { PARTICIPANTS - 1 } else { (debtor.0 + 1) % 2 });
         let creditor = if creditor == debtor { Key((debtor.0 + 1) % PARTICIPANTS) } else { creditor };
         let uetr = Uetr::from_random(u128::to_be_bytes(u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c)));
         let message_id = MessageId::compose(START.date(), id(debtor), number);
@@ -224,11 +224,11 @@ fn body(payment: &Payment, created_at: Timestamp) -> Vec<u8> {
     out.split_off(frame::HEADER_BYTES)
 }
 
-/// Three thousand payments over some minutes; some end soon, some in ten seconds, some share an entry, some are in process.
+/// Eight hundred payments over half a minute; some end soon, some in ten seconds, some share an entry, some are in process.
 fn history(tail_bytes_max: usize) -> World {
     let mut world = World::new(tail_bytes_max);
     let mut slow = std::collections::VecDeque::new();
-    for number in 0..3000 {
+    for number in 0..800 {
         world.now = world.now.plus(Duration::from_nanos(31_000_123));
         let place = world.submit();
         if number % 11 == 5 {
@@ -261,8 +261,8 @@ fn every_payment_is_found_in_the_log_with_its_notices() {
     // All notices in memory; some of them; nearly none.
     for tail_bytes_max in [usize::MAX, 300 << 10, 1] {
         let world = history(tail_bytes_max);
-        (0..world.payments.len()).step_by(29).for_each(|place| world.check(place));
-        (2980..3000).for_each(|place| world.check(place));
+        (0..world.payments.len()).step_by(23).for_each(|place| world.check(place));
+        (790..800).for_each(|place| world.check(place));
         let mut steps = world.payments.iter().flat_map(|(_, steps)| steps);
         assert!(steps.any(|step| matches!(step.fact, Fact::Annotated(_))), "the history has every kind of step");
     }
@@ -273,7 +273,7 @@ fn payments_are_found_by_their_message_ids() {
     let world = history(usize::MAX);
     let (directory, up_to) = (world.directory.path(), world.log.last().index);
     let always = (Timestamp(0), Timestamp(u64::MAX));
-    for place in [0, 3, 1500, 2999] {
+    for place in [0, 3, 799] {
         let (payment, steps) = &world.payments[place];
         let found = |time| super::by_message(directory, payment.message_id, time, u64::MAX, up_to).unwrap();
         let expected = super::Named { payments: vec![(payment.debtor, payment.uetr)], reached: None };
@@ -284,10 +284,10 @@ fn payments_are_found_by_their_message_ids() {
         assert_eq!(found((always.0, at)).payments, []);
     }
     // Whoever goes on where it gave up finds it.
-    let (payment, _) = &world.payments[2500];
+    let (payment, _) = &world.payments[700];
     let (mut from, mut searches) = (Timestamp(0), 0);
     loop {
-        let found = super::by_message(directory, payment.message_id, (from, always.1), 100 << 10, up_to).unwrap();
+        let found = super::by_message(directory, payment.message_id, (from, always.1), 50 << 10, up_to).unwrap();
         searches += 1;
         if !found.payments.is_empty() {
             break;
@@ -301,14 +301,14 @@ fn payments_are_found_by_their_message_ids() {
 #[test]
 fn a_log_that_begins_later_says_so() {
     let mut world = history(usize::MAX);
-    let kept: Index = 2000;
+    let kept: Index = 400;
     for _ in 0..2 {
         world.append(&[]);
         world.log.snapshot(world.log.last().index, &[], Nothing.freeze()).unwrap();
     }
     let oldest = persistence::Reader::oldest(world.directory.path()).unwrap();
     assert!(oldest > kept, "{oldest}");
-    let old = world.trace(100);
+    let old = world.trace(50);
     assert_eq!(old.steps, []);
     let (begins, at) = old.log_begins.unwrap();
     assert!(begins == oldest && at > START, "{at}");

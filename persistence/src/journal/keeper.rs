@@ -43,8 +43,8 @@ impl Room {
     fn set(&self, room: bool) {
         if self.0.swap(room, Ordering::Relaxed) != room {
             match room {
-                true => tracing::info!("the log has room again"),
-                false => tracing::error!("the disk is short of space: no new work until there is more"),
+                true => tracing::info!(event = "log_has_room", "new work is taken again"),
+                false => tracing::error!(event = "log_short_of_space", "no new work until the disk has more"),
             }
         }
     }
@@ -272,7 +272,7 @@ impl<D: Disk> Work<D> {
                     self.reserve.put(spare);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a segment could not be made ahead of need");
+                    tracing::warn!(event = "segment_not_made", %error, "a segment could not be made ahead of need");
                     self.reserve.put_failure(allocation_failure(&self.disk, error));
                     return false;
                 }

@@ -78,7 +78,7 @@ fn count(counters: &Counters, mark: Mark, result: Result<(), Error>) {
             counters.snapshots.fetch_add(1, Ordering::Release);
         }
         Err(error) => {
-            tracing::error!(%error, index = mark.index, "a snapshot could not be written");
+            tracing::error!(event = "snapshot_not_written", %error, index = mark.index, "a snapshot could not be written");
             counters.snapshots_failed.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -259,7 +259,6 @@ fn fitted(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 fn report(outcome: &Outcome, error: Error) {
-    tracing::error!(%error, "the journal has failed");
     outcome.publish(Err(error));
 }
 

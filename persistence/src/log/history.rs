@@ -38,6 +38,7 @@ fn tell_damage(error: &Error, first: Index) {
         other => other.to_string(),
     };
     tracing::error!(
+        event = "old_segment_damaged",
         what,
         first,
         "an old segment of the log is damaged. The newest snapshot has what it held, so this node goes on, and gives others \

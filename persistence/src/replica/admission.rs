@@ -118,7 +118,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
 
     fn discard(&self, file: &str) {
         if let Err(error) = self.raw.store().log.disk().remove(file) {
-            tracing::warn!(%error, file, "a snapshot that is not needed could not be removed");
+            tracing::warn!(event = "snapshot_not_removed", %error, file, "it is not needed and takes room");
         }
     }
 }

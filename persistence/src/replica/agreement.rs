@@ -90,7 +90,8 @@ impl Agreement {
         }
         if !is_same {
             tracing::error!(
-                node,
+                event = "states_differ",
+                peer = node,
                 index,
                 "after this entry the state of another node is not the state of this one; whoever differs from a majority stops"
             );

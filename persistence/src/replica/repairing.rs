@@ -56,8 +56,8 @@ impl<D: Disk, F: Fold> Replica<D, F> {
     fn refuse_as_empty(&mut self, message: &Message) {
         if !std::mem::replace(&mut self.is_known_empty, true) {
             tracing::error!(
-                node = self.node,
-                candidate = message.from,
+                event = "log_is_empty",
+                peer = message.from,
                 committed = message.commit,
                 directory = %self.log().disk().path("").display(),
                 "the log of this node is empty, that of the cluster is not: it does not vote until a leader has sent it entries. \
@@ -71,8 +71,13 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         if self.is_repairing && self.log().repairing().is_none_or(|term| last.term > term) {
             self.raw.mut_store().log.finish_repair()?;
             self.is_repairing = false;
-            let (node, index, term) = (self.node, last.index, last.term);
-            tracing::warn!(node, index, term, "this node holds again what it had promised: it votes from now on");
+            let (index, term) = (last.index, last.term);
+            tracing::warn!(
+                event = "votes_again",
+                index,
+                term,
+                "this node holds again what it had promised: it votes from now on"
+            );
         }
         Ok(())
     }

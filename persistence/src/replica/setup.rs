@@ -48,7 +48,7 @@ impl slog::Drain for ToTracing {
     type Err = slog::Never;
 
     fn log(&self, record: &slog::Record<'_>, _: &slog::OwnedKVList) -> Result<(), slog::Never> {
-        tracing::debug!(target: "raft", "{}", record.msg());
+        tracing::debug!(target: "raft", event = "raft", "{}", record.msg());
         Ok(())
     }
 

@@ -41,7 +41,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             Some(to) => self.could_lead(to).map(|()| to)?,
             None => self.best_successor(self.node).ok_or(TransferRefused::Nobody)?,
         };
-        tracing::info!(node = self.node, to, "handing leadership over");
+        tracing::info!(event = "leadership_offered", peer = to);
         self.raw.transfer_leader(to);
         self.after_step();
         Ok(to)
@@ -96,7 +96,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         let suited: Vec<NodeId> = self.successors().map(|(id, _)| id).collect();
         let better = self.health.better(passed, |id| suited.contains(&id));
         let successor = if let Some(better) = better {
-            tracing::warn!(node = self.node, to = better, "this leader is slow; another one takes over");
+            tracing::warn!(event = "leader_is_slow", peer = better, "another one takes over");
             Some(better)
         } else if self.standing.leads && self.leads_reluctantly() {
             let is_witness = self.members.is_witness(self.node);

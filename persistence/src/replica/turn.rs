@@ -112,7 +112,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
 
     fn send_snapshot(&mut self, message: &Message) {
         let file = self.raw.store().log.snapshot_path(message.get_snapshot().get_metadata().index);
-        tracing::info!(to = message.to, file = %file.display(), "a snapshot is sent");
+        tracing::info!(event = "snapshot_sending", peer = message.to, file = %file.display());
         self.surroundings.peers.send_snapshot(message.to, message::encode(message), file);
     }
 
@@ -204,8 +204,6 @@ impl<D: Disk, F: Fold> Replica<D, F> {
                 (under_way.done)(Err(ChangeRefused::Unknown));
             }
         }
-        let Standing { term, leader, leads } = standing;
-        tracing::info!(node = self.node, term, leader, leads, "where this node stands");
         self.standing = standing;
         self.counters.stand(standing, raft_role(self.raw.raft.state));
         self.fold.standing(standing);

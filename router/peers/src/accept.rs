@@ -79,7 +79,7 @@ pub(crate) fn run(hub: &Arc<Hub>, listener: &TcpListener) {
             Err(error) => Err(error.to_string()),
         };
         if let Err(what) = begun {
-            tracing::warn!("cannot take a connection at the port between nodes: {what}");
+            tracing::warn!(event = "peer_accept_failed", error = what);
             hub.threads.pause_until(Instant::now() + LISTENER_PAUSE);
         }
     }
@@ -158,7 +158,12 @@ fn serve(hub: &Arc<Hub>, hello: &Hello, accepted: Accepted) {
         Err(error) => Err(io::Error::other(error)),
     };
     if let Err(error) = served {
-        tracing::warn!("the connection of node {} ended as it began: {}", hello.from, explain(&error));
+        tracing::warn!(
+            event = "peer_not_heard",
+            peer = hello.from,
+            error = explain(&error),
+            "its connection ended as it began"
+        );
     }
 }
 
@@ -184,7 +189,7 @@ fn hear(hub: &Arc<Hub>, peer: &Arc<Peer>, address: &str, mut accepted: Accepted)
     peer.meter.lock().forgive();
     peer.set_guest(Some(address).filter(|address| !address.is_empty()));
     if let Err(error) = hub.see_to(peer) {
-        tracing::error!("nothing is sent to node {}: {error}", peer.node);
+        tracing::error!(event = "peer_not_served", peer = peer.node, %error, "nothing is sent to it");
     }
     peer.look(); // it lives: dial it now
     peer.announce(&*hub.upcalls, "");

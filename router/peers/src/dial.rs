@@ -85,7 +85,7 @@ pub(crate) fn run(hub: &Arc<Hub>, peer: &Arc<Peer>) {
             Err(why) => {
                 let why = format!("cannot reach it at {address}: {why}");
                 if peer.failed(&why) && !hub.threads.are_stopping() {
-                    tracing::warn!(node = peer.node, "node {}: {why}", peer.node);
+                    tracing::warn!(event = "peer_not_reached", peer = peer.node, why);
                 }
                 why
             }

@@ -49,9 +49,6 @@ pub(crate) fn start(hub: &Arc<Hub>, peer: Arc<Peer>, order: Order) -> bool {
     let spawned = hub.threads.spawn(format!("peers-file-{}", peer.node), move || {
         let outcome = send(&hub_there, &peer_there, &order);
         *peer_there.file.lock() = None;
-        if let Err(why) = &outcome {
-            tracing::warn!("{} was not sent to node {}: {why}", order.path.display(), peer_there.node);
-        }
         hub_there.upcalls.file_sent(peer_there.node, outcome);
         hub_there.tidy();
     });
@@ -164,7 +161,7 @@ impl Pace {
 pub(crate) fn receive(hub: &Hub, from: NodeId, accepted: &mut Accepted) {
     let answer = take(hub, from, accepted);
     if let Err(why) = &answer {
-        tracing::warn!("a file of node {from} was not taken: {why}");
+        tracing::warn!(event = "snapshot_not_taken", peer = from, why);
     }
     let _ = write_answer(accepted, &answer);
     accepted.sock.farewell();

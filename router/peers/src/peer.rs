@@ -292,8 +292,9 @@ impl Peer {
         while let Some(older) = incoming.slot(purpose) {
             let node = self.node;
             tracing::warn!(
-                node,
-                "node {node} connects anew; if this repeats, two processes run as node {node}: stop one"
+                event = "peer_connects_anew",
+                peer = node,
+                "if this repeats, two processes run as that node: stop one"
             );
             let _ = older.shutdown(Shutdown::Both);
             self.vacated.wait(&mut incoming);
@@ -326,7 +327,6 @@ impl Peer {
         }
         *announced = is_connected;
         if is_connected {
-            tracing::info!(node = self.node, "connected with node {}", self.node);
             upcalls.connected(self.node);
         } else {
             self.tell_disconnected(upcalls, why);
@@ -342,7 +342,6 @@ impl Peer {
     }
 
     fn tell_disconnected(&self, upcalls: &dyn Upcalls, why: &str) {
-        tracing::warn!(node = self.node, "disconnected from node {}: {why}", self.node);
         upcalls.disconnected(self.node, why);
     }
 

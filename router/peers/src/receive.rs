@@ -36,7 +36,7 @@ pub(crate) fn run(hub: &Hub, peer: &Peer, accepted: &mut Accepted) -> String {
                 Err(why) => Err(why),
             };
             if let Err(why) = handed {
-                tracing::error!(node = peer.node, "node {} sends what no node sends: {why}", peer.node);
+                tracing::error!(event = "peer_sends_nonsense", peer = peer.node, why, "it is disconnected");
                 return why;
             }
         }

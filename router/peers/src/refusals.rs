@@ -30,13 +30,13 @@ impl Refusals {
         if book.window_began.is_none_or(|began| now.saturating_duration_since(began) >= WINDOW) {
             let silent = book.in_window.saturating_sub(LOGGED_PER_WINDOW);
             if silent > 0 {
-                tracing::warn!(count = silent, "more connections were refused at the port between nodes");
+                tracing::warn!(event = "strangers_refused", count = silent, "more than were logged");
             }
             (book.window_began, book.in_window) = (Some(now), 0);
         }
         book.in_window += 1;
         if book.in_window <= LOGGED_PER_WINDOW {
-            tracing::warn!(%from, "refused a connection at the port between nodes: {why}");
+            tracing::warn!(event = "stranger_refused", address = %from, why, "at the port between nodes");
         }
     }
 

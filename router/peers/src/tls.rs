@@ -125,8 +125,10 @@ fn warn_of_end(certificate: &CertificateDer<'_>, file: &Path) {
     {
         let hours = left.as_secs() / 3600;
         tracing::warn!(
-            "{} ends in {hours} hours: crosstie pki issue --renew, then start the node again",
-            file.display()
+            event = "certificate_ends",
+            file = %file.display(),
+            hours,
+            "crosstie pki issue --renew, then start the node again"
         );
     }
 }

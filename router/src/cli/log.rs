@@ -1,12 +1,14 @@
-//! The log of a node that is not running.
+//! The log of a node that is not running, and the events in the log lines of one that is.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use super::output::{Output, Table, say};
 use super::{examples, show};
 use crate::exit::{Exit, Failure};
+use crate::logs::EVENTS;
 use crate::verify::{self, Report};
 
 #[derive(Subcommand)]
@@ -14,6 +16,12 @@ pub(super) enum Log {
     /// Read every entry, fold every fact, add up the money; changes nothing
     #[command(after_help = examples("crosstie log verify --data /var/lib/crosstie\n  crosstie log verify --data COPY --json"))]
     Verify(Verify),
+    /// Every event that stands in a node's log lines on stderr: level, fields, meaning
+    #[command(after_help = examples("crosstie log events\n  crosstie log events --json"))]
+    Events {
+        #[command(flatten)]
+        output: Output,
+    },
 }
 
 #[derive(Args)]
@@ -27,7 +35,24 @@ pub(super) struct Verify {
 
 impl Log {
     pub(super) fn run(self) -> Result<Exit, Failure> {
-        let Log::Verify(Verify { data, output }) = self;
+        match self {
+            Log::Verify(verify) => verify.run(),
+            Log::Events { output } => output.show(&json!(EVENTS), || Ok(events())),
+        }
+    }
+}
+
+fn events() -> Table {
+    let mut table = Table::new(&["EVENT", "LEVEL", "FIELDS", "MEANING"]);
+    for event in EVENTS {
+        table.row([event.name, event.levels, event.fields, event.meaning].map(String::from));
+    }
+    table
+}
+
+impl Verify {
+    fn run(self) -> Result<Exit, Failure> {
+        let Verify { data, output } = self;
         // A fact that cannot be applied panics; it is told below, and better.
         std::panic::set_hook(Box::new(|_| {}));
         let report = verify::verify(&data)?;

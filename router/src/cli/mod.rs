@@ -1,6 +1,7 @@
 //! The command line: one file per group of subcommands. Data goes to stdout, talk to stderr; a closed pipe is success.
 
 mod actor;
+mod audit;
 mod cluster;
 mod configuration;
 mod errors;
@@ -12,7 +13,9 @@ mod operator;
 mod output;
 mod pki;
 mod repair;
+mod report;
 mod show;
+mod task;
 mod top;
 
 use std::path::PathBuf;
@@ -85,6 +88,15 @@ enum Command {
     /// What became of a payment, and who must act
     #[command(after_help = examples("crosstie payment 7b0e0d4c-52f3-4a3e-9c7e-0a1b2c3d4e5f\n  crosstie payment 7b0e0d4c52f34a3e9c7e0a1b2c3d4e5f --debtor BANK-0001 --json"))]
     Payment(operate::Payment),
+    /// What operators changed: show it, export it, prove that it is whole
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// Statements, totals, and a participant's own list compared with them
+    #[command(subcommand)]
+    Report(report::Report),
+    /// What waits for a second person: list it, approve it, refuse it
+    #[command(subcommand)]
+    Task(task::Task),
     /// The business date: show it, roll it
     #[command(subcommand)]
     Day(operate::Day),
@@ -94,7 +106,7 @@ enum Command {
     /// End the node in good order; among others it hands leadership over and sends its participants to them
     #[command(after_help = examples("crosstie stop"))]
     Stop(Node),
-    /// The log of a node that is not running
+    /// The log of a node that is not running; the events in log lines
     #[command(subcommand)]
     Log(log::Log),
     /// Configuration: check a file, show what is in force, print the example
@@ -209,6 +221,9 @@ pub fn main() -> ExitCode {
         Command::Local(local) => local.run(),
         Command::Participant(participant) => participant.run(),
         Command::Payment(payment) => payment.run(),
+        Command::Audit(audit) => audit.run(),
+        Command::Report(report) => report.run(),
+        Command::Task(task) => task.run(),
         Command::Day(day) => day.run(),
         Command::Snapshot(node) => operate::snapshot(&node),
         Command::Stop(node) => operate::stop(&node),

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::{Node, examples, show};
+use super::{Node, examples, show, task};
 use crate::admin::protocol::{Command, Direction};
 use crate::cli::output::say;
 use crate::exit::{Exit, Failure};
@@ -14,7 +14,7 @@ use crate::story::WORDS;
 pub(super) struct Change {
     /// The participant, for example BANK-0001
     id: String,
-    /// Why; kept in the log with your name
+    /// Why; kept in the audit trail with your name
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub(super) struct Change {
 impl Change {
     fn ask(&self, command: Command) -> Result<Exit, Failure> {
         let value = self.node.ask(command, &self.reason)?;
-        show::participants(&self.node, &value)
+        task::proposed(&self.node, &value).unwrap_or_else(|| show::participants(&self.node, &value))
     }
 }
 

@@ -154,6 +154,61 @@ impl Kind for HostPort {
     }
 }
 
+/// A collector of OpenTelemetry; empty where there is none.
+pub(super) struct Collector;
+
+impl Kind for Collector {
+    type Value = String;
+    fn parse(&self, text: &str) -> Result<String, String> {
+        if text.starts_with("https://") {
+            return Err(format!(
+                "{text:?} wants TLS, which is not spoken here: run a collector beside the node and name that"
+            ));
+        }
+        let rest = text.strip_prefix("http://").unwrap_or_default();
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let is_plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte));
+        match text.is_empty() || (text.len() <= 255 && is_plain && !host.contains('@') && wire::nodes::is_address(host))
+        {
+            true => Ok(text.trim_end_matches('/').into()),
+            false => Err(format!("{text:?} is no collector such as http://127.0.0.1:4318")),
+        }
+    }
+    fn show(&self, value: &String) -> String {
+        value.clone()
+    }
+    fn describe(&self) -> String {
+        "empty, or http://HOST:PORT, with a path or without, of at most 255 bytes".into()
+    }
+}
+
+/// A part of a whole, in millionths: `1%`, `0.05%`.
+pub(super) struct Share;
+
+impl Kind for Share {
+    type Value = u32;
+    fn parse(&self, text: &str) -> Result<u32, String> {
+        let wrong = || format!("{text:?} is no share such as \"1%\" or \"0.05%\"");
+        let (whole, part) =
+            text.strip_suffix('%').map(|text| text.split_once('.').unwrap_or((text, "0"))).ok_or_else(wrong)?;
+        let is_number = |text: &str, length_max| {
+            (1..=length_max).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        if !is_number(whole, 3) || !is_number(part, 4) {
+            return Err(wrong());
+        }
+        let millionths = format!("{whole}{part:0<4}").parse().map_err(|_| wrong())?;
+        within(millionths, 0, 1_000_000, text, |share| self.show(&share))
+    }
+    fn show(&self, value: &u32) -> String {
+        let text = format!("{}.{:04}", value / 10_000, value % 10_000);
+        format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
+    }
+    fn describe(&self) -> String {
+        "a share from 0% to 100%, with up to four decimals".into()
+    }
+}
+
 pub(super) struct Address;
 
 impl Kind for Address {
@@ -311,6 +366,48 @@ mod tests {
         ] {
             assert_eq!(TimeOfDay.parse(text).ok(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn shares() {
+        for (text, expected) in [
+            ("0%", Some(0)),
+            ("0.0001%", Some(1)),
+            ("0.05%", Some(500)),
+            ("1%", Some(10_000)),
+            ("12.5%", Some(125_000)),
+            ("100%", Some(1_000_000)),
+            ("100.0001%", None),
+            ("0.00001%", None),
+            (".5%", None),
+            ("1.%", None),
+            ("-1%", None),
+            ("1", None),
+            ("%", None),
+            ("", None),
+        ] {
+            assert_eq!(Share.parse(text).ok(), expected, "{text}");
+            assert!(expected.is_none_or(|share| Share.show(&share) == text), "{text}");
+        }
+    }
+
+    #[test]
+    fn collectors() {
+        for fine in ["", "http://127.0.0.1:4318", "http://[::1]:4318", "http://collector.example:80/otlp-1/x"] {
+            assert_eq!(Collector.parse(fine).as_deref(), Ok(fine));
+        }
+        for wrong in [
+            "127.0.0.1:4318",
+            "http://",
+            "http://host",
+            "ftp://a:1",
+            "http://a:1/?x",
+            "http://a:1/ü",
+            "http://u@a:1/\n",
+        ] {
+            assert!(Collector.parse(wrong).unwrap_err().contains("http://127.0.0.1:4318"), "{wrong}");
+        }
+        assert!(Collector.parse("https://a:4318").unwrap_err().contains("TLS"));
     }
 
     #[test]

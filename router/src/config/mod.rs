@@ -24,7 +24,7 @@ pub use example::{example, show};
 pub use kinds::DayRoll;
 pub(crate) use members::word;
 pub use seeds::Seed;
-pub use settings::{Config, SECTIONS, SETTINGS, Setting};
+pub use settings::{Config, Logs, SECTIONS, SETTINGS, Setting, Traces};
 pub use units::parse_length;
 
 use crate::exit::{Exit, Failure};

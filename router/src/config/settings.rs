@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::Seed;
 use super::kinds::{
-    Address, Bytes, Choice, Count, DayRoll, HostPort, Hosts, Kind, Length, Name, OptionalAddress, Place, Routes,
-    TimeOfDay,
+    Address, Bytes, Choice, Collector, Count, DayRoll, HostPort, Hosts, Kind, Length, Name, OptionalAddress, Place,
+    Routes, Share, TimeOfDay,
 };
 
 /// One setting, as text.
@@ -204,6 +204,14 @@ settings! {
         /// is on this machine may look, and nobody may change anything.
         operators: PathBuf = Place { may_be_empty: true } => "";
     }
+    /// What an operator may do alone. Every change stands in the audit trail: `crosstie audit log`.
+    operators: Operators {
+        /// none: one operator is enough. money: fund, defund and limit wait for `crosstie task approve` by another one. The same on
+        /// every node.
+        second_person: String = Choice(&["none", "money"]) => "none";
+        /// How long such a change waits before it expires.
+        task_timeout: Duration = Length(ms(SECOND), ms(30 * 24 * HOUR)) => "24h";
+    }
     /// Stopping and draining in good order.
     drain: Drain {
         /// How long payments in process may take to end before a node alone stops without them; they go on at its next start.
@@ -215,6 +223,23 @@ settings! {
     logs: Logs {
         /// Least level that is written.
         level: String = Choice(&["error", "warn", "info", "debug", "trace"]) => "info";
+        /// Lines that may wait for whoever reads stderr; what comes on top is dropped and counted.
+        queue: u64 = Count(1, 1_000_000) => "8192";
+    }
+    /// A trace of each payment for a collector of OpenTelemetry (OTLP by HTTP); its trace id is the UETR. The same on every node.
+    traces: Traces {
+        /// Where the collector takes them: `/v1/traces` is appended. Empty: none are made.
+        endpoint: String = Collector => "";
+        /// Payments that are kept besides those that are slow, rejected or expired: the same ones on every node.
+        share: u32 = Share => "1%";
+        /// A payment is slow that takes so long from its first decision to its last.
+        slow: Duration = Length(ms(0), ms(HOUR)) => "1s";
+        /// Spans sent in one request at most.
+        batch: u64 = Count(1, 10_000) => "512";
+        /// Spans that may wait for the collector; what comes on top is dropped and counted.
+        queue: u64 = Count(1, 1_000_000) => "16384";
+        /// How long the collector may take for one request.
+        timeout: Duration = Length(ms(10), ms(60 * SECOND)) => "5s";
     }
 }
 

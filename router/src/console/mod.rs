@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use watch::{Moment, Snapshot};
 
 use crate::admin::Desk;
+use crate::admin::asked::Origin;
 use crate::admin::protocol::{self, Command, Problem, ProblemKind, Request};
 use crate::ops::Watcher;
 
@@ -26,10 +27,13 @@ impl Counter {
     async fn act(&self, order: Order) -> Result<String, Problem> {
         let done = done(&order.action);
         let Order { action, operator, reason } = order;
-        let request = Request { command: command(action), operator, reason };
+        let request = Request { command: command(action), operator, origin: Origin::Console, reason };
         // The file of operators belongs to the user of the node, so its user id is theirs.
-        self.desk.answer(request, rustix::process::getuid().as_raw()).await?;
-        Ok(done)
+        let answer = self.desk.answer(request, rustix::process::getuid().as_raw()).await?;
+        Ok(match answer["task"]["number"].as_u64() {
+            Some(task) => format!("It waits for a second person, as task {task}: crosstie task approve {task}."),
+            None => done,
+        })
     }
 
     async fn page(&self, subject: Subject) -> Result<Page, Problem> {
@@ -105,7 +109,7 @@ fn told(problem: Problem) -> console::Problem {
         ProblemKind::Usage => console::ProblemKind::Usage,
         ProblemKind::Refused | ProblemKind::NotYet => console::ProblemKind::Refused,
         ProblemKind::NotFound => console::ProblemKind::NotFound,
-        ProblemKind::Unavailable => console::ProblemKind::Unavailable,
+        ProblemKind::Unavailable | ProblemKind::Integrity => console::ProblemKind::Unavailable,
     };
     console::Problem { kind, message, next }
 }

@@ -20,8 +20,8 @@ pub(super) fn node(from: &Sources, cluster: &Cluster, sessions: u64) -> Node {
     let statistics = switch.journal_statistics();
     let own = cluster.members.iter().find(|member| member.node == cluster.node);
     let name = |node: u64| match cluster.members.iter().find(|member| member.node == node) {
+        _ if node == cluster.node => config.node.name.clone(),
         Some(member) => member.name.clone(),
-        None if node == cluster.node => config.node.name.clone(),
         None => format!("node {node}"),
     };
     let role = match own.map(|member| member.kind.as_str()) {
@@ -118,7 +118,11 @@ pub(super) fn archive(switch: &Switch) -> Archive {
 }
 
 pub(super) fn telemetry() -> Telemetry {
-    Telemetry { log_lines_dropped: crate::logs::dropped(), ..Telemetry::default() }
+    Telemetry {
+        spans_dropped: crate::traces::dropped(),
+        log_lines_dropped: crate::logs::dropped(),
+        events_dropped: crate::logs::left_out(),
+    }
 }
 
 /// When the certificate of this node ends; it is read at the start and not again.

@@ -17,7 +17,7 @@ use crate::admin::desk::{problem, unavailable, wrong};
 use crate::admin::protocol::{Problem, ProblemKind};
 
 /// How long the archive may take to come up to what has just ended.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// Lower than everything that a payment waits for.
 const NICE: i32 = 5;
 /// Debtor agents that used the same UETR; more are not told of.
@@ -34,7 +34,7 @@ impl Desk {
         let uetr: Uetr = uetr.parse().map_err(wrong)?;
         let debtor = debtor.map(|debtor| self.key_of(debtor)).transpose()?;
         let _one_at_a_time = self.reading.lock().await;
-        let mut known = self.known(uetr, debtor).await?;
+        let mut known = self.remembered(uetr, debtor).await?;
         if known.is_empty() {
             return Err(self.unknown(uetr, debtor).await);
         }
@@ -47,13 +47,13 @@ impl Desk {
     }
 
     /// The key of the participant of this name.
-    pub(super) fn key_of(&self, id: &str) -> Result<Key, Problem> {
-        let id = self.registered(id)?;
+    pub(crate) fn key_of(&self, id: &str) -> Result<Key, Problem> {
+        let id = self.known(id)?;
         self.switch.scheme().key(id).ok_or_else(|| unavailable(format!("{id} is being registered")))
     }
 
     /// As the book has it, or else the archive.
-    pub(super) async fn known(&self, uetr: Uetr, debtor: Option<Key>) -> Result<Vec<Known>, Problem> {
+    pub(super) async fn remembered(&self, uetr: Uetr, debtor: Option<Key>) -> Result<Vec<Known>, Problem> {
         let found = self.query(move |book| Known::all_in_book(book, uetr, debtor)).await?;
         if !found.is_empty() {
             return Ok(found);
@@ -95,7 +95,7 @@ impl Desk {
             let in_log = trace.and_then(|trace| trace.steps.iter().find_map(|step| step.fact.payment()?.original));
             match known.original.or(in_log) {
                 Some(original) => {
-                    let found = self.known(original, Some(known.record.creditor)).await?;
+                    let found = self.remembered(original, Some(known.record.creditor)).await?;
                     links.original = found.first().map(Known::link).or_else(|| Some(unseen(original, known)));
                 }
                 None => links.untold.push("What it returns: only the log tells, and does not have it.".into()),
@@ -145,7 +145,7 @@ impl Desk {
         });
         let (alike, is_whole, begins_at) = alike.await.unwrap_or_default();
         let mut message = format!("no payment {uetr} is known, neither in memory nor in the archive");
-        if debtor.is_some() && self.known(uetr, None).await.is_ok_and(|found| !found.is_empty()) {
+        if debtor.is_some() && self.remembered(uetr, None).await.is_ok_and(|found| !found.is_empty()) {
             message.push_str("; another debtor agent used this UETR, so leave --debtor out");
         }
         if !is_whole {
@@ -188,7 +188,7 @@ fn returns_in_process(book: &Book, original: Uetr, debtor: Key, creditor: Key) -
 }
 
 /// Does what waits for the disk.
-pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     let (sender, receiver) = oneshot::channel();
     let work = move || {
         _ = rustix::process::nice(NICE);

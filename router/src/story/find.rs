@@ -16,12 +16,12 @@ use crate::admin::Desk;
 use crate::admin::desk::{unavailable, wrong};
 use crate::admin::protocol::{FIND_LIMIT, FIND_LIMIT_MAX, Problem};
 
-/// Ended payments looked at for one answer: below a second of reading.
+/// Ended payments looked at for one answer.
 const EXAMINED_MAX: usize = 300_000;
-/// Payments in process looked at for one answer: the ledger waits for it, half a millisecond.
+/// Payments in process looked at for one answer; the ledger waits meanwhile.
 const IN_PROCESS_EXAMINED_MAX: usize = 10_000;
 
-/// Of the log, read for one message id: some seconds.
+/// Of the log, read for one message id.
 const MESSAGE_BYTES_MAX: u64 = 1 << 30;
 
 /// Payments, and why there may be more.
@@ -118,7 +118,7 @@ impl Desk {
         let named = named.map_err(unavailable)?;
         let mut all = Vec::new();
         for (debtor, uetr) in named.payments {
-            let known = self.known(uetr, Some(debtor)).await?;
+            let known = self.remembered(uetr, Some(debtor)).await?;
             let fits = |known: &Known| {
                 let record = &known.record;
                 parties.fit(debtor, record.creditor)

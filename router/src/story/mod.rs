@@ -24,10 +24,11 @@ mod sentence;
 mod tell;
 #[cfg(test)]
 mod tests;
-mod when;
+pub(crate) mod when;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use desk::{PATIENCE, aside};
 pub use find::Found;
 pub(crate) use query::WORDS;
 

@@ -7,7 +7,7 @@ use wire::{BusinessDate, Timestamp};
 use crate::config::parse_length;
 
 /// A point in time: `2026-11-23`, `2026-11-23T14:02:11Z` with or without decimals, or `2h`, which is two hours ago.
-pub(super) fn point(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+pub(crate) fn point(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     let wrong = || format!("{text:?} is no time: write 2026-11-23, 2026-11-23T14:02:11Z, or 2h for two hours ago");
     let Some((date, rest)) = text.split_at_checked(10).filter(|(date, _)| date.parse::<BusinessDate>().is_ok()) else {
         return parse_length(text).map(|length| now.minus(length)).map_err(|_| wrong());

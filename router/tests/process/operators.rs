@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wire::client::{Client, Notices, Options, Reply, Transfer};
+use wire::client::{Client, Notices, Options, Reply, Return, Transfer};
 use wire::{Currency, Message, Money, Reason, Uetr};
 
 use crate::support::{Node, run};
@@ -58,8 +58,16 @@ async fn a_payment_is_told_in_a_sentence_whatever_became_of_it() {
     let position = node.ask(&["participant", "show", "BANK-0001", "--json"]).with(0).json()["positions"][0].clone();
     assert_eq!((&position["reserved"], &position["available"]), (&"60.00".into(), &"40.00".into()));
 
+    let found = |words: &[&str]| {
+        let found = node.ask(&[&["payment", "find", "--json"], words].concat()).with(0).json();
+        found["payments"].as_array().unwrap().iter().filter(|payment| payment["uetr"] == uetr.to_string()).count()
+    };
+    assert_eq!((found(&["state:in_process", "to:BANK-0002"]), found(&["amount:60.00", "since:1h"])), (1, 1));
+    assert_eq!((found(&["state:settled"]), found(&["from:BANK-0002"]), found(&["amount:60.01"])), (0, 0, 0));
+
     creditor.answer(&Reply::yes(payer, uetr)).await.unwrap();
     handle.outcome().await.unwrap();
+    assert_eq!((found(&["state:in_process"]), found(&["BANK-0001", "BANK-0002"])), (0, 1));
     let shown = show(uetr);
     assert_eq!(
         (&shown["state"], &shown["status"], &shown["must_act"]),
@@ -111,7 +119,7 @@ async fn a_story_is_the_same_after_a_kill() {
         .unwrap();
     let (log, config) = (data.path().join("log"), ["--config", file.to_str().unwrap()]);
     let node = Node::start(&log, &config);
-    let (debtor, _ignored) = connect(&node, "BANK-0001").await;
+    let (debtor, mut returns) = connect(&node, "BANK-0001").await;
     let (creditor, mut offers) = connect(&node, "BANK-0002").await;
     let payer = debtor.participant();
     let mut told = Vec::new();
@@ -142,6 +150,37 @@ async fn a_story_is_the_same_after_a_kill() {
         assert_eq!(story["budget"]["total_us"], 10_000_000);
         assert!(story["message_id"].is_string());
     }
+
+    // A part is given back: both stories name the other payment.
+    let show = |uetr: &str| node.ask(&["payment", uetr, "--json"]).with(0).json()[0].clone();
+    let original: Uetr = told[0]["uetr"].as_str().unwrap().parse().unwrap();
+    let back = Return {
+        uetr: Uetr::random(),
+        original_uetr: original,
+        creditor_agent: payer,
+        amount: Money::parse("2.50", Currency::EUR).unwrap(),
+        reason: Reason::FOCR,
+        additional_information: None,
+        created_at: None,
+    };
+    let handle = creditor.submit(&back).await.unwrap();
+    loop {
+        let notice = returns.next().await.unwrap().unwrap();
+        if matches!(notice.view(), Message::ReturnNotice(offer) if offer.payment_return.uetr == back.uetr) {
+            break;
+        }
+    }
+    assert_eq!(show(&original.to_string())["returns"][0]["state"], "in_process");
+    debtor.answer(&Reply::yes(creditor.participant(), back.uetr)).await.unwrap();
+    _ = handle.outcome().await;
+    told[0] = show(&original.to_string());
+    assert_eq!(told[0]["returned"], "2.50");
+    assert_eq!(
+        (&told[0]["returns"][0]["uetr"], told[0]["returns"].as_array().unwrap().len()),
+        (&back.uetr.to_string().into(), 1)
+    );
+    told.push(show(&back.uetr.to_string()));
+    assert_eq!((&told[2]["original"]["uetr"], &told[2]["original"]["amount"]), (&told[0]["uetr"], &"6.00".into()));
     drop(node);
 
     let node = Node::start(&log, &config);
@@ -149,8 +188,13 @@ async fn a_story_is_the_same_after_a_kill() {
         let uetr = story["uetr"].as_str().unwrap();
         assert_eq!(node.ask(&["payment", uetr, "--json"]).with(0).json()[0], *story);
         assert_eq!(node.ask(&["payment", &uetr.replace('-', ""), "--json"]).with(0).json()[0], *story);
+        let found = node.ask(&["payment", "find", "--json", story["message_id"].as_str().unwrap()]).with(0).json();
+        assert_eq!((&found["payments"][0]["uetr"], &found["more"]), (&story["uetr"], &serde_json::Value::Null));
         let page = node.ask(&["payment", uetr]).with(0).stdout;
-        assert!(page.contains("Timeline, from the book and the log") && page.contains("notice 3"), "{page}");
+        assert!(
+            page.contains("Timeline, from the book and the log") && page.contains("\n               notice "),
+            "{page}"
+        );
     }
     node.stop();
 }

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -78,15 +78,29 @@ impl Node {
             _ = stderr.read_to_string(&mut text);
             text
         });
+        Node::ready(child, Some(stderr), data)
+    }
+
+    /// Its log lines are read by whoever has the other end.
+    pub(crate) fn start_unread(data: &Path, more: &[&str]) -> (Node, ChildStderr) {
+        let mut child = serve(data, more).spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        (Node::ready(child, None, data), stderr)
+    }
+
+    fn ready(mut child: Child, stderr: Option<std::thread::JoinHandle<String>>, data: &Path) -> Node {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         if line.is_empty() {
             let status = child.wait().unwrap();
-            panic!("the node ended before it was ready: {status}\n{}", stderr.join().unwrap());
+            panic!(
+                "the node ended before it was ready: {status}\n{}",
+                stderr.map_or_else(String::new, |log| log.join().unwrap())
+            );
         }
         let ready: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(ready["event"], "ready");
-        Node { child, ready, data: data.into(), stderr: Some(stderr) }
+        Node { child, ready, data: data.into(), stderr }
     }
 
     pub(crate) fn address(&self) -> String {
@@ -118,7 +132,7 @@ impl Node {
                 None => std::thread::sleep(Duration::from_millis(5)),
             }
         };
-        (status.code(), self.stderr.take().unwrap().join().unwrap())
+        (status.code(), self.stderr.take().map_or_else(String::new, |log| log.join().unwrap()))
     }
 
     pub(crate) fn stop(self) -> String {

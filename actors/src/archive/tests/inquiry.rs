@@ -13,6 +13,7 @@ use crate::bell::Bell;
 use crate::ledger::{Answered, Feeds, Ledger, Passenger};
 use crate::line::Line;
 use crate::throne::Throne;
+use crate::trail::Tracker;
 
 #[test]
 fn the_archive_answers_for_the_book() {
@@ -26,7 +27,14 @@ fn the_archive_answers_for_the_book() {
     let (changes, _told) = tokio::sync::mpsc::unbounded_channel();
     let leading = Arc::<AtomicU64>::default();
     let throne = Throne { known: Arc::default(), leading: leading.clone(), dispatch: std::sync::Weak::new(), changes };
-    let ledger = Ledger::new(Arc::new(Feeds::new(1 << 20)), Arc::<Bell>::default(), gatherer, Arc::default(), throne);
+    let ledger = Ledger::new(
+        Arc::new(Feeds::new(1 << 20)),
+        Arc::<Bell>::default(),
+        gatherer,
+        Tracker::new(Arc::default()),
+        Arc::default(),
+        throne,
+    );
     let (journal, recovery) = persistence::open(log, ledger, persistence::Nobody).unwrap();
     until("the node leads", || leading.load(Ordering::Acquire) > 0);
     let term = leading.load(Ordering::Acquire);
