@@ -37,6 +37,8 @@ pub(crate) struct Ask {
     /// Whom or what an action is about.
     #[serde(default)]
     pub(crate) participant: String,
+    #[serde(default)]
+    pub(crate) task: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
