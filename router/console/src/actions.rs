@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
+use watch::Snapshot;
 
 use crate::app::Asked;
 use crate::parts::encoded;
@@ -46,6 +47,13 @@ pub enum Action {
     Drain,
     Undrain,
     StepDown,
+    /// Of what waits for a second person; by its number in the audit trail.
+    Approve {
+        task: u64,
+    },
+    Refuse {
+        task: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -69,6 +77,8 @@ pub(crate) enum Kind {
     Drain,
     Undrain,
     StepDown,
+    Approve,
+    Refuse,
 }
 
 impl Kind {
@@ -77,6 +87,7 @@ impl Kind {
         match self {
             Kind::Suspend | Kind::Resume | Kind::Drain | Kind::Undrain | Kind::StepDown => Role::Operator,
             Kind::Fund | Kind::Defund | Kind::Limit => Role::Treasury,
+            Kind::Approve | Kind::Refuse => Role::Approver,
         }
     }
 
@@ -90,7 +101,13 @@ impl Kind {
             Kind::Drain => "drain",
             Kind::Undrain => "undrain",
             Kind::StepDown => "step-down",
+            Kind::Approve => "approve",
+            Kind::Refuse => "refuse",
         }
+    }
+
+    fn is_of_task(self) -> bool {
+        matches!(self, Kind::Approve | Kind::Refuse)
     }
 
     fn is_of_node(self) -> bool {
@@ -104,6 +121,7 @@ impl Kind {
 pub(crate) struct Given {
     form_token: String,
     participant: String,
+    task: u64,
     direction: Direction,
     currency: String,
     amount: String,
@@ -131,6 +149,8 @@ impl Given {
             Kind::Drain => Action::Drain,
             Kind::Undrain => Action::Undrain,
             Kind::StepDown => Action::StepDown,
+            Kind::Approve => Action::Approve { task: self.task },
+            Kind::Refuse => Action::Refuse { task: self.task },
         }
     }
 }
@@ -164,7 +184,7 @@ pub(crate) async fn ask(Path(kind): Path<Kind>, asked: Asked) -> Response {
     if !asked.visitor.may(kind.role()) {
         return refused(&asked, StatusCode::FORBIDDEN, &forbidden(kind));
     }
-    let given = Given { participant: asked.ask.participant.clone(), ..Given::default() };
+    let given = Given { participant: asked.ask.participant.clone(), task: asked.ask.task, ..Given::default() };
     match form::page(&asked, kind, &given, None) {
         Ok(page) => page.into_response(),
         Err(problem) => frame::problem(&asked, &problem),
@@ -190,7 +210,7 @@ pub(crate) async fn carry_out(Path(kind): Path<Kind>, asked: Asked, Form(given):
     match done {
         Ok(done) => {
             asked.app.sessions.tell(&asked.visitor.token, done);
-            Redirect::to(&subject(kind, &given.participant)).into_response()
+            Redirect::to(&page_of(kind, &given.participant)).into_response()
         }
         Err(problem) => match form::page(&asked, kind, &given, Some(&problem)) {
             Ok(page) => (frame::status(problem.kind), page).into_response(),
@@ -199,9 +219,22 @@ pub(crate) async fn carry_out(Path(kind): Path<Kind>, asked: Asked, Form(given):
     }
 }
 
-/// The page of what it is about.
-fn subject(kind: Kind, participant: &str) -> String {
-    if kind.is_of_node() { "/nodes".into() } else { format!("/participants/{}", encoded(participant)) }
+/// Where it is seen what has become of it.
+fn page_of(kind: Kind, participant: &str) -> String {
+    match kind {
+        _ if kind.is_of_node() => "/nodes".into(),
+        _ if kind.is_of_task() => "/tasks".into(),
+        _ => format!("/participants/{}", encoded(participant)),
+    }
+}
+
+/// What is typed to confirm.
+fn name_of(kind: Kind, given: &Given, now: &Snapshot) -> String {
+    match kind {
+        _ if kind.is_of_node() => now.node.name.clone(),
+        _ if kind.is_of_task() => format!("task {}", given.task),
+        _ => given.participant.clone(),
+    }
 }
 
 /// What the switch does not check itself.
@@ -210,7 +243,7 @@ fn check(asked: &Asked, kind: Kind, given: &Given) -> Result<(), Problem> {
         return Err(Problem::new(ProblemKind::Usage, "Say why: the reason is kept with your name."));
     }
     let look = asked.app.look()?;
-    let name = if kind.is_of_node() { &look.now.node.name } else { &given.participant };
+    let name = name_of(kind, given, &look.now);
     if look.now.node.environment == PRODUCTION && given.typed_name.trim() != name {
         return Err(Problem::new(ProblemKind::Usage, format!("Nothing was changed: type {name} to confirm.")));
     }

@@ -78,6 +78,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/nodes", get(nodes))
         .route("/payments", get(payments))
         .route("/payments/{uetr}", get(payment))
+        .route("/audit", get(audit))
+        .route("/tasks", get(tasks))
         .route("/actions/{kind}", get(actions::ask).post(actions::carry_out))
         .fallback(nothing)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -161,6 +163,14 @@ async fn payments(asked: Asked) -> Response {
 
 async fn payment(Path(uetr): Path<String>, asked: Asked) -> Response {
     subject(asked, Subject::Payment { uetr }).await
+}
+
+async fn audit(asked: Asked) -> Response {
+    subject(asked, Subject::Audit).await
+}
+
+async fn tasks(asked: Asked) -> Response {
+    subject(asked, Subject::Tasks).await
 }
 
 async fn subject(asked: Asked, subject: Subject) -> Response {

@@ -48,7 +48,7 @@ fn framed(asked: &Asked, title: &str, main: &Markup, kind: Kind) -> Markup {
             (who(&asked.visitor))
         }
         nav aria-label="Pages" {
-            @for (href, name) in [("/", "Overview"), ("/nodes", "Nodes"), ("/payments", "Payments")] {
+            @for (href, name) in [("/", "Overview"), ("/nodes", "Nodes"), ("/payments", "Payments"), ("/tasks", "Tasks"), ("/audit", "Audit")] {
                 a href=(href) aria-current=[(asked.path == href).then_some("page")] { (name) }
             }
         }
@@ -117,12 +117,14 @@ fn who(visitor: &Visitor) -> Markup {
 }
 
 fn help() -> Markup {
-    const KEYS: [(&str, &str); 6] = [
+    const KEYS: [(&str, &str); 8] = [
         ("/", "search"),
         ("p", "pause, go on"),
         ("g o", "overview"),
         ("g n", "nodes"),
         ("g p", "payments"),
+        ("g t", "tasks"),
+        ("g a", "audit trail"),
         ("?", "this"),
     ];
     html! {

@@ -69,6 +69,10 @@ pub enum Subject {
     Payments { words: String },
     /// One payment's story.
     Payment { uetr: String },
+    /// Who changed what, and why, the latest first.
+    Audit,
+    /// What waits for a second person.
+    Tasks,
 }
 
 pub struct Page {

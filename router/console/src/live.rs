@@ -37,6 +37,8 @@ pub(crate) struct Ask {
     /// Whom or what an action is about.
     #[serde(default)]
     pub(crate) participant: String,
+    #[serde(default)]
+    pub(crate) task: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -189,7 +191,10 @@ pub(crate) fn time_of_day(at_ms: u64) -> String {
     format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
-/// How long ago, as people read it.
+/// How long ago, as people read it; nobody looks at parts of seconds.
 pub(crate) fn ago(then_ms: u64, now_ms: u64) -> String {
-    text::length(now_ms.saturating_sub(then_ms) / 1000 * 1_000_000)
+    match now_ms.saturating_sub(then_ms) {
+        0..1000 => "less than 1 s".into(),
+        ms => text::length(ms / 1000 * 1_000_000),
+    }
 }

@@ -94,7 +94,7 @@ pub(crate) fn table(
 ) -> Markup {
     let rows_max = stand.map_or(usize::MAX, |stand| stand.rows_max);
     html! {
-        div.scrolls tabindex="0" role="region" aria-label=(rows.name) {
+        div.scrolls tabindex="0" role="region" aria-label={ "table of " (rows.name) } {
             table {
                 thead {
                     tr {

@@ -7,7 +7,7 @@
     rates: [["settled", "--settled", 1, "settled"], ["rejected", "--rejected", 1, "rejected"], ["timed out", "--timed-out", 2, "timed_out"]],
     latency: [["p50", "--p50", 1, "p50"], ["p99", "--p99", 1, "p99"], ["p99.9", "--p999", 2, "p999"]],
   };
-  const HEIGHT = 168, KEPT = 3600;
+  const HEIGHT = 150, KEPT = 3600;
   let data = null, drawn = [];
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -19,6 +19,7 @@
     ctx.strokeStyle = ctx.fillStyle = colour("--mark");
     ctx.font = `${11 * devicePixelRatio}px system-ui`;
     ctx.setLineDash([3, 3]);
+    ctx.textAlign = "left";
     let until = -1e9;
     for (const { at, kind } of data.marks) {
       if (at < u.scales.x.min || at > u.scales.x.max) continue;
@@ -37,11 +38,17 @@
       cursor: { sync: { key: "time" }, drag: { x: false, y: false } },
       legend: { live: true, isolate: false },
       scales: { x: { range: () => range() }, y: latency ? { distr: 3, range: (u, low, high) => low == null ? [0.1, 100] : [10 ** Math.floor(Math.log10(Math.max(low, 0.001))), 10 ** Math.ceil(Math.log10(Math.max(high, 0.01)) + 0.001)] } : { range: (u, low, high) => [0, Math.max(1, high * 1.1)] } },
-      axes: [{ ...axis, space: 70, values: [[3600, "{HH}:{mm}", null, null, null, null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] },
-        { ...axis, size: 56, values: (u, all) => all.map((value) => value == null ? null : figure(value)) }],
-      series: [{ value: "{HH}:{mm}:{ss}" }, ...LINES[id].map(([label, name, width]) => ({ label, stroke: colour(name), width: 1 + width / 2, points: { show: false }, dash: name === "--p999" || name === "--timed-out" ? [5, 3] : undefined, value: (u, value) => figure(value) + (latency ? " ms" : " /s") }))],
+      axes: [{ ...axis, space: 70, size: 30, values: [[3600, "{HH}:{mm}", null, null, null, null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] },
+        { ...axis, size: 60, ...(latency && decades(axis)), values: (u, all) => all.map((value) => value == null ? null : figure(value)) }],
+      series: [{ value: "{HH}:{mm}:{ss}" }, ...LINES[id].map(([label, name, width]) => ({ label, stroke: colour(name), width: 1 + width / 2, points: { show: false }, dash: name === "--p999" || name === "--timed-out" ? [5, 3] : undefined, value: (u, value, line, at) => figure(at == null ? u.data[line].at(-1) : value) + (latency ? " ms" : " /s") }))],
       hooks: { draw: [drawMarks] },
     };
+  }
+
+  // Of a logarithmic scale, the lines at 1, 10, 100 alone.
+  function decades(axis) {
+    const filter = (u, all) => all.map((value) => Math.abs(Math.log10(value) % 1) < 1e-9 ? value : null);
+    return { grid: { ...axis.grid, filter }, ticks: { ...axis.ticks, filter } };
   }
 
   function range() {

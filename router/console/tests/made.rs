@@ -11,11 +11,11 @@ use watch::{
 };
 
 /// Text of somebody who means ill.
-pub const HOSTILE: &str = "<img src=x onerror=\"document.title='owned'\">";
+pub(crate) const HOSTILE: &str = "<img src=x onerror=\"document.title='owned'\">";
 
-pub struct Made {
-    pub environment: &'static str,
-    pub orders: Mutex<Vec<Order>>,
+pub(crate) struct Made {
+    environment: &'static str,
+    pub(crate) orders: Mutex<Vec<Order>>,
     history: Mutex<History>,
     last: Mutex<Option<Snapshot>>,
 }
@@ -25,7 +25,7 @@ fn now_ms() -> u64 {
 }
 
 impl Made {
-    pub fn new(environment: &'static str) -> Made {
+    pub(crate) fn new(environment: &'static str) -> Made {
         let made = Made { environment, orders: Mutex::default(), history: Mutex::default(), last: Mutex::default() };
         let start = now_ms() - 900_000;
         (1..900).for_each(|number| made.take(number, start + number * 1000));
@@ -46,7 +46,7 @@ impl Switch for Made {
     fn next(&self) -> Waiting<'_, Option<Arc<Snapshot>>> {
         Box::pin(async {
             let number = self.last.lock().as_ref().map_or(0, |last| last.number);
-            if number > 905 {
+            if number >= 900 {
                 tokio::time::sleep(Duration::from_millis(1000)).await;
             }
             self.take(number + 1, now_ms());
@@ -108,7 +108,7 @@ fn latency(number: u64, us: u64) -> Latency {
     }
 }
 
-pub fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
+fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
     let mut now = Snapshot { number, at_ms, ..Snapshot::default() };
     now.verdict = Verdict {
         severity: Severity::Degraded,

@@ -1,6 +1,7 @@
 //! The console's counter at the desk: what its pages ask for goes the way of the command line's requests.
 
 mod payments;
+mod records;
 
 use std::sync::Arc;
 
@@ -31,7 +32,7 @@ impl Counter {
         // The file of operators belongs to the user of the node, so its user id is theirs.
         let answer = self.desk.answer(request, rustix::process::getuid().as_raw()).await?;
         Ok(match answer["task"]["number"].as_u64() {
-            Some(task) => format!("It waits for a second person, as task {task}: crosstie task approve {task}."),
+            Some(task) => format!("It waits for a second person, as task {task}: see Tasks."),
             None => done,
         })
     }
@@ -40,6 +41,8 @@ impl Counter {
         match subject {
             Subject::Payments { words } => payments::search(&self.desk, &words).await,
             Subject::Payment { uetr } => payments::stories(&self.desk, &uetr).await,
+            Subject::Audit => records::audit(&self.desk).await,
+            Subject::Tasks => records::tasks(&self.desk).await,
         }
     }
 }
@@ -74,6 +77,8 @@ fn command(action: Action) -> Command {
         Action::Drain => Command::Drain,
         Action::Undrain => Command::Undrain,
         Action::StepDown => Command::StepDown { node: None },
+        Action::Approve { task: number } => Command::ApproveTask { number },
+        Action::Refuse { task: number } => Command::RefuseTask { number },
     }
 }
 
@@ -100,6 +105,8 @@ fn done(action: &Action) -> String {
         Action::Drain => "The node is drained.".into(),
         Action::Undrain => "The node serves participants again.".into(),
         Action::StepDown => "Another node leads.".into(),
+        Action::Approve { task } => format!("Task {task} is approved and done."),
+        Action::Refuse { task } => format!("Task {task} is refused; nothing was changed."),
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) async fn search(desk: &Desk, words: &str) -> Result<Page, Problem> {
 
 fn table(found: &Found) -> Markup {
     html! {
-        div.scrolls tabindex="0" role="region" aria-label="payments" {
+        div.scrolls tabindex="0" role="region" aria-label="table of payments" {
             table {
                 thead { tr {
                     @for name in ["UETR", "STATE", "REASON", "DEBTOR AGENT", "CREDITOR AGENT"] { th scope="col" { (name) } }
@@ -118,7 +118,7 @@ fn budget_bar(own: &Budget, creditor: &str) -> Markup {
 
 fn timeline(moments: &[Moment]) -> Markup {
     html! {
-        div.scrolls tabindex="0" role="region" aria-label="timeline" {
+        div.scrolls tabindex="0" role="region" aria-label="table of timeline" {
             table {
                 thead { tr { th.number scope="col" { "AFTER, S" } th.number scope="col" { "LOG ENTRY" } th scope="col" { "WHAT" } th scope="col" { "TOLD" } } }
                 tbody {
@@ -145,7 +145,7 @@ fn postings(all: &[Posting]) -> Markup {
     html! {
         @if all.is_empty() { p.none { "none" } }
         @else {
-            div.scrolls tabindex="0" role="region" aria-label="postings" {
+            div.scrolls tabindex="0" role="region" aria-label="table of postings" {
                 table {
                     thead { tr { th scope="col" { "KIND" } th scope="col" { "PARTICIPANT" } th.number scope="col" { "AMOUNT" } th scope="col" { "" } th.number scope="col" { "LOG ENTRY" } } }
                     tbody {

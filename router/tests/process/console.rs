@@ -144,5 +144,9 @@ fn walk(node: &Node, page: &str, address: &str, uetr: &str, passphrase: &str) {
     browser.until("document.querySelector('.state').textContent == 'suspended sending'");
     browser.open(&format!("{page}/nodes"));
     assert_eq!(browser.barriers(), [""; 0], "nodes");
+    browser.open(&format!("{page}/audit"));
+    let trail = browser.text();
+    assert!(["ann", "suspend", "BANK-0003", "case 9", "done"].iter().all(|part| trail.contains(part)), "{trail}");
+    assert_eq!(browser.barriers(), [""; 0], "audit");
     assert_eq!(browser.complaints, [""; 0]);
 }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use watch::{Participant, text};
 
-use super::{Direction, Given, Kind, PRODUCTION, subject, words};
+use super::{Direction, Given, Kind, PRODUCTION, name_of, page_of, words};
 use crate::app::Asked;
 use crate::{Problem, ProblemKind, frame};
 
@@ -15,10 +15,10 @@ pub(super) fn page(asked: &Asked, kind: Kind, given: &Given, refusal: Option<&Pr
     let now = &look.now;
     let id = given.participant.as_str();
     let participant = now.participants.iter().find(|own| own.id == id);
-    if !kind.is_of_node() && participant.is_none() {
+    if !kind.is_of_node() && !kind.is_of_task() && participant.is_none() {
         return Err(Problem::new(ProblemKind::NotFound, format!("{id:?} is not registered")));
     }
-    let name = if kind.is_of_node() { now.node.name.as_str() } else { id };
+    let name = name_of(kind, given, now);
     let title = format!("{} {name}", words::name(kind));
     let main = html! {
         div.narrow {
@@ -28,6 +28,7 @@ pub(super) fn page(asked: &Asked, kind: Kind, given: &Given, refusal: Option<&Pr
             ul.consequences { @for sentence in words::consequences(kind, now, participant) { li { (sentence) } } }
             form.stacked method="post" action=(asked.path) {
                 input type="hidden" name="form_token" value=(asked.visitor.form_token);
+                @if kind.is_of_task() { input type="hidden" name="task" value=(given.task); }
                 @if let Some(own) = participant {
                     input type="hidden" name="participant" value=(own.id);
                     (particulars(kind, own, given))
@@ -40,7 +41,7 @@ pub(super) fn page(asked: &Asked, kind: Kind, given: &Given, refusal: Option<&Pr
                 }
                 div.buttons {
                     button.act { (title) }
-                    a.button href=(subject(kind, id)) { "Cancel" }
+                    a.button href=(page_of(kind, id)) { "Cancel" }
                 }
             }
         }
@@ -73,7 +74,7 @@ fn particulars(kind: Kind, own: &Participant, given: &Given) -> Markup {
                 }
             }
         },
-        Kind::Drain | Kind::Undrain | Kind::StepDown => html! {},
+        Kind::Drain | Kind::Undrain | Kind::StepDown | Kind::Approve | Kind::Refuse => html! {},
     }
 }
 

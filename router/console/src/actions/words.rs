@@ -14,6 +14,8 @@ pub(super) fn name(kind: Kind) -> &'static str {
         Kind::Drain => "Drain",
         Kind::Undrain => "Undrain",
         Kind::StepDown => "Step down",
+        Kind::Approve => "Approve",
+        Kind::Refuse => "Refuse",
     }
 }
 
@@ -50,6 +52,10 @@ pub(super) fn consequences(kind: Kind, now: &Snapshot, participant: Option<&Part
             now.node.name, now.node.sessions
         )],
         Kind::Undrain => vec![format!("{} serves participants again.", now.node.name)],
+        Kind::Approve => {
+            say(&["What was proposed is done at once, in both names. The proposer himself cannot approve it."])
+        }
+        Kind::Refuse => say(&["What was proposed is not done. It can be proposed again."]),
         Kind::StepDown => vec![format!(
             "Another node leads instead of {}; payments in flight go on there. They wait a moment meanwhile.",
             now.node.name

@@ -56,7 +56,7 @@ impl View for ActorsOfKind {
 fn messages(own: &ActorKind) -> Markup {
     let unmeasured = Latency::default();
     html! {
-        div.scrolls tabindex="0" role="region" aria-label="messages" {
+        div.scrolls tabindex="0" role="region" aria-label="table of messages" {
             table {
                 thead { tr { th scope="col" { "MESSAGE" } th.number scope="col" { "HANDLED" } th.number scope="col" { "P50" } th.number scope="col" { "P99" } th.number scope="col" { "DROPPED" } } }
                 tbody {

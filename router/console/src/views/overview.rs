@@ -86,8 +86,8 @@ pub(super) fn warning(now: &Snapshot, warning: &Warning) -> Markup {
     html! {
         li {
             (sign(warning.severity)) " " a href=(href) { (subject) } ": " (warning.sentence) " "
-            span.advice { (warning.advice) } " "
-            span.since { "for " (ago(warning.since_ms, now.at_ms)) }
+            span.advice { "→ " (warning.advice) } " "
+            span.since { "· for " (ago(warning.since_ms, now.at_ms)) }
         }
     }
 }

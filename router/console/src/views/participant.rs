@@ -93,7 +93,7 @@ fn figures(look: &Look, own: &watch::Participant) -> Vec<Tile> {
 fn positions(all: &[Position]) -> Markup {
     let limit = |minor: Option<i64>, decimals| minor.map_or("none".into(), |minor| text::money(minor, decimals));
     html! {
-        div.scrolls tabindex="0" role="region" aria-label="positions" {
+        div.scrolls tabindex="0" role="region" aria-label="table of positions" {
             table {
                 thead { tr {
                     th scope="col" { "CURRENCY" }
@@ -128,7 +128,7 @@ fn outcomes(own: &watch::Participant) -> Markup {
         }
     };
     html! {
-        div.scrolls tabindex="0" role="region" aria-label="payments" {
+        div.scrolls tabindex="0" role="region" aria-label="table of payments" {
             table {
                 thead { tr {
                     th scope="col" { "AS" }

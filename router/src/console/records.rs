@@ -1,0 +1,94 @@
+//! The audit trail and what waits for a second person, as pages.
+
+use console::Page;
+use maud::{Markup, html};
+use serde_json::json;
+
+use crate::admin::Desk;
+use crate::admin::asked::{AuditEntry, AuditSearch, Origin, Outcome, Task};
+use crate::admin::desk::unavailable;
+use crate::admin::protocol::{Command, Problem, Request};
+
+const ENTRIES_MAX: usize = 100;
+
+async fn ask<T: serde::de::DeserializeOwned>(desk: &Desk, command: Command) -> Result<T, Problem> {
+    let (operator, reason) = Default::default();
+    let request = Request { command, operator, origin: Origin::Console, reason };
+    let answer = desk.answer(request, rustix::process::getuid().as_raw()).await?;
+    serde_json::from_value(answer).map_err(unavailable)
+}
+
+fn table(name: &str, heading: &[&str], rows: &[Markup]) -> Markup {
+    html! {
+        div.scrolls tabindex="0" role="region" aria-label={ "table of " (name) } {
+            table {
+                thead { tr { @for name in heading { th scope="col" { (name) } } } }
+                tbody {
+                    @for row in rows { tr { (row) } }
+                    @if rows.is_empty() { tr { td.none colspan=(heading.len()) { "none" } } }
+                }
+            }
+        }
+    }
+}
+
+pub(super) async fn audit(desk: &Desk) -> Result<Page, Problem> {
+    let search = AuditSearch { since: None, operator: None, action: None, limit: ENTRIES_MAX };
+    let entries: Vec<AuditEntry> = ask(desk, Command::AuditLog(search)).await?;
+    let rows: Vec<Markup> = entries.iter().map(entry).collect();
+    let heading = ["NUMBER", "AT", "OPERATOR", "SECOND PERSON", "ACTION", "PARAMETERS", "REASON", "OUTCOME"];
+    let body = html! {
+        h1 { "Audit trail" }
+        p.hint { "The latest " (ENTRIES_MAX) ". crosstie audit log has all, crosstie audit verify checks the chain." }
+        (table("entries", &heading, &rows))
+    };
+    Ok(Page { title: "Audit trail".into(), body, json: json!(entries) })
+}
+
+fn entry(own: &AuditEntry) -> Markup {
+    let outcome = match own.outcome {
+        Outcome::Proposed { .. } => "○ waits",
+        Outcome::Done => "● done",
+        Outcome::Refused => "▲ refused",
+        Outcome::Unknown => "■ unknown",
+    };
+    let second = own.approver.as_ref().map_or("-", |approver| approver.operator.as_str());
+    html! {
+        td.number { (own.number) }
+        td { (own.at) }
+        td { (own.operator) }
+        td { (second) }
+        td { (own.action.replace('_', " ")) }
+        td { code { (own.parameters) } }
+        td { (own.reason) }
+        td { (outcome) @if !own.why.is_empty() { ": " (own.why) } }
+    }
+}
+
+pub(super) async fn tasks(desk: &Desk) -> Result<Page, Problem> {
+    let tasks: Vec<Task> = ask(desk, Command::Tasks).await?;
+    let rows: Vec<Markup> = tasks.iter().map(task).collect();
+    let heading = ["TASK", "ACTION", "PARAMETERS", "PROPOSED BY", "REASON", "EXPIRES", ""];
+    let body = html! {
+        h1 { "Tasks" }
+        p.hint { "Changes that wait for a second person, who is not the one that proposed them." }
+        (table("tasks", &heading, &rows))
+    };
+    Ok(Page { title: "Tasks".into(), body, json: json!(tasks) })
+}
+
+fn task(own: &Task) -> Markup {
+    let number = own.number;
+    html! {
+        td.number { (number) }
+        td { (own.action.replace('_', " ")) }
+        td { code { (own.parameters) } }
+        td { (own.who.operator) }
+        td { (own.who.reason) }
+        td { (own.until) }
+        td {
+            a.button href={ "/actions/approve?task=" (number) } { "Approve" } " "
+            a.button href={ "/actions/refuse?task=" (number) } { "Refuse" }
+        }
+    }
+}
