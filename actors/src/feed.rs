@@ -92,6 +92,16 @@ pub enum Progress {
     Gone { wanted: u64, oldest: u64 },
 }
 
+/// The part of a feed in which the notices of a log entry are, if it made any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// Number of its first notice, and the log entry that made it.
+    pub(crate) first: (u64, Index),
+    /// The same of the part after it.
+    pub(crate) next: Option<(u64, Index)>,
+    pub(crate) in_memory: bool,
+}
+
 /// See the file's head.
 pub struct Feed {
     tail: Mutex<Tail>,
@@ -147,6 +157,22 @@ impl Feed {
     pub(crate) fn marks(&self) -> Vec<(u64, Index)> {
         let tail = self.tail.lock();
         tail.marks.iter().copied().chain(tail.chunks.iter().map(|chunk| (chunk.first, chunk.index))).collect()
+    }
+
+    /// Where the notices of log entry `index` are, as far as the feed goes back.
+    pub(crate) fn part_of(&self, index: Index) -> Option<Part> {
+        let tail = self.tail.lock();
+        let marked = tail.marks.partition_point(|(_, begin)| *begin <= index);
+        let after = match marked < tail.marks.len() {
+            true => marked,
+            false => marked + tail.chunks.partition_point(|chunk| chunk.index <= index),
+        };
+        let begin = |place: usize| match tail.marks.get(place) {
+            Some(mark) => Some(*mark),
+            None => tail.chunks.get(place - tail.marks.len()).map(|chunk| (chunk.first, chunk.index)),
+        };
+        let place = after.checked_sub(1)?;
+        Some(Part { first: begin(place)?, next: begin(after), in_memory: place >= tail.marks.len() })
     }
 
     /// Appends frames from the cursor on to `out` and moves the cursor: at least one chunk, as long as it stays within
@@ -283,6 +309,25 @@ mod tests {
         let feed = Feed::new(500, Vec::new(), 1 << 20);
         assert_eq!(feed.read(&mut Cursor::after(3), 1, &mut Vec::new()), Progress::Gone { wanted: 4, oldest: 501 });
         assert_eq!(feed.read(&mut Cursor::after(500), 1, &mut Vec::new()), Progress::AtEnd);
+    }
+
+    #[test]
+    fn the_part_of_an_entry_holds_its_notices() {
+        let feed = filled(5_000, 64 << 10);
+        // Of a feed that is filled like this, entry 1000 + n made notice n and some after it.
+        for number in [1, 2, 99, 2_500, 4_000, 4_999] {
+            let part = feed.part_of(1000 + number).unwrap();
+            let (first, index) = part.first;
+            assert_eq!(index, 1000 + first);
+            assert!(first <= number && part.next.is_none_or(|(next, _)| number < next), "{number} {part:?}");
+        }
+        assert_eq!(feed.part_of(1000), None);
+        assert!(!feed.part_of(1001).unwrap().in_memory && feed.part_of(7000).unwrap().in_memory);
+        assert_eq!(feed.part_of(7000).unwrap().next, None);
+        assert_eq!(Feed::new(500, Vec::new(), 1 << 20).part_of(7), None);
+        let resumed = Feed::new(500, vec![(1, 7), (300, 90)], 1 << 20);
+        let part = Part { first: (1, 7), next: Some((300, 90)), in_memory: false };
+        assert_eq!(resumed.part_of(89), Some(part));
     }
 
     /// A node that fell far behind takes up its feeds from another's snapshot, while sessions read them.

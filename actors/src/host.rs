@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wire::{Currency, Reason, Timestamp, Uetr};
 
+use crate::draft::Draft;
 use crate::figures::{Deed, Deeds, Gauge, MessageKind, now_us};
 use crate::instruction::Instructions;
 use crate::ledger::{Answered, Passenger};
@@ -57,10 +58,12 @@ impl OwnedOperation {
     }
 }
 
-/// An operation and who waits for it: told once it is committed, with a read of the book, or why not.
+/// An operation and who waits for it: told once it is committed, with a read of the book, or why not. What is done goes
+/// into the audit trail together with its draft.
 pub(crate) struct Operate {
     pub key: Key,
     pub operation: OwnedOperation,
+    pub draft: Option<Draft>,
     pub done: oneshot::Sender<Result<(), Reason>>,
 }
 
@@ -230,7 +233,12 @@ impl State {
         let reply = self.decide(request.key, Command::Operate(request.operation.borrowed()), &view);
         let result = match reply {
             Some(Reply::Refused(reason)) => Err(reason),
-            _ => Ok(()),
+            _ => {
+                if let Some(draft) = &request.draft {
+                    draft.done(view.now, &mut self.outbox.facts);
+                }
+                Ok(())
+            }
         };
         let tell = move |_: &Book| _ = request.done.send(result);
         self.outbox.passengers.push(Passenger::Query(Box::new(tell)));

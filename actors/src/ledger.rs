@@ -35,6 +35,12 @@ impl Feeds {
         Feeds { participants: RwLock::default(), everyone, tail_bytes_max }
     }
 
+    /// Without a ledger that writes them.
+    #[cfg(test)]
+    pub(crate) fn of_participants(feeds: Vec<Arc<Feed>>) -> Self {
+        Feeds { participants: RwLock::new(feeds), ..Feeds::new(0) }
+    }
+
     pub fn of(&self, key: Key) -> Option<Arc<Feed>> {
         self.participants.read().get(key.place()).cloned()
     }

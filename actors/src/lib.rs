@@ -21,13 +21,15 @@
 //! participant before the ledger has seen it committed.
 //!
 //! In reading order: `switch`, `line` (a connection), `instruction`, `dispatch` (to whoever leads), `host` (an actor),
-//! `post`, `supervisor`, `ledger`, `feed`, `bell`, `throne` and `reign` (who leads), `relay` (between nodes), `archive`,
-//! `trail` (for traces), `figures` (what is measured meanwhile).
+//! `draft` (who asked for an operation), `post`, `supervisor`, `ledger`, `feed`, `bell`, `throne` and `reign` (who leads),
+//! `relay` (between nodes), `archive`, `trace` (one payment read from the log), `trail` (for traces), `figures` (what is measured
+//! meanwhile).
 
 pub mod archive;
 mod bell;
 mod clock;
 mod dispatch;
+mod draft;
 mod feed;
 pub mod figures;
 mod host;
@@ -43,10 +45,12 @@ mod switch;
 #[cfg(test)]
 mod tests;
 mod throne;
+pub mod trace;
 pub mod trail;
 
 pub use bell::{Bell, Rung};
 pub use clock::Clock;
+pub use draft::Draft;
 pub use feed::{Cursor, Feed, Progress};
 pub use host::OwnedOperation;
 pub use instruction::{Batch, Instruction, Other};

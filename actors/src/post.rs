@@ -14,10 +14,11 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use persistence::{Refused, Term};
 use ractor::ActorRef;
-use settlement::{Book, Fact, Key, Scheme};
+use settlement::{Book, Fact, Key, Outcome, Scheme};
 use tokio::sync::{Notify, oneshot};
 use wire::{BusinessDate, Currency, ParticipantId, Reason};
 
+use crate::draft::Draft;
 use crate::figures::Gauge;
 use crate::host::{self, Letter};
 use crate::instruction::Instructions;
@@ -227,13 +228,28 @@ impl PostOffice {
     }
 
     /// Takes in a participant with a position in `currency`.
-    pub(crate) async fn register(&self, id: ParticipantId, currency: Currency) -> Result<Key, Error> {
-        self.ask_supervisor(|done| supervisor::Message::Register { id, currency, done }).await
+    pub(crate) async fn register(
+        &self,
+        id: ParticipantId,
+        currency: Currency,
+        draft: Option<Draft>,
+    ) -> Result<Key, Error> {
+        self.ask_supervisor(|done| supervisor::Message::Register { id, currency, draft, done }).await
     }
 
     /// Rolls the business date: to `date`, or by a day.
-    pub(crate) async fn roll(&self, date: Option<BusinessDate>) -> Result<BusinessDate, Error> {
-        self.ask_supervisor(|done| supervisor::Message::Roll { date, done }).await
+    pub(crate) async fn roll(&self, date: Option<BusinessDate>, draft: Option<Draft>) -> Result<BusinessDate, Error> {
+        self.ask_supervisor(|done| supervisor::Message::Roll { date, draft, done }).await
+    }
+
+    /// Writes an entry of the audit trail about what leaves no other fact; returns once it is committed.
+    pub(crate) async fn record(&self, draft: &Draft, outcome: Outcome, why: &str) -> Result<(), Error> {
+        let mut outbox = Outbox::default();
+        draft.ended(self.premises.clock.now(), outcome, why, &mut outbox.facts);
+        let (sender, committed) = oneshot::channel();
+        outbox.passengers.push(Passenger::Query(Box::new(move |_| _ = sender.send(()))));
+        self.deposit(&mut outbox).await?;
+        committed.await.map_err(|_| Error::Restarted)
     }
 
     async fn ask_supervisor<T>(

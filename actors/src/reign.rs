@@ -93,7 +93,7 @@ impl Regent {
         // Set once, here.
         _ = post.supervisor.set(supervisor);
         let reign = Reign { post, supervision, delivery };
-        if !has_date && let Err(error) = reign.post.roll(None).await {
+        if !has_date && let Err(error) = reign.post.roll(None, None).await {
             tracing::warn!(event = "day_not_rolled", error = %error, "the switch has no business date yet");
         }
         if !self.dispatch.open(&reign.post) {

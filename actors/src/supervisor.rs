@@ -8,6 +8,7 @@ use settlement::{Fact, Key, Participant};
 use tokio::sync::oneshot;
 use wire::{BusinessDate, Currency, ParticipantId};
 
+use crate::draft::Draft;
 use crate::host::{self, Host};
 use crate::post::{Outbox, PostOffice};
 
@@ -15,11 +16,13 @@ pub(crate) enum Message {
     Register {
         id: ParticipantId,
         currency: Currency,
+        draft: Option<Draft>,
         done: oneshot::Sender<Result<Key, String>>,
     },
     /// Rolls to `date`, or to the day after the present business date.
     Roll {
         date: Option<BusinessDate>,
+        draft: Option<Draft>,
         done: oneshot::Sender<Result<BusinessDate, String>>,
     },
     /// The participants of a vacant seat, as the book has them behind the barrier.
@@ -58,7 +61,7 @@ impl Supervisor {
 
     async fn register(
         &self,
-        (id, currency): (ParticipantId, Currency),
+        (id, currency, draft): (ParticipantId, Currency, Option<Draft>),
         done: oneshot::Sender<Result<Key, String>>,
         myself: &ActorRef<Message>,
         actors: &mut State,
@@ -72,7 +75,7 @@ impl Supervisor {
             return Ok(());
         }
         let fact = Fact::Registered { at: self.post.premises.clock.now(), key, id, currency };
-        self.append(&fact).await?;
+        self.append(&fact, draft).await?;
         let listing = self.post.scheme().listing(key).cloned();
         if let Some(listing) = listing {
             let participant = Participant::new(key, listing);
@@ -94,8 +97,10 @@ impl Supervisor {
         actors: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Register { id, currency, done } => self.register((id, currency), done, myself, actors).await,
-            Message::Roll { date, done } => {
+            Message::Register { id, currency, draft, done } => {
+                self.register((id, currency, draft), done, myself, actors).await
+            }
+            Message::Roll { date, draft, done } => {
                 let today = self.post.scheme().business_date();
                 let date =
                     date.unwrap_or(if today.is_none() { self.post.premises.clock.now().date() } else { today.next() });
@@ -103,7 +108,7 @@ impl Supervisor {
                     drop(done.send(Err(format!("the business date is {today} already and cannot become {date}"))));
                     return Ok(());
                 }
-                self.append(&Fact::DayRolled { at: self.post.premises.clock.now(), date }).await?;
+                self.append(&Fact::DayRolled { at: self.post.premises.clock.now(), date }, draft).await?;
                 self.post.ask_book(move |_| drop(done.send(Ok(date))))?;
                 Ok(())
             }
@@ -124,9 +129,13 @@ impl Supervisor {
         done
     }
 
-    async fn append(&self, fact: &Fact<'static>) -> Result<(), ActorProcessingErr> {
+    /// A fact and, if an operator asked for it, the entry of the audit trail.
+    async fn append(&self, fact: &Fact<'static>, draft: Option<Draft>) -> Result<(), ActorProcessingErr> {
         let mut outbox = Outbox::default();
         fact.encode(&mut outbox.facts);
+        if let Some(draft) = draft {
+            draft.done(fact.at(), &mut outbox.facts);
+        }
         outbox.news.push(*fact);
         Ok(self.post.deposit(&mut outbox).await?)
     }

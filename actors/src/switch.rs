@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::RwLockReadGuard;
 use persistence::{NodeId, Standing};
-use settlement::{Book, Key, Rules, Scheme};
+use settlement::{Book, Key, Outcome, Rules, Scheme};
 use tokio::sync::{mpsc, oneshot, watch};
 use wire::{BusinessDate, Currency, ParticipantId, Timestamp};
 
@@ -15,6 +15,7 @@ use crate::archive::{self, Archive, LogEnd};
 use crate::bell::Bell;
 use crate::clock::Clock;
 use crate::dispatch::Dispatch;
+use crate::draft::Draft;
 use crate::figures::{Figures, Gauge, Tally, Work};
 use crate::host::OwnedOperation;
 use crate::instruction::Batch;
@@ -311,26 +312,37 @@ impl Switch {
         self.premises.draining.load(Ordering::Relaxed)
     }
 
-    /// Takes in a participant with a position in `currency`.
-    pub async fn register(&self, id: ParticipantId, currency: Currency) -> Result<Key, Error> {
-        self.leading()?.register(id, currency).await
+    /// Takes in a participant with a position in `currency`. Like the next two, with an entry of the audit trail when an
+    /// operator asked for it; none when it is refused.
+    pub async fn register(&self, id: ParticipantId, currency: Currency, draft: Option<Draft>) -> Result<Key, Error> {
+        self.leading()?.register(id, currency, draft).await
     }
 
     /// Rolls the business date: to `date`, or by a day.
-    pub async fn roll(&self, date: Option<BusinessDate>) -> Result<BusinessDate, Error> {
-        self.leading()?.roll(date).await
+    pub async fn roll(&self, date: Option<BusinessDate>, draft: Option<Draft>) -> Result<BusinessDate, Error> {
+        self.leading()?.roll(date, draft).await
     }
 
     /// Asks for an operation on a participant; returns once it is committed.
-    pub async fn operate(&self, id: ParticipantId, operation: OwnedOperation) -> Result<(), Error> {
+    pub async fn operate(
+        &self,
+        id: ParticipantId,
+        operation: OwnedOperation,
+        draft: Option<Draft>,
+    ) -> Result<(), Error> {
         let post = self.leading()?;
         let key = post.scheme().key(id).ok_or_else(|| Error::Refused(format!("{id} is not registered")))?;
         let (done, answer) = oneshot::channel();
-        post.operate(crate::host::Operate { key, operation, done });
+        post.operate(crate::host::Operate { key, operation, draft, done });
         answer.await.map_err(|_| Error::Restarted)?.map_err(|reason| {
             let meaning = reason.explanation().map_or("", |explanation| explanation.meaning);
             Error::Refused(format!("refused with {reason}: {meaning}"))
         })
+    }
+
+    /// Writes an entry of the audit trail about what leaves no other fact, such as a refusal; returns once it is committed.
+    pub async fn record(&self, draft: &Draft, outcome: Outcome, why: &str) -> Result<(), Error> {
+        self.leading()?.record(draft, outcome, why).await
     }
 
     /// Reads this node's book as it is now: on a node that does not lead it may be a little behind.
@@ -339,6 +351,14 @@ impl Switch {
         let read = move |book: &Book| drop(sender.send(read(book)));
         self.premises.journal.visit(Passenger::Query(Box::new(read)))?;
         receiver.await.map_err(|_| Error::Stopped)
+    }
+
+    /// Reads the book once everything that was proposed so far is committed, if this node leads.
+    pub async fn read_behind<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Book) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        Ok(self.leading()?.query(read).await?)
     }
 
     /// True once [`Switch::close`] was called.

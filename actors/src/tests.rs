@@ -48,9 +48,9 @@ impl Bench {
         let (switch, _) = start(config).await.unwrap();
         let ids: Vec<ParticipantId> = (0..participants).map(|place| format!("BANK-{place}").parse().unwrap()).collect();
         for id in &ids {
-            switch.register(*id, Currency::EUR).await.unwrap();
+            switch.register(*id, Currency::EUR, None).await.unwrap();
             let fund = OwnedOperation::Fund { currency: Currency::EUR, amount_minor: FUNDED, note: "a test".into() };
-            switch.operate(*id, fund).await.unwrap();
+            switch.operate(*id, fund, None).await.unwrap();
         }
         let mut bench = Bench { switch, ids, lines: Vec::new(), sequence: 0, _directory: directory };
         for place in 0..participants {

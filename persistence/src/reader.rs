@@ -52,6 +52,12 @@ impl Reader<RealDisk> {
     pub fn oldest(directory: impl AsRef<Path>) -> Result<Index, Error> {
         oldest(&RealDisk::new(directory.as_ref()))
     }
+
+    /// The first entry of each segment that is kept, in order: to read from there on costs nothing before it. The last may
+    /// not be there yet.
+    pub fn segments(directory: impl AsRef<Path>) -> Result<Vec<Index>, Error> {
+        segments(&RealDisk::new(directory.as_ref()))
+    }
 }
 
 /// The oldest entry on a disk.

@@ -33,7 +33,7 @@ pub(crate) async fn roll_daily(switch: Arc<Switch>, when: DayRoll) {
         let (today, due) = (switch.scheme().business_date(), shifted(now, minute_of_day).date());
         // A date that was rolled by hand further than this stays.
         if due > today && switch.reign().is_some() {
-            match switch.roll(Some(due)).await {
+            match switch.roll(Some(due), None).await {
                 Ok(date) => tracing::info!(event = "day_rolled", date = %date, "the business date rolled"),
                 // Another node leads now and does it.
                 Err(actors::Error::NotLeading | actors::Error::Restarted) => {}

@@ -1,7 +1,9 @@
 //! The switch as a program: listener, sessions, configuration, administration, the command line.
 //!
 //! In reading order: `node` (the whole switch, wired on one page), `cluster` (the other nodes),
-//! `session`, `outlet`, `needs`, `courier` (a participant's connection); `serve` (a node as a process), `config`, `admin`, `ops` (what is measured, each second), `day`, `logs`, `traces`; `local` (a cluster on this
+//! `session`, `outlet`, `needs`, `courier` (a participant's connection); `serve` (a node as a process), `config`, `admin`, `ops` (what
+//! is measured, each second), `story` (of a payment), `report` (for treasury), `console` (the page on the wall), `day`, `logs`,
+//! `traces`; `local` (a cluster on this
 //! machine), `demo`; `cli` (every subcommand), `verify` (a
 //! log replayed offline), `exit` (how the program ends).
 
@@ -9,6 +11,7 @@ pub mod admin;
 pub mod cli;
 mod cluster;
 pub mod config;
+mod console;
 mod courier;
 mod day;
 pub mod demo;
@@ -20,8 +23,10 @@ mod needs;
 pub mod node;
 pub mod ops;
 mod outlet;
+pub mod report;
 pub mod serve;
 pub mod session;
+pub mod story;
 mod top;
 pub mod traces;
 pub mod verify;

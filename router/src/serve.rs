@@ -17,7 +17,7 @@ use crate::admin::{self, Desk};
 use crate::config::{Config, Seed};
 use crate::exit::{Exit, Failure};
 use crate::node::{self, Node};
-use crate::{day, logs, ops, traces};
+use crate::{console, day, logs, ops, traces};
 
 /// Runs a node until it is stopped.
 pub fn run(config: Config) -> Result<Exit, Failure> {
@@ -79,11 +79,16 @@ async fn live(config: Config) -> Result<Exit, Failure> {
         watcher,
         stop: stop.clone(),
         changing: Mutex::new(()),
+        waiting: Mutex::new(()),
+        reading: Mutex::new(()),
+        checked: parking_lot::Mutex::default(),
     });
-    say_ready(&config, &node, started);
+    let console = open_console(&config, &desk);
+    say_ready(&config, &node, console.as_ref(), started);
     let rolling = tokio::spawn(day::roll_daily(node.switch.clone(), config.scheme.day_roll));
+    let checking = tokio::spawn(desk.clone().check_daily());
     let others = desk.clone();
-    let serving_others = tokio::spawn(async move { others.serve_others().await });
+    let serving_others = tokio::spawn(async move { tokio::join!(others.serve_others(), others.record_what_waits()) });
     let serving = tokio::spawn(async move { server.serve(desk).await });
 
     let why = tokio::select! {
@@ -91,6 +96,7 @@ async fn live(config: Config) -> Result<Exit, Failure> {
         () = stop.notified() => "operator",
     };
     rolling.abort();
+    checking.abort();
     taking_in.abort();
     let deadline_ms = config.drain.deadline.as_millis() as u64;
     tracing::info!(event = "stopping", why, deadline_ms, "no new payments; those in process may end");
@@ -109,6 +115,7 @@ async fn live(config: Config) -> Result<Exit, Failure> {
             Exit::Interrupted
         }
     };
+    drop(console);
     if let Some(traces) = traces {
         traces.stop();
     }
@@ -139,6 +146,21 @@ impl Signals {
     }
 }
 
+/// The page for operators. A switch does not stay down because its page cannot be shown.
+fn open_console(config: &Config, desk: &Arc<Desk>) -> Option<::console::Console> {
+    let opened = ::console::start(config.console()?, Arc::new(console::Counter::new(desk.clone())));
+    match opened {
+        Ok(console) => Some(console),
+        Err(error) => {
+            tracing::error!(
+                event = "no_console",
+                "{error}; the node runs without its page, health checks and metrics: set ops.address"
+            );
+            None
+        }
+    }
+}
+
 /// What is allowed and yet should not go unnoticed.
 fn warn_of(config: &Config) {
     if !config.listen.address.ip().is_loopback() {
@@ -148,6 +170,10 @@ fn warn_of(config: &Config) {
             address,
             "sessions are neither encrypted nor authenticated; use a protected network"
         );
+    }
+    if let Some(address) = config.ops.address.filter(|address| !address.ip().is_loopback()) {
+        let address = address.to_string();
+        tracing::warn!(event = "exposed", address, "the console is not encrypted; put a proxy with TLS before it");
     }
     if config.log.sync == "none" {
         tracing::warn!(event = "not_durable", "log.sync is none: a power loss loses acknowledged payments");
@@ -201,7 +227,7 @@ async fn take_in(switch: &Arc<Switch>, seeds: &[Seed]) -> Result<(), Failure> {
     let unknown = new.iter().filter(|seed| !known.contains(&seed.id));
     for seed in unknown.filter(|seed| registered.insert(seed.id)) {
         let (switch, id, currency) = (switch.clone(), seed.id, seed.currency);
-        tasks.spawn(async move { switch.register(id, currency).await.map(|_| ()) });
+        tasks.spawn(async move { switch.register(id, currency, None).await.map(|_| ()) });
     }
     settle(&mut tasks).await?;
     let furnished: std::collections::HashSet<_> = new.iter().map(|seed| seed.id).collect();
@@ -240,11 +266,11 @@ async fn furnish(switch: &Switch, seed: Seed) -> Result<(), actors::Error> {
     let Seed { id, currency, funded_minor: amount_minor, limits } = seed;
     let note = || "the node's configuration".to_string();
     if amount_minor > 0 {
-        switch.operate(id, OwnedOperation::Fund { currency, amount_minor, note: note() }).await?;
+        switch.operate(id, OwnedOperation::Fund { currency, amount_minor, note: note() }, None).await?;
     }
     // Opens the position also when it holds nothing.
     if limits != settlement::Limits::default() || amount_minor == 0 {
-        switch.operate(id, OwnedOperation::Limit { currency, limits, note: note() }).await?;
+        switch.operate(id, OwnedOperation::Limit { currency, limits, note: note() }, None).await?;
     }
     Ok(())
 }
@@ -265,6 +291,8 @@ struct Ready<'a> {
     /// Where participants connect; with the port that was taken when 0 was asked for.
     address: String,
     admin: PathBuf,
+    /// Of the page for operators; absent when there is none.
+    console: Option<String>,
     pid: u32,
     participants: usize,
     business_date: String,
@@ -280,7 +308,7 @@ struct Ready<'a> {
 }
 
 /// One line on stdout, for programs that start nodes.
-fn say_ready(config: &Config, node: &Node, started: Instant) {
+fn say_ready(config: &Config, node: &Node, console: Option<&::console::Console>, started: Instant) {
     let recovery = &node.recovery;
     let (participants, business_date) = {
         let scheme = node.switch.scheme();
@@ -291,6 +319,7 @@ fn say_ready(config: &Config, node: &Node, started: Instant) {
         node: &config.node.name,
         address: node.address.to_string(),
         admin: std::path::absolute(config.socket()).unwrap_or_else(|_| config.socket()),
+        console: console.map(|console| format!("http://{}", console.address)),
         pid: std::process::id(),
         participants,
         business_date,

@@ -116,7 +116,7 @@ impl Place {
         let diary = File::options().create(true).append(true).open(self.diary())?;
         let mut command = Command::new(&self.program);
         command.arg("serve").arg("--config").arg(self.configuration()).arg("--data").arg(self.log());
-        command.args(["--listen", &self.listen, "--end-with-stdin"]);
+        command.args(["--listen", &self.listen, "--set", "ops.address=none", "--end-with-stdin"]);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(diary);
         let started = Instant::now();

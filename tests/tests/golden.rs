@@ -1,6 +1,6 @@
-//! Old logs and snapshots stay readable: facts and book as version 1 wrote them lie in `golden/`, in hexadecimal.
+//! Old logs and snapshots stay readable: facts and books as each version wrote them lie in `golden/`, in hexadecimal.
 //!
-//! A changed format gets a new version and a new file; these two are never written again. A new one is begun with
+//! A changed format gets a new version and a new file; these are never written again. A new one is begun with
 //! `CROSSTIE_GOLDEN=write cargo test -p tests --test golden`, which writes only files that are missing.
 
 #![allow(clippy::unwrap_used)] // a test may panic, its helpers too
@@ -9,8 +9,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use settlement::{
-    Annotated, Book, Direction, Expired, Fact, Facts, Key, LimitChanged, Limits, Payment, Position, PositionMoved,
-    Rejected, Reserved, Settled, Stage, Standing, restore,
+    Annotated, Approver, Audited, Book, Direction, Expired, Fact, Facts, Key, LimitChanged, Limits, Origin, Outcome,
+    Payment, Position, PositionMoved, Rejected, Reserved, Settled, Stage, Standing, restore,
 };
 use wire::{BusinessDate, Currency, MessageId, Reason, Reasons, Status, Timestamp, Uetr};
 
@@ -117,9 +117,38 @@ fn day() -> Vec<Fact<'static>> {
     ]
 }
 
-fn written_day() -> Vec<u8> {
+/// What operators did that day: asked, approved by another one; refused; nobody knows.
+fn audited() -> Vec<Fact<'static>> {
+    let entry = |second: u64, action: &'static str, outcome: Outcome, why: &'static str| Audited {
+        at: at(second),
+        asked_at: at(second - 1),
+        node: 2,
+        origin: Origin::Cli,
+        operator: "ada",
+        uid: 1000,
+        action,
+        parameters: r#"{"amount":"1.00","currency":"EUR","id":"PROMPT-BANK"}"#,
+        reason: "statement 4",
+        task: None,
+        approver: None,
+        outcome,
+        why,
+    };
+    let approver = Some(Approver { operator: "grace", uid: 1001 });
+    [
+        entry(30, "fund", Outcome::Proposed { until: at(60) }, ""),
+        Audited { origin: Origin::Console, task: Some(1), approver, ..entry(31, "fund", Outcome::Done, "") },
+        entry(32, "defund", Outcome::Refused, "AM04"),
+        entry(33, "member_add", Outcome::Unknown, "not committed in time"),
+        entry(34, "limit", Outcome::Proposed { until: at(90) }, ""),
+    ]
+    .map(Fact::Audited)
+    .to_vec()
+}
+
+fn written(facts: &[Fact<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    day().iter().for_each(|fact| fact.encode(&mut bytes));
+    facts.iter().for_each(|fact| fact.encode(&mut bytes));
     bytes
 }
 
@@ -147,23 +176,35 @@ fn golden(name: &str, fresh: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn facts_of_version_1_stay_readable() {
-    let written = written_day();
-    let old = golden("facts-1.hex", written_day);
-    let read: Vec<Fact<'_>> = Facts::new(&old).map(|fact| fact.expect("version 1 stays readable")).collect();
-    assert_eq!(read, day());
-    assert_eq!(written, old, "the same facts are written in other bytes: a new version is needed");
+    for (name, facts) in [("facts-1.hex", day()), ("facts-audited-1.hex", audited())] {
+        let written = written(&facts);
+        let old = golden(name, || written.clone());
+        let read: Vec<Fact<'_>> = Facts::new(&old).map(|fact| fact.expect("version 1 stays readable")).collect();
+        assert_eq!(read, facts);
+        assert_eq!(written, old, "the same facts are written in other bytes: a new version is needed");
+    }
+}
+
+/// It had no audit trail, and did not know what moved on which date.
+#[test]
+fn a_book_of_version_1_stays_readable() {
+    let old = golden("book-1.hex", || panic!("version 1 is no longer written"));
+    let (read, book) = (restore(&mut old.as_slice()).expect("version 1 stays readable"), fold(&written(&day())));
+    assert_eq!((read.scheme(), read.participants()), (book.scheme(), book.participants()));
+    let notices = |book: &Book| ([0, 1].map(|key| book.last_notice(Key(key))), book.last_system_notice());
+    assert_eq!((notices(&read), read.trail()), (notices(&book), book.trail()));
 }
 
 #[test]
-fn a_book_of_version_1_stays_readable() {
-    let book = fold(&written_day());
+fn a_book_of_version_2_stays_readable() {
+    let book = fold(&written(&[day(), audited()].concat()));
     let written = || {
         let mut bytes = Vec::new();
         book.freeze().write(&mut bytes).unwrap();
         bytes
     };
-    let old = golden("book-1.hex", written);
-    let read = restore(&mut old.as_slice()).expect("version 1 stays readable");
+    let old = golden("book-2.hex", written);
+    let read = restore(&mut old.as_slice()).expect("version 2 stays readable");
     assert_eq!(read, book);
     // One payment is in process, one waits for its creditor agent's word: nothing depends on a map's order.
     assert_eq!(written(), old, "the same book is written in other bytes: a new version is needed");

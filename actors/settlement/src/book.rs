@@ -1,13 +1,14 @@
 //! The book: the fold of all committed facts. Everything a participant is ever told is read from it.
 
 use wire::message::{Refused, StatusReport};
-use wire::{Currency, Kind, Message, ParticipantId, Reason, Status};
+use wire::{Currency, Kind, Message, ParticipantId, Reason};
 
+use crate::days::{self, Diary};
 use crate::fact::{Fact, LimitChanged, PositionMoved, Stage, Standing};
 use crate::notice::{self, Recipient};
 use crate::participant::{Inquiry, Participant, Purpose};
 use crate::payments::{Record, State};
-use crate::{Key, Scheme};
+use crate::{Key, Scheme, Trail};
 
 /// Where notices go. `write` appends one whole frame.
 pub trait Sink {
@@ -27,6 +28,9 @@ pub struct Book {
     /// Number of the last notice in each participant's feed.
     pub(crate) notices: Vec<u64>,
     pub(crate) system_notices: u64,
+    pub(crate) trail: Trail,
+    /// What moved on each business date, by participant.
+    pub(crate) diaries: Vec<Diary>,
 }
 
 impl Book {
@@ -46,6 +50,11 @@ impl Book {
         self.participant(self.scheme.key(id)?)
     }
 
+    /// What operators changed.
+    pub fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
     /// Number of the last notice in a participant's feed; 0 when there is none yet.
     pub fn last_notice(&self, key: Key) -> u64 {
         self.notices.get(key.place()).copied().unwrap_or(0)
@@ -53,6 +62,11 @@ impl Book {
 
     pub fn last_system_notice(&self) -> u64 {
         self.system_notices
+    }
+
+    /// What moved on each business date.
+    pub fn diary(&self, key: Key) -> Option<&Diary> {
+        self.diaries.get(key.place())
     }
 
     /// Folds one committed fact in and writes the notices it makes.
@@ -63,6 +77,7 @@ impl Book {
                 let listing = self.scheme.listing(*key).cloned();
                 self.participants.extend(listing.map(|listing| Participant::new(*key, listing)));
                 self.notices.push(0);
+                self.diaries.push(Diary::default());
             }
             Fact::SignedOn(Standing { participant, .. })
             | Fact::SignedOff(Standing { participant, .. })
@@ -85,7 +100,9 @@ impl Book {
                 }
             }
             Fact::DayRolled { .. } => {}
+            Fact::Audited(audited) => self.trail.append(*audited),
         }
+        days::enter(&mut self.diaries, fact, &self.scheme);
         let Book { scheme, notices, system_notices, .. } = self;
         notice::notices(fact, scheme, |to, write| {
             let last = match to {
@@ -132,7 +149,7 @@ impl Book {
         StatusReport {
             uetr: record.uetr,
             debtor_agent: self.scheme.id(debtor),
-            status: status_of(record.state),
+            status: record.state.status(),
             reasons: record.reasons,
             amount_minor: record.amount_minor,
             currency: record.currency,
@@ -153,15 +170,6 @@ impl Book {
         all.sort_unstable();
         all.dedup();
         all
-    }
-}
-
-pub(crate) fn status_of(state: State) -> Status {
-    match state {
-        State::Reserved => Status::ACSP,
-        State::Settled => Status::ACSC,
-        State::SettledWithoutPosting => Status::ACWP,
-        State::Rejected | State::Expired => Status::RJCT,
     }
 }
 

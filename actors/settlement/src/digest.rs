@@ -10,12 +10,13 @@ use wire::{BusinessDate, Currency, Timestamp};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::book::Book;
+use crate::days::{Day, Days};
 use crate::fact::Payment;
 use crate::participant::{Incoming, Participant};
 use crate::{Listing, Position};
 
 /// Goes up with every change of what is hashed, or how; and with every change of what a fact does to a book.
-pub const DIGEST_VERSION: u32 = 1;
+pub const DIGEST_VERSION: u32 = 2;
 
 /// Numbers without a pattern: digits of pi.
 const SALT: [u64; 4] = [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7345, 0xa409_3822_299f_31d1, 0x082e_fa98_ec4e_6c89];
@@ -71,6 +72,20 @@ impl Sum {
         self.numbers([*funded, *net, *reserved, limits.net_debit_cap, limits.payment_max].map(|minor| minor as u64));
     }
 
+    /// The date that money moves on; those before stand still, and are in what they came to.
+    fn days(&mut self, currency: Currency, days: &Days) {
+        self.currency(currency);
+        self.numbers([days.opening as u64, days.days.len() as u64, days.balance() as u64]);
+        if let Some(Day { sent, received, returns_sent, returns_received, funded, defunded, date, number, .. }) =
+            days.days.last()
+        {
+            self.numbers([u64::from(date.number()), *number]);
+            for flow in [sent, received, returns_sent, returns_received, funded, defunded] {
+                self.numbers([flow.count, flow.minor as u64]);
+            }
+        }
+    }
+
     fn participant(&mut self, participant: &Participant, notices: u64) {
         let Participant { key, listing, positions, payments, incoming, unposted } = participant;
         self.listing(listing);
@@ -94,7 +109,7 @@ impl Sum {
 impl Book {
     /// Looks at every participant and at every payment in process or unposted.
     pub fn digest(&self) -> u64 {
-        let Book { scheme, participants, notices, system_notices } = self;
+        let Book { scheme, participants, notices, system_notices, diaries, trail } = self;
         let mut sum = Sum(Xxh3::new());
         sum.moment(scheme.business_date(), scheme.last_at());
         sum.numbers([*system_notices, participants.len() as u64]);
@@ -103,6 +118,9 @@ impl Book {
             // The scheme's own copy, which decisions about others read.
             scheme.listing(participant.key).into_iter().for_each(|listing| sum.listing(listing));
         }
+        diaries.iter().flat_map(|diary| &diary.0).for_each(|(currency, days)| sum.days(*currency, days));
+        sum.numbers([trail.head().number]);
+        sum.0.update(&trail.head().hash);
         sum.0.digest()
     }
 }
@@ -122,6 +140,7 @@ mod tests {
         submit P3 A B 0                 -> rejected AM01
         fund   B 50
         submit P4 A B 10                -> reserved
+        audit                           -> audited
         submit P5 A C 7                 -> reserved
         answer P5 acwp                  -> settled without posting
         submit R1 B A 4 returns=P1      -> reserved
@@ -206,12 +225,13 @@ mod tests {
         fn offer(book: &mut Book, change: fn(&mut Incoming)) {
             book.participants[1].incoming.values_mut().for_each(change);
         }
-        let changes: [Change; 23] = [
+        let changes: [Change; 24] = [
             |book, _| book.participants[0].positions[0].1.reserved += 1,
             |book, _| book.participants[1].positions[0].1.limits.payment_max = 7,
             |book, _| book.participants[1].listing.signed_on ^= true,
             |book, _| book.notices[1] += 1,
             |book, _| book.system_notices += 1,
+            |book, _| book.trail.append(table::audited()),
             |book, uetr| book.participants[0].payments.change(uetr, |record| record.state = State::Rejected),
             |book, uetr| book.participants[0].payments.change(uetr, |record| record.amount_minor += 1),
             |book, uetr| book.participants[0].payments.change(uetr, |record| record.returned_minor += 1),

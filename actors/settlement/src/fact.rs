@@ -10,7 +10,7 @@
 use wincode::{SchemaRead, SchemaWrite};
 use wire::{BusinessDate, Currency, MessageId, ParticipantId, Reasons, Status, Timestamp, Uetr};
 
-use crate::{Direction, Key, Position, Unreadable};
+use crate::{Audited, Direction, Key, Position, Unreadable};
 
 const VERSION: u8 = 1;
 
@@ -153,6 +153,8 @@ pub enum Fact<'a> {
         at: Timestamp,
         date: BusinessDate,
     },
+    /// An operator changed something, or tried to: see `trail.rs`. It comes with what was done, or after it.
+    Audited(Audited<'a>),
     Reserved(Reserved<'a>),
     Rejected(Rejected<'a>),
     Settled(Settled),
@@ -169,6 +171,7 @@ impl Fact<'_> {
             Fact::SignedOn(fact) | Fact::SignedOff(fact) | Fact::Suspended(fact) | Fact::Resumed(fact) => fact.at,
             Fact::Funded(fact) | Fact::Defunded(fact) => fact.at,
             Fact::LimitChanged(fact) => fact.at,
+            Fact::Audited(fact) => fact.at,
             Fact::Reserved(fact) => fact.at,
             Fact::Rejected(fact) => fact.at,
             Fact::Settled(fact) | Fact::Returned(fact) => fact.at,
@@ -219,7 +222,8 @@ impl Fact<'_> {
                 Fact::Registered { at: *at, key: *key, id: *id, currency: *currency }
             }
             Fact::DayRolled { at, date } => Fact::DayRolled { at: *at, date: *date },
-            Fact::Reserved(_)
+            Fact::Audited(_)
+            | Fact::Reserved(_)
             | Fact::Rejected(_)
             | Fact::Settled(_)
             | Fact::Returned(_)
@@ -264,6 +268,7 @@ impl Fact<'_> {
             Fact::Defunded(fact) => put(7, fact, out),
             Fact::LimitChanged(fact) => put(8, fact, out),
             Fact::DayRolled { at, date } => put(9, &Roll { at: *at, date: *date }, out),
+            Fact::Audited(fact) => put(10, fact, out),
             Fact::Reserved(fact) => put(16, fact, out),
             Fact::Rejected(fact) => put(17, fact, out),
             Fact::Settled(fact) => put(18, fact, out),
@@ -343,6 +348,7 @@ fn decode(kind: u8, body: &[u8]) -> Result<Fact<'_>, String> {
             let Roll { at, date } = get(body)?;
             Fact::DayRolled { at, date }
         }
+        10 => Fact::Audited(get(body)?),
         16 => Fact::Reserved(get(body)?),
         17 => Fact::Rejected(get(body)?),
         18 => Fact::Settled(get(body)?),
@@ -379,6 +385,7 @@ mod tests {
             suspend A                       -> suspended
             resume A                        -> resumed
             sign-off B                      -> signed off
+            audit                           -> audited
             ",
         )
         .facts
@@ -394,7 +401,7 @@ mod tests {
             fact.encode(&mut again);
         }
         assert_eq!(bytes, again);
-        assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 18, 19, 20, 21]);
+        assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod answer;
 mod book;
+mod days;
 mod deadlines;
 mod digest;
 mod expire;
@@ -21,9 +22,11 @@ mod snapshot;
 mod submit;
 #[cfg(test)]
 mod table;
+mod trail;
 
 pub use answer::Answer;
 pub use book::{Book, Sink};
+pub use days::{DAYS_MAX, Day, Days, Diary, FUNDINGS_MAX, Flow, Funding};
 pub use deadlines::Deadlines;
 pub use digest::DIGEST_VERSION;
 pub use fact::{
@@ -38,6 +41,9 @@ pub use rules::Rules;
 pub use scheme::{Listing, Scheme};
 pub use snapshot::{Frozen, restore};
 pub use submit::{Submit, content_of};
+pub use trail::{
+    Approver, Audited, Broken, Entry, Hash, Head, Origin, Outcome, PARAMETERS_BYTES_MAX, Trail, WHY_BYTES_MAX,
+};
 
 /// Where a participant stands in the scheme's list: small, dense, never reused. Its identifier is in the [`Scheme`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, wincode::SchemaRead, wincode::SchemaWrite)]

@@ -162,7 +162,17 @@ impl Participant {
 
     /// Deadline of a payment that is offered to it.
     pub fn deadline(&self, debtor: Key, uetr: Uetr) -> Option<Timestamp> {
-        self.incoming.get(&(debtor, uetr.number())).map(|incoming| incoming.deadline)
+        self.offered(debtor, uetr).map(|(_, deadline)| deadline)
+    }
+
+    /// A payment that is offered to it, and its deadline.
+    pub fn offered(&self, debtor: Key, uetr: Uetr) -> Option<(&Payment, Timestamp)> {
+        self.incoming.get(&(debtor, uetr.number())).map(|incoming| (&incoming.payment, incoming.deadline))
+    }
+
+    /// True when it accepted this payment without posting and has not said since what became of it.
+    pub fn owes_word(&self, debtor: Key, uetr: Uetr) -> bool {
+        self.unposted.contains_key(&(debtor, uetr.number()))
     }
 
     /// Reads only. Everything that can be refused is refused here.
@@ -206,7 +216,7 @@ impl Participant {
             Fact::Funded(moved) => self.hold(moved.currency).fund(moved.amount_minor),
             Fact::Defunded(moved) => self.hold(moved.currency).fund(-moved.amount_minor),
             Fact::LimitChanged(changed) => self.hold(changed.currency).limits = changed.position.limits,
-            Fact::Registered { .. } | Fact::DayRolled { .. } => {}
+            Fact::Registered { .. } | Fact::DayRolled { .. } | Fact::Audited(_) => {}
         }
     }
 

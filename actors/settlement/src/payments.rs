@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use hashbrown::{HashMap, HashTable};
 use wincode::{SchemaRead, SchemaWrite};
-use wire::{BusinessDate, Currency, Reason, Reasons, Timestamp, Uetr};
+use wire::{BusinessDate, Currency, Reason, Reasons, Status, Timestamp, Uetr};
 
 use crate::{Key, digest};
 
@@ -36,6 +36,16 @@ pub enum State {
 }
 
 impl State {
+    /// As a party is told.
+    pub fn status(self) -> Status {
+        match self {
+            State::Reserved => Status::ACSP,
+            State::Settled => Status::ACSC,
+            State::SettledWithoutPosting => Status::ACWP,
+            State::Rejected | State::Expired => Status::RJCT,
+        }
+    }
+
     fn number(self) -> u8 {
         match self {
             State::Reserved => 1,

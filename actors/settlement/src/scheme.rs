@@ -109,7 +109,8 @@ impl Scheme {
             }
             Fact::LimitChanged(changed) => self.change(changed.participant, |listing| listing.hold(changed.currency)),
             Fact::DayRolled { date, .. } => self.business_date = *date,
-            Fact::Reserved(_)
+            Fact::Audited(_)
+            | Fact::Reserved(_)
             | Fact::Rejected(_)
             | Fact::Settled(_)
             | Fact::Returned(_)

@@ -2,14 +2,16 @@
 //!
 //! | part | content |
 //! |---|---|
-//! | magic | `CROSSTIE BOOK 1\n` |
+//! | magic | `CROSSTIE BOOK 2\n`; version 1, which had no days and no trail, is still read |
 //! | scheme | length `u32`, then business date, last stamp, system notice number, listings |
 //! | per listing | length `u32`, then notice number and positions |
+//! | days | length `u32`, then what moved on each business date |
 //! | payments offered | count `u32`, then so many in parts of up to 4,096, each with its length `u32` |
 //! | payments unposted | the same |
 //! | payments sent | count `u64`, then so many records of 88 bytes |
+//! | audit trail | length `u32`, then number and hash of its last entry; count `u32`, then so many pieces, each with its length `u32` |
 //!
-//! The last four lines repeat for each listing. All in the byte format of bincode 1. Reading allocates no more than
+//! The last five lines before the trail repeat for each listing. All in the byte format of bincode 1. Reading allocates no more than
 //! what has really come. [`Frozen`] shares the records' chunks with the book, so taking one is quick
 //! whatever the number of payments.
 
@@ -19,12 +21,15 @@ use wincode::{SchemaRead, SchemaWrite};
 use wire::{BusinessDate, Currency, Timestamp};
 
 use crate::book::Book;
+use crate::days::{Days, Diary};
 use crate::fact::Payment;
 use crate::participant::{Incoming, Participant, identity};
 use crate::payments::{Payments, Shared};
+use crate::trail::{Hash, Head, Trail};
 use crate::{Key, Listing, Position, Scheme};
 
-const MAGIC: &[u8; 16] = b"CROSSTIE BOOK 1\n";
+const MAGIC: &[u8; 16] = b"CROSSTIE BOOK 2\n";
+const MAGIC_1: &[u8; 16] = b"CROSSTIE BOOK 1\n";
 const RECORD_BYTES: usize = 88;
 const PART_BYTES_MAX: usize = 256 << 20;
 const PART_ITEMS_MAX: usize = 4096;
@@ -43,14 +48,22 @@ struct ParticipantPart {
     positions: Vec<(Currency, Position)>,
 }
 
+#[derive(SchemaRead, SchemaWrite)]
+struct TrailPart {
+    number: u64,
+    hash: Hash,
+}
+
 /// A book that stands still, ready to be written by another thread.
 pub struct Frozen {
     scheme: SchemePart,
     participants: Vec<FrozenParticipant>,
+    trail: Trail,
 }
 
 struct FrozenParticipant {
     part: ParticipantPart,
+    diary: Diary,
     incoming: Vec<Incoming>,
     unposted: Vec<Payment>,
     payments: Shared,
@@ -65,13 +78,15 @@ impl Book {
             system_notices: self.system_notices,
             listings: self.scheme.listings().to_vec(),
         };
-        let part = |(participant, notices): (&Participant, &u64)| FrozenParticipant {
+        let part = |((participant, notices), diary): ((&Participant, &u64), &Diary)| FrozenParticipant {
             part: ParticipantPart { notices: *notices, positions: participant.positions.clone() },
+            diary: diary.clone(),
             incoming: participant.incoming.values().copied().collect(),
             unposted: participant.unposted.values().copied().collect(),
             payments: participant.payments.share(),
         };
-        Frozen { scheme, participants: self.participants.iter().zip(&self.notices).map(part).collect() }
+        let participants = self.participants.iter().zip(&self.notices).zip(&self.diaries).map(part).collect();
+        Frozen { scheme, participants, trail: self.trail.clone() }
     }
 }
 
@@ -80,8 +95,9 @@ impl Frozen {
         out.write_all(MAGIC)?;
         write_part(&self.scheme, out)?;
         let mut buffer = Vec::with_capacity(RECORD_BYTES * 256);
-        for FrozenParticipant { part, incoming, unposted, payments } in &self.participants {
+        for FrozenParticipant { part, diary, incoming, unposted, payments } in &self.participants {
             write_part(part, out)?;
+            write_part(diary, out)?;
             write_items(incoming, out)?;
             write_items(unposted, out)?;
             out.write_all(&payments.len().to_le_bytes())?;
@@ -94,7 +110,7 @@ impl Frozen {
                 out.write_all(&buffer)?;
             }
         }
-        Ok(())
+        write_trail(&self.trail, out)
     }
 }
 
@@ -105,6 +121,16 @@ where
     let bytes = wincode::serialize(part).map_err(io::Error::other)?;
     out.write_all(&(bytes.len() as u32).to_le_bytes())?;
     out.write_all(&bytes)
+}
+
+fn write_trail(trail: &Trail, out: &mut dyn Write) -> io::Result<()> {
+    let Head { number, hash } = trail.head();
+    write_part(&TrailPart { number, hash }, out)?;
+    out.write_all(&(trail.pieces().count() as u32).to_le_bytes())?;
+    trail.pieces().try_for_each(|piece| {
+        out.write_all(&(piece.len() as u32).to_le_bytes())?;
+        out.write_all(piece)
+    })
 }
 
 /// In parts, for one part may not grow without bound.
@@ -120,7 +146,8 @@ where
 pub fn restore(from: &mut dyn Read) -> Result<Book, String> {
     let mut magic = [0; 16];
     from.read_exact(&mut magic).map_err(ends_early)?;
-    if &magic != MAGIC {
+    let is_first = &magic == MAGIC_1;
+    if !is_first && &magic != MAGIC {
         return Err("the snapshot holds no book of a version known here".into());
     }
     let scheme: SchemePart = read_part(from)?;
@@ -129,14 +156,34 @@ pub fn restore(from: &mut dyn Read) -> Result<Book, String> {
         let part: ParticipantPart = read_part(from)?;
         let mut participant = Participant::new(Key(place as u32), listing.clone());
         participant.positions = part.positions;
+        let diary = if is_first { without_past(&participant, scheme.business_date) } else { read_part(from)? };
         read_items(from, |one: Incoming| _ = participant.incoming.insert(identity(&one.payment), one))?;
         read_items(from, |one: Payment| _ = participant.unposted.insert(identity(&one), one))?;
         participant.payments = read_payments(from)?;
         book.participants.push(participant);
         book.notices.push(part.notices);
+        book.diaries.push(diary);
     }
     book.scheme = Scheme::restored(scheme.listings, scheme.business_date, scheme.last_at);
+    if !is_first {
+        book.trail = read_trail(from)?;
+    }
     Ok(book)
+}
+
+fn read_trail(from: &mut dyn Read) -> Result<Trail, String> {
+    let TrailPart { number, hash } = read_part(from)?;
+    let count = read_length(from)?;
+    let mut pieces = Vec::new();
+    for _ in 0..count {
+        pieces.push(read_bytes(from)?);
+    }
+    Trail::restored(pieces, Head { number, hash }).map_err(|broken| broken.to_string())
+}
+
+fn without_past(participant: &Participant, today: BusinessDate) -> Diary {
+    let positions = participant.positions.iter();
+    Diary(positions.map(|(currency, position)| (*currency, Days::from_now(position.balance(), today))).collect())
 }
 
 fn read_payments(from: &mut dyn Read) -> Result<Payments, String> {
@@ -184,6 +231,10 @@ fn read_part<T>(from: &mut dyn Read) -> Result<T, String>
 where
     T: for<'a> SchemaRead<'a, wincode::config::DefaultConfig, Dst = T>,
 {
+    wincode::deserialize_exact(&read_bytes(from)?).map_err(|error| format!("a part of the snapshot: {error}"))
+}
+
+fn read_bytes(from: &mut dyn Read) -> Result<Vec<u8>, String> {
     let length = read_length(from)?;
     if length > PART_BYTES_MAX {
         return Err(format!("a part of the snapshot claims {length} bytes, the limit is {PART_BYTES_MAX}"));
@@ -193,7 +244,7 @@ where
     if bytes.len() < length {
         return Err(format!("the book in the snapshot ends early: {} bytes of a part of {length}", bytes.len()));
     }
-    wincode::deserialize_exact(&bytes).map_err(|error| format!("a part of the snapshot: {error}"))
+    Ok(bytes)
 }
 
 fn read_length(from: &mut dyn Read) -> Result<usize, String> {
@@ -224,6 +275,8 @@ mod tests {
             submit R1 B A 7 returns=P1      -> reserved
             suspend C receive               -> suspended
             roll
+            audit                           -> audited
+            audit                           -> audited
             ",
         )
         .book
@@ -242,6 +295,30 @@ mod tests {
             let mut rest = bytes.as_slice();
             assert_eq!(restore(&mut rest).unwrap(), book);
             assert!(rest.is_empty(), "what follows a snapshot is left alone");
+        }
+    }
+
+    /// As version 1 wrote it: everything but the days and the trail.
+    #[test]
+    fn a_snapshot_of_version_1_is_read() {
+        let book = book();
+        let Frozen { scheme, participants, .. } = book.freeze();
+        let mut bytes = MAGIC_1.to_vec();
+        write_part(&scheme, &mut bytes).unwrap();
+        for FrozenParticipant { part, incoming, unposted, payments, .. } in &participants {
+            write_part(part, &mut bytes).unwrap();
+            write_items(incoming, &mut bytes).unwrap();
+            write_items(unposted, &mut bytes).unwrap();
+            bytes.extend_from_slice(&payments.len().to_le_bytes());
+            payments.iter().for_each(|record| bytes.extend(wincode::serialize(&record).unwrap()));
+        }
+        let read = restore(&mut bytes.as_slice()).unwrap();
+        assert_eq!((&read.participants, &read.notices), (&book.participants, &book.notices));
+        for (participant, diary) in read.participants.iter().zip(&read.diaries) {
+            for (currency, position) in &participant.positions {
+                let days = diary.of(*currency).unwrap();
+                assert_eq!((days.balance(), days.on(book.scheme.business_date())), (position.balance(), None));
+            }
         }
     }
 

@@ -17,7 +17,7 @@
 //! | `fund WHO AMOUNT`, `defund WHO AMOUNT` | `USD` |
 //! | `limit WHO` | `cap=50`, `max=40` |
 //! | `suspend WHO`, `resume WHO` | `send`, `receive` |
-//! | `sign-on WHO`, `sign-off WHO`, `roll`, `wait 3s`, `drain` | |
+//! | `sign-on WHO`, `sign-off WHO`, `roll`, `audit`, `wait 3s`, `drain` | |
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -25,7 +25,8 @@ use std::time::Duration;
 use wire::{BusinessDate, Currency, Message, MessageId, ParticipantId, Reason, Reasons, Status, Timestamp, Uetr};
 
 use crate::{
-    Answer, Book, Command, Decision, Direction, Fact, Key, Limits, Operation, Reply, Rules, Stage, Submit, View,
+    Answer, Audited, Book, Command, Decision, Direction, Fact, Key, Limits, Operation, Origin, Outcome, Reply, Rules,
+    Stage, Submit, View,
 };
 
 pub(crate) const START: Timestamp = Timestamp(1_795_442_531_000_000_000);
@@ -55,6 +56,25 @@ pub(crate) fn run(rules: Rules, script: &str) -> Table {
         table.check_positions(positions, line);
     }
     table
+}
+
+/// An entry of the audit trail.
+pub(crate) fn audited() -> Audited<'static> {
+    Audited {
+        at: START,
+        asked_at: START,
+        node: 1,
+        origin: Origin::Cli,
+        operator: "ada",
+        uid: 1000,
+        action: "fund",
+        parameters: r#"{"id":"A"}"#,
+        reason: "statement 4",
+        task: None,
+        approver: None,
+        outcome: Outcome::Done,
+        why: "",
+    }
 }
 
 pub(crate) fn uetr(name: &str) -> Uetr {
@@ -133,6 +153,10 @@ impl Table {
             "resume" => self.operate(words[1], Operation::Resume { direction, note }),
             "sign-on" => self.operate(words[1], Operation::SignOn),
             "sign-off" => self.operate(words[1], Operation::SignOff),
+            "audit" => {
+                self.add(&Fact::Audited(audited()));
+                "audited".into()
+            }
             "roll" => {
                 let date = self.book.scheme().business_date().next();
                 self.add(&Fact::DayRolled { at: self.now, date });

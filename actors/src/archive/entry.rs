@@ -72,12 +72,7 @@ impl Entry {
         StatusReport {
             uetr: self.uetr,
             debtor_agent,
-            status: match self.state {
-                State::Reserved => Status::ACSP,
-                State::Settled => Status::ACSC,
-                State::SettledWithoutPosting => Status::ACWP,
-                State::Rejected | State::Expired => Status::RJCT,
-            },
+            status: self.state.status(),
             reasons: self.reasons,
             amount_minor: self.amount_minor,
             currency: self.currency,

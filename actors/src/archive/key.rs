@@ -42,6 +42,10 @@ impl TimeKey {
         (self.0 >> 96) as u32
     }
 
+    pub(super) fn ended_at(self) -> Timestamp {
+        Timestamp((self.0 >> 32) as u64)
+    }
+
     pub(super) fn place(self) -> u32 {
         (self.0 as u32) >> 4
     }

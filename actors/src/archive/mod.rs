@@ -22,7 +22,7 @@
 //! same, before its compaction.
 //!
 //! In reading order: `entry` (what is kept), `gather` (the ledger's side), `keeper` (the thread), `walk` (reads the log),
-//! `writer`, `run` and `merge` (files), `shelf` and `search`, `opening` (what a start finds).
+//! `writer`, `run`, `latest` and `merge` (files), `shelf` and `search`, `opening` (what a start finds).
 //!
 //! # A run file, version 1
 //!
@@ -66,6 +66,7 @@ mod format;
 mod gather;
 mod keeper;
 mod key;
+mod latest;
 mod measure;
 mod merge;
 mod opening;
@@ -77,6 +78,7 @@ mod tests;
 mod walk;
 mod writer;
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -147,7 +149,7 @@ pub(crate) enum LogEnd {
     NotBefore(Index),
 }
 
-/// Which of a participant's payments.
+/// Which payments.
 #[derive(Clone, Copy, Debug)]
 pub struct Search {
     /// Ended at this time or later.
@@ -157,6 +159,16 @@ pub struct Search {
     pub state: Option<State>,
     /// The latest so many.
     pub limit: usize,
+    /// Looked at in runs, at most; each costs a read of some kilobytes.
+    pub examined_max: usize,
+}
+
+/// What a search found, the latest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Latest {
+    pub entries: Vec<Entry>,
+    /// Set when so many were looked at that those that ended before this time were not.
+    pub reached: Option<Timestamp>,
 }
 
 /// How the archive does.
@@ -224,10 +236,30 @@ impl Archive {
         self.shared.shelf().by_uetr(uetr, debtor)
     }
 
-    /// Payments that a participant sent or was offered, the latest first. Reads as far back as it takes to find
-    /// `search.limit` of them.
-    pub fn by_participant(&self, participant: Key, search: &Search) -> Result<Vec<Entry>, Error> {
-        self.shared.shelf().by_participant(participant, search)
+    /// Payments whose UETR as a number lies in `range`, the latest first; those of so many at most.
+    pub fn by_uetrs(&self, range: RangeInclusive<u128>, count_max: usize) -> Result<Vec<Entry>, Error> {
+        self.shared.shelf().by_uetrs(&range, count_max)
+    }
+
+    /// Payments that one of the participants sent or was offered, as far as they are `wanted`. Reads as far back as it takes
+    /// to find `search.limit` of them.
+    pub fn latest(
+        &self,
+        participants: &[Key],
+        search: &Search,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> Result<Latest, Error> {
+        self.shared.shelf().latest(participants, search, &wanted)
+    }
+
+    /// True when it goes back to the first log entry without a gap: what is not found never was.
+    pub fn is_whole(&self) -> bool {
+        self.shared.shelf().is_whole()
+    }
+
+    /// When the first payment ended that it still has.
+    pub fn begins_at(&self) -> Option<Timestamp> {
+        self.shared.shelf().begins_at()
     }
 
     /// Waits until everything that was handed over before is found.

@@ -1,17 +1,17 @@
 //! A run on disk: opened by its header and guides, read block by block, every block checked before it is believed.
 
 use std::fs::File;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use settlement::{Key, State};
-use wire::{Timestamp, Uetr};
+use wire::Timestamp;
 
+use super::Span;
 use super::entry::{ENTRY_BYTES, Entry};
 use super::error::Error;
 use super::format::{ENTRIES_PER_BLOCK, GUIDE_BYTES, HEADER_BYTES, Header, KEY_BYTES, KEYS_PER_BLOCK, Unreadable};
 use super::key::TimeKey;
-use super::{Search, Span};
 
 /// First keys and checksums of the blocks of one section.
 pub(super) struct Guides {
@@ -118,55 +118,45 @@ impl Run {
         Entry::decode(bytes).ok_or_else(|| Error::damaged(&self.path, 0, "an entry that no archive has written"))
     }
 
-    /// Adds all payments with this UETR.
-    pub(super) fn by_uetr(&self, uetr: Uetr, debtor: Option<Key>, found: &mut Vec<Entry>) -> Result<(), Error> {
-        let wanted = uetr.number();
-        for block in self.entries.block_of(wanted)..self.entries.blocks() {
-            if self.entries.firsts[block] > wanted {
+    /// Adds the payments whose UETR lies in `range`, until `found` has so many.
+    pub(super) fn by_uetrs(
+        &self,
+        range: &RangeInclusive<u128>,
+        count_max: usize,
+        found: &mut Vec<Entry>,
+    ) -> Result<(), Error> {
+        let number = |entry: &[u8; ENTRY_BYTES]| u128::from_be_bytes(std::array::from_fn(|byte| entry[byte]));
+        for block in self.entries.block_of(*range.start())..self.entries.blocks() {
+            if self.entries.firsts[block] > *range.end() {
                 break;
             }
             let bytes = self.block(&self.entries, block)?;
             let (entries, _) = bytes.as_chunks::<ENTRY_BYTES>();
-            let start = entries.partition_point(|entry| entry[..16] < uetr.bytes()[..]);
-            for entry in entries[start..].iter().take_while(|entry| entry[..16] == uetr.bytes()[..]) {
-                let entry = self.decode(entry)?;
-                if debtor.is_none_or(|debtor| debtor == entry.debtor) {
-                    found.push(entry);
+            let start = entries.partition_point(|entry| number(entry) < *range.start());
+            for entry in entries[start..].iter().take_while(|entry| number(entry) <= *range.end()) {
+                if found.len() >= count_max {
+                    return Ok(());
                 }
+                found.push(self.decode(entry)?);
             }
         }
         Ok(())
     }
 
-    /// Adds the latest payments of a participant, `search.limit` at most.
-    pub(super) fn by_participant(
-        &self,
-        participant: Key,
-        search: &Search,
-        found: &mut Vec<Entry>,
-    ) -> Result<(), Error> {
-        let lowest = TimeKey::lowest(participant, search.from);
-        let end = TimeKey::lowest(participant, search.until);
-        let mut left = search.limit;
-        let blocks = self.keys.firsts.partition_point(|first| *first < end.0);
-        for block in (0..blocks).rev() {
-            let bytes = self.block(&self.keys, block)?;
-            let (keys, _) = bytes.as_chunks::<KEY_BYTES>();
-            for key in keys.iter().rev().map(|key| TimeKey(u128::from_be_bytes(*key))).skip_while(|key| *key >= end) {
-                if key < lowest || left == 0 {
-                    return Ok(());
-                }
-                if search.state.is_none_or(|state: State| key.is(state)) {
-                    found.push(self.entry(key.place())?);
-                    left -= 1;
-                }
-            }
-        }
-        Ok(())
+    /// How many blocks of time keys may hold one below `end`.
+    pub(super) fn key_blocks(&self, end: TimeKey) -> usize {
+        self.keys.firsts.partition_point(|first| *first < end.0)
+    }
+
+    /// The time keys of one block, in order.
+    pub(super) fn time_keys(&self, block: usize) -> Result<impl Iterator<Item = TimeKey>, Error> {
+        let bytes = self.block(&self.keys, block)?;
+        let keys = bytes.as_chunks::<KEY_BYTES>().0.to_vec();
+        Ok(keys.into_iter().map(|key| TimeKey(u128::from_be_bytes(key))))
     }
 
     /// The entry at a place.
-    fn entry(&self, place: u32) -> Result<Entry, Error> {
+    pub(super) fn entry(&self, place: u32) -> Result<Entry, Error> {
         let (block, within) = (place as usize / ENTRIES_PER_BLOCK, place as usize % ENTRIES_PER_BLOCK);
         if block >= self.entries.blocks() {
             return Err(Error::damaged(&self.path, 0, "a key of a payment that is not there"));

@@ -2,16 +2,18 @@
 //!
 //! Whoever searches takes a copy of the two lists and then holds nothing that another waits for.
 
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use persistence::Index;
 use settlement::Key;
 use wire::{Timestamp, Uetr};
 
-use super::Search;
 use super::entry::Entry;
 use super::error::Error;
 use super::run::Run;
+use super::{Latest, Search, latest};
 
 /// See the file's head.
 #[derive(Clone, Default)]
@@ -37,9 +39,12 @@ impl Recent {
         Recent { entries, uppers }
     }
 
-    fn by_uetr(&self, uetr: Uetr) -> impl Iterator<Item = &Entry> {
-        let (wanted, all) = (upper(uetr), self.uppers.iter().zip(&self.entries));
-        all.filter(move |(upper, entry)| **upper == wanted && entry.uetr == uetr).map(|(_, entry)| entry)
+    fn by_uetrs<'a>(&'a self, range: &'a RangeInclusive<u128>) -> impl Iterator<Item = &'a Entry> {
+        let upper = |number: &u128| (number >> 64) as u64;
+        let uppers = upper(range.start())..=upper(range.end());
+        let all = self.uppers.iter().zip(&self.entries);
+        all.filter(move |(upper, entry)| uppers.contains(upper) && range.contains(&entry.uetr.number()))
+            .map(|(_, entry)| entry)
     }
 }
 
@@ -50,36 +55,63 @@ fn upper(uetr: Uetr) -> u64 {
 impl Shelf {
     /// Latest first.
     pub(super) fn by_uetr(&self, uetr: Uetr, debtor: Option<Key>) -> Result<Vec<Entry>, Error> {
-        let mut found = Vec::new();
-        for recent in &self.recent {
-            found.extend(recent.by_uetr(uetr).filter(|entry| debtor.is_none_or(|debtor| debtor == entry.debtor)));
+        let mut found = self.by_uetrs(&(uetr.number()..=uetr.number()), usize::MAX)?;
+        found.retain(|entry| debtor.is_none_or(|debtor| debtor == entry.debtor));
+        Ok(found)
+    }
+
+    /// Latest first.
+    pub(super) fn by_uetrs(&self, range: &RangeInclusive<u128>, count_max: usize) -> Result<Vec<Entry>, Error> {
+        let recent = self.recent.iter().rev().flat_map(|recent| recent.by_uetrs(range));
+        let mut found: Vec<Entry> = recent.copied().take(count_max).collect();
+        for run in self.runs.iter().rev() {
+            run.by_uetrs(range, count_max, &mut found)?;
         }
-        self.runs.iter().try_for_each(|run| run.by_uetr(uetr, debtor, &mut found))?;
         found.sort_by_key(|entry| std::cmp::Reverse(entry.index));
         Ok(found)
     }
 
     /// Latest first.
-    pub(super) fn by_participant(&self, participant: Key, search: &Search) -> Result<Vec<Entry>, Error> {
-        let mut found: Vec<Entry> = Vec::new();
+    pub(super) fn latest(
+        &self,
+        participants: &[Key],
+        search: &Search,
+        wanted: &dyn Fn(&Entry) -> bool,
+    ) -> Result<Latest, Error> {
+        let mut found = Latest::default();
+        let concerned: HashSet<Key> = participants.iter().copied().collect();
         for recent in &self.recent {
             let asked = |entry: &&Entry| {
                 let in_time = entry.ended_at >= search.from && entry.ended_at < search.until;
-                in_time && entry.concerns(participant) && search.state.is_none_or(|state| state == entry.state)
+                let is_state = search.state.is_none_or(|state| state == entry.state);
+                let parties = [entry.debtor, entry.creditor];
+                in_time && is_state && parties.iter().any(|party| concerned.contains(party)) && wanted(entry)
             };
-            found.extend(recent.entries.iter().filter(asked));
+            found.entries.extend(recent.entries.iter().filter(asked));
         }
-        cut(&mut found, search.limit);
+        cut(&mut found.entries, search.limit);
+        let mut left = search.examined_max;
         for run in self.runs.iter().rev() {
-            let enough = found.len() == search.limit;
-            let oldest = found.last().map_or(search.from, |entry| entry.ended_at);
+            let enough = found.entries.len() == search.limit;
+            let oldest = found.entries.last().map_or(search.from, |entry| entry.ended_at);
             let from = if enough { oldest } else { search.from };
             if run.overlaps(from, search.until) {
-                run.by_participant(participant, search, &mut found)?;
-                cut(&mut found, search.limit);
+                let search = Search { from, examined_max: left, ..*search };
+                let walk = latest::Walk { run, concerned: &concerned, search: &search, wanted };
+                let examined = walk.walk(&mut found)?;
+                left -= examined;
+                cut(&mut found.entries, search.limit);
+                if found.reached.is_some() {
+                    break;
+                }
             }
         }
         Ok(found)
+    }
+
+    pub(super) fn begins_at(&self) -> Option<Timestamp> {
+        let of_runs = self.runs.iter().find(|run| run.header.entries > 0).map(|run| Timestamp(run.header.ended_first));
+        of_runs.or_else(|| self.recent.first()?.entries.iter().map(|entry| entry.ended_at).min())
     }
 
     /// True when nothing is missing since the first log entry: it was neither let go nor lost.
@@ -104,6 +136,6 @@ fn cut(found: &mut Vec<Entry>, limit: usize) {
 impl Search {
     /// All of them, the latest `limit`.
     pub fn latest(limit: usize) -> Search {
-        Search { from: Timestamp(0), until: Timestamp(u64::MAX), state: None, limit }
+        Search { from: Timestamp(0), until: Timestamp(u64::MAX), state: None, limit, examined_max: usize::MAX }
     }
 }

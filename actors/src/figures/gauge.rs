@@ -44,6 +44,7 @@ impl Deed {
             Fact::Returned(_) => "returned",
             Fact::Expired(_) => "expired",
             Fact::Annotated(_) => "annotated",
+            Fact::Audited(_) => "audited",
         };
         Deed { at: fact.at(), what, uetr: fact.payment().map(|payment| payment.uetr) }
     }

@@ -102,10 +102,10 @@ impl Cluster {
             let (switch, _, throne) = build(config, Arc::new(End(node, net.clone())), persistence::Nobody).unwrap();
             switch.until_reign().await.unwrap();
             for id in &ids {
-                switch.register(*id, Currency::EUR).await.unwrap();
+                switch.register(*id, Currency::EUR, None).await.unwrap();
                 let note = "a test".into();
                 let fund = OwnedOperation::Fund { currency: Currency::EUR, amount_minor: FUNDED, note };
-                switch.operate(*id, fund).await.unwrap();
+                switch.operate(*id, fund, None).await.unwrap();
             }
             nodes.push((switch, throne));
             directories.push(directory);
@@ -794,7 +794,7 @@ async fn the_post_office_of_an_ended_reign_proposes_nothing() {
     assert!(post.is_over() && cluster.switch(1).reign().is_none());
     let committed = cluster.switch(1).committed_index();
     let operation = OwnedOperation::SignOff;
-    assert!(matches!(cluster.switch(1).operate(cluster.ids[0], operation).await, Err(crate::Error::NotLeading)));
+    assert!(matches!(cluster.switch(1).operate(cluster.ids[0], operation, None).await, Err(crate::Error::NotLeading)));
     let mut outbox = crate::post::Outbox { facts: vec![0; 8], ..Default::default() };
     assert_eq!(post.deposit(&mut outbox).await, Err(persistence::Refused::NotLeading));
     assert!(post.query(|_| ()).await.is_err());

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::asked::Origin;
 use super::protocol::{Command, Line, OPERATOR_LENGTH_MAX, Problem, ProblemKind, Reply, Request};
 use crate::exit::{Exit, Failure};
 
@@ -29,7 +30,7 @@ pub fn ask(socket: &Path, command: Command, reason: &str, timeout: Duration) -> 
 /// Sends one command, gives back what the node said.
 pub fn exchange(socket: &Path, command: Command, reason: &str, timeout: Duration) -> Result<Line, Failure> {
     let next = "is the node running? Name its configuration by --config FILE, its data by --data DIR, or its socket by --socket PATH";
-    let request = Request { command, operator: operator(), reason: reason.into() };
+    let request = Request { command, operator: operator(), origin: Origin::Cli, reason: reason.into() };
     let reply = converse(socket, &request, timeout)
         .map_err(|what| Failure::new(Exit::Unreachable, format!("no node answers: {what}")).next(next))?;
     serde_json::from_str(&reply)
@@ -68,6 +69,7 @@ impl Reply {
                     ProblemKind::Refused => Exit::Refused,
                     ProblemKind::NotFound => Exit::NotFound,
                     ProblemKind::NotYet => Exit::No,
+                    ProblemKind::Integrity => Exit::Integrity,
                     ProblemKind::Unavailable => Exit::Unreachable,
                 };
                 Err(Failure { exit, message, next })

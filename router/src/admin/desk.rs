@@ -9,23 +9,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use actors::archive::{Archive, Entry, Search};
 use actors::{OwnedOperation, Switch};
 use persistence::TransferRefused;
 use serde::Serialize;
 use serde_json::{Value, json};
 use settlement::{Book, Key, Payments};
 use tokio::sync::{Mutex, Notify, oneshot};
-use wire::{BusinessDate, Currency, Money, ParticipantId, Uetr};
+use wire::{BusinessDate, Currency, Money, ParticipantId};
 
+use super::asked::{Forwarded, Who};
 use super::figures::{archive, journal, recovery, report};
-use super::protocol::{
-    Command, Day, Forwarded, Leadership, OPERATOR_LENGTH_MAX, Participant, Problem, ProblemKind, REASON_LENGTH_MAX,
-    Reply, Request, Status, Traffic,
-};
+use super::protocol::{Command, Day, Leadership, Participant, Problem, ProblemKind, Reply, Request, Status, Traffic};
+use super::trail::Asking;
 use crate::config::{Config, SETTINGS};
 use crate::door::{Closed, Door};
 use crate::ops::{self, Watcher};
+use crate::report::statement::SelfCheck;
 
 /// What the answers are made from.
 pub struct Desk {
@@ -40,24 +39,27 @@ pub struct Desk {
     pub stop: Arc<Notify>,
     /// Changes come one after another, so that what one of them read still holds when it writes.
     pub changing: Mutex<()>,
+    /// Holds the file of entries of the audit trail that could not be written yet.
+    pub waiting: Mutex<()>,
+    /// So do readers of archive and log, so that however many ask they take no more than one thread.
+    pub reading: Mutex<()>,
+    /// The last self-check.
+    pub checked: parking_lot::Mutex<Option<SelfCheck>>,
 }
 
 const STEP_DOWN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Who and why, with the room that the node itself takes in it.
-const NOTE_LENGTH_MAX: usize = OPERATOR_LENGTH_MAX + REASON_LENGTH_MAX + 32;
-
 pub(super) type Answer = Result<Value, Problem>;
 
-pub(super) fn problem(kind: ProblemKind, message: impl Into<String>) -> Problem {
+pub(crate) fn problem(kind: ProblemKind, message: impl Into<String>) -> Problem {
     Problem { kind, message: message.into(), next: None }
 }
 
-pub(super) fn wrong(error: impl ToString) -> Problem {
+pub(crate) fn wrong(error: impl ToString) -> Problem {
     problem(ProblemKind::Usage, error.to_string())
 }
 
-pub(super) fn unavailable(error: impl ToString) -> Problem {
+pub(crate) fn unavailable(error: impl ToString) -> Problem {
     let next = Some("try again; if it stays so, look at the node's log".into());
     Problem { next, ..problem(ProblemKind::Unavailable, error.to_string()) }
 }
@@ -78,15 +80,16 @@ pub(super) fn value(of: impl Serialize) -> Answer {
 impl Desk {
     /// Carries out one request of the user `uid`.
     pub async fn answer(&self, request: Request, uid: u32) -> Answer {
-        let note = note(&request, uid)?;
+        let who = self.who(&request, uid)?;
         let command = request.command;
         if !command.changes() {
-            return self.carry_out(command, note).await;
+            let mut asking = Asking::new(&command, who);
+            return self.carry_out(command, &mut asking).await;
         }
         if command.needs_leader() && self.switch.reign().is_none() {
-            return self.forward(&Forwarded { command, note, uid }).await;
+            return self.forward(&Forwarded::Change { command, who }).await;
         }
-        self.change(command, note, uid, self.switch.node()).await
+        self.change(command, who).await
     }
 
     /// Where this node stands, beside what was read from its book, unless it leads.
@@ -99,8 +102,12 @@ impl Desk {
         let Some(mut asks) = self.switch.relay.take_asks() else { return };
         while let Some(asked) = asks.recv().await {
             let answer = match serde_json::from_slice::<Forwarded>(&asked.what) {
-                Ok(Forwarded { command, note, uid }) if command.needs_leader() && note.len() <= NOTE_LENGTH_MAX => {
-                    self.change(command, note, uid, asked.from).await
+                // The connection proves which node asks.
+                Ok(Forwarded::Change { command, who }) if command.needs_leader() && who.node == asked.from => {
+                    self.change(command, who).await
+                }
+                Ok(Forwarded::Record(record)) if record.who.node == asked.from => {
+                    self.record_here(&record).await.map(|()| Value::Null)
                 }
                 Ok(_) => Err(wrong("this is nothing that one node asks another")),
                 Err(error) => Err(wrong(format!("the request cannot be read: {error}"))),
@@ -111,15 +118,16 @@ impl Desk {
     }
 
     pub(super) async fn forward(&self, forwarded: &Forwarded) -> Answer {
-        let name = forwarded.command.name();
         let what = serde_json::to_vec(forwarded).map_err(unavailable)?;
         let answer = self.switch.relay.ask(&what).await;
-        tracing::info!(
-            event = "operator_action_forwarded",
-            action = name,
-            uid = forwarded.uid,
-            answered = answer.is_ok()
-        );
+        let name = match forwarded {
+            Forwarded::Change { command, who } => {
+                let (action, uid) = (command.name(), who.uid);
+                tracing::info!(event = "operator_action_forwarded", action, uid, answered = answer.is_ok());
+                action
+            }
+            Forwarded::Record(_) => "the audit trail",
+        };
         let answer = answer.map_err(|error| {
             let message = format!("{name} is done by the node that leads, and this one does not: {error}");
             let next = Some("crosstie status tells who leads, as far as this node knows".into());
@@ -131,19 +139,28 @@ impl Desk {
         }
     }
 
-    /// Changes one thing at a time; `node` is where the operator asked.
-    async fn change(&self, command: Command, note: String, uid: u32, node: u64) -> Answer {
-        let name = command.name();
+    /// Changes one thing at a time, and has it written down.
+    async fn change(&self, command: Command, who: Who) -> Answer {
+        let (name, uid, node) = (command.name(), who.uid, who.node);
+        let (is_audited, is_last) = (command.is_audited(), matches!(command, Command::Stop));
+        let mut asking = Asking::new(&command, who);
         let answer = {
             let _one_at_a_time = self.changing.lock().await;
             match command {
                 // The leader itself is to go.
                 Command::RemoveMember { node, dry_run: false } if node == self.switch.node() => {
-                    self.remove_this(command, note, uid).await
+                    self.remove_this(command, &mut asking).await
                 }
-                command => self.carry_out(command, note).await,
+                command if self.needs_second_person(&command) => self.propose(&command, &mut asking).await,
+                command => self.carry_out(command, &mut asking).await,
             }
         };
+        if let Some(record) = asking.record(&answer).filter(|_| is_audited) {
+            self.record(record).await;
+        }
+        if is_last && answer.is_ok() {
+            self.stop.notify_one();
+        }
         match &answer {
             Ok(_) => tracing::info!(event = "operator_action", action = name, uid, asked_at = node, result = "done"),
             // Whoever waits for it asks many times.
@@ -189,7 +206,8 @@ impl Desk {
         super::leading::leadership(&self.switch)
     }
 
-    async fn carry_out(&self, command: Command, note: String) -> Answer {
+    pub(super) async fn carry_out(&self, command: Command, asking: &mut Asking) -> Answer {
+        let note = asking.note();
         match command {
             Command::Cluster => value(self.cluster()),
             Command::AddMember { member, dry_run } => self.add_member(&member, dry_run, &note).await,
@@ -206,34 +224,40 @@ impl Desk {
             Command::Actor { id } => self.actor(self.known(&id)?),
             Command::Participants => self.participants().await,
             Command::Participant { id } => self.participant(self.known(&id)?).await,
-            Command::Register { id, currency } => self.register(&id, &currency, note).await,
+            Command::Register { id, currency } => self.register(&id, &currency, note, asking).await,
             Command::Fund { id, currency, amount } => {
                 let (currency, amount_minor) = money(&currency, &amount)?;
-                self.operate(&id, OwnedOperation::Fund { currency, amount_minor, note }).await
+                self.operate(&id, OwnedOperation::Fund { currency, amount_minor, note }, asking).await
             }
             Command::Defund { id, currency, amount } => {
                 let (currency, amount_minor) = money(&currency, &amount)?;
-                self.operate(&id, OwnedOperation::Defund { currency, amount_minor, note }).await
+                self.operate(&id, OwnedOperation::Defund { currency, amount_minor, note }, asking).await
             }
             Command::Limit { id, currency, net_debit_cap, payment_max } => {
-                self.limit(&id, &currency, (net_debit_cap, payment_max), note).await
+                self.limit(&id, &currency, (net_debit_cap, payment_max), note, asking).await
             }
             Command::Suspend { id, direction } => {
-                self.operate(&id, OwnedOperation::Suspend { direction: direction.into(), note }).await
+                self.operate(&id, OwnedOperation::Suspend { direction: direction.into(), note }, asking).await
             }
             Command::Resume { id, direction } => {
-                self.operate(&id, OwnedOperation::Resume { direction: direction.into(), note }).await
+                self.operate(&id, OwnedOperation::Resume { direction: direction.into(), note }, asking).await
             }
-            Command::Payment { uetr, debtor } => self.payment(&uetr, debtor).await,
-            Command::Find { participant, since, until, state, limit } => {
-                let now = self.switch.clock().now();
-                let search = super::find::search(since.as_deref(), until.as_deref(), state.as_deref(), limit, now);
-                self.find(self.known(&participant)?, search.map_err(wrong)?).await
-            }
+            Command::Payment { uetr, debtor } => value(self.stories(&uetr, debtor.as_deref()).await?),
+            Command::Find { query, limit } => value(self.find(&query, limit).await?),
+            Command::Totals { participant, date } => value(self.totals(&participant, date.as_deref()).await?),
+            Command::Lines { participant, date, until_ns } => value(self.lines(&participant, &date, until_ns).await?),
+            Command::SelfCheck { date } => value(self.self_check(date.as_deref()).await?),
+            Command::AuditLog(search) => self.audit_log(search).await,
+            Command::AuditExport { after } => self.audit_export(after).await,
+            Command::AuditVerify { number } => self.audit_verify(number).await,
+            Command::Tasks => self.tasks().await,
+            Command::ApproveTask { number } => self.approve(number, asking).await,
+            Command::RefuseTask { number } => self.refuse_task(number, asking).await,
             Command::Day => value(self.day()),
             Command::Roll { date } => {
                 let date = date.map(|date| date.parse::<BusinessDate>().map_err(wrong)).transpose()?;
-                self.switch.roll(date).await?;
+                self.switch.roll(date, asking.draft()).await?;
+                asking.is_recorded = true;
                 value(self.day())
             }
             Command::Snapshot => {
@@ -242,10 +266,8 @@ impl Desk {
             }
             Command::Drain => self.drain().await,
             Command::Undrain => self.undrain(),
-            Command::Stop => {
-                self.stop.notify_one();
-                value(json!({ "stopping": true, "in_process": self.in_process().await? }))
-            }
+            // It ends once that is written down.
+            Command::Stop => value(json!({ "stopping": true, "in_process": self.in_process().await? })),
         }
     }
 
@@ -264,12 +286,15 @@ impl Desk {
         super::cluster::cluster(&self.switch, &self.door)
     }
 
-    async fn query<T: Send + 'static>(&self, read: impl FnOnce(&Book) -> T + Send + 'static) -> Result<T, Problem> {
+    pub(crate) async fn query<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Book) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
         self.switch.read(read).await.map_err(unavailable)
     }
 
     /// The participant of this name, if it is registered.
-    fn known(&self, id: &str) -> Result<ParticipantId, Problem> {
+    pub(crate) fn known(&self, id: &str) -> Result<ParticipantId, Problem> {
         let id: ParticipantId = id.parse().map_err(wrong)?;
         match self.switch.scheme().key(id) {
             Some(_) => Ok(id),
@@ -344,24 +369,49 @@ impl Desk {
         value(one)
     }
 
-    async fn register(&self, id: &str, currency: &str, note: String) -> Answer {
+    async fn register(&self, id: &str, currency: &str, note: String, asking: &mut Asking) -> Answer {
         let id: ParticipantId = id.parse().map_err(wrong)?;
         let currency: Currency = currency.parse().map_err(wrong)?;
-        self.switch.register(id, currency).await?;
+        self.switch.register(id, currency, asking.draft()).await?;
+        asking.is_recorded = true;
         // The fact of the registration has no room for who and why; this one has.
         let limits = settlement::Limits::default();
-        self.switch.operate(id, OwnedOperation::Limit { currency, limits, note }).await?;
+        self.switch.operate(id, OwnedOperation::Limit { currency, limits, note }, None).await?;
         self.participant(id).await
+    }
+
+    /// That a command about money can be understood and is about somebody who is registered.
+    pub(super) fn check_money(&self, command: &Command) -> Result<(), Problem> {
+        match command {
+            Command::Fund { id, currency, amount } | Command::Defund { id, currency, amount } => {
+                self.known(id)?;
+                money(currency, amount).map(drop)
+            }
+            Command::Limit { id, currency, net_debit_cap, payment_max } => {
+                self.known(id)?;
+                let limits = [net_debit_cap, payment_max].into_iter().flatten();
+                limits.filter(|limit| *limit != "none").try_for_each(|limit| money(currency, limit).map(drop))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Asks the participant's actor; answers with the participant as it is then.
-    async fn operate(&self, id: &str, operation: OwnedOperation) -> Answer {
+    async fn operate(&self, id: &str, operation: OwnedOperation, asking: &mut Asking) -> Answer {
         let id = self.known(id)?;
-        self.switch.operate(id, operation).await?;
+        self.switch.operate(id, operation, asking.draft()).await?;
+        asking.is_recorded = true;
         self.participant(id).await
     }
 
-    async fn limit(&self, id: &str, currency: &str, asked: (Option<String>, Option<String>), note: String) -> Answer {
+    async fn limit(
+        &self,
+        id: &str,
+        currency: &str,
+        asked: (Option<String>, Option<String>),
+        note: String,
+        asking: &mut Asking,
+    ) -> Answer {
         let known = self.known(id)?;
         let currency: Currency = currency.parse().map_err(wrong)?;
         if asked == (None, None) {
@@ -376,44 +426,7 @@ impl Desk {
                 Some(amount) => *limit = Money::parse(amount, currency).map_err(wrong)?.minor,
             }
         }
-        self.operate(id, OwnedOperation::Limit { currency, limits, note }).await
-    }
-
-    async fn payment(&self, uetr: &str, debtor: Option<String>) -> Answer {
-        let uetr: Uetr = uetr.parse().map_err(wrong)?;
-        let debtor = debtor.map(|debtor| self.known(&debtor)).transpose()?;
-        let debtor = debtor.and_then(|debtor| self.switch.scheme().key(debtor));
-        let now = self.switch.clock().now();
-        let found = self.query(move |book| super::payment::find(book, uetr, debtor, now)).await?;
-        if !found.is_empty() {
-            return value(found);
-        }
-        let found = self.archived(move |archive| archive.by_uetr(uetr, debtor)).await?;
-        if found.is_empty() {
-            let message = format!("no payment {uetr} is known, neither in memory nor in the archive");
-            let next = Some("check the UETR; without --debtor every debtor agent is searched".into());
-            return Err(Problem { next, ..problem(ProblemKind::NotFound, message) });
-        }
-        value(found)
-    }
-
-    async fn find(&self, id: ParticipantId, search: Search) -> Answer {
-        let key = self.switch.scheme().key(id).ok_or_else(|| unavailable(format!("{id} is being registered")))?;
-        // Whatever the ledger still holds of ended payments goes to the archive before this is answered.
-        self.query(|_| ()).await?;
-        value(self.archived(move |archive| archive.by_participant(key, &search)).await?)
-    }
-
-    /// Ended payments from the archive, as they are told.
-    async fn archived(
-        &self,
-        search: impl FnOnce(&Archive) -> Result<Vec<Entry>, actors::archive::Error> + Send + 'static,
-    ) -> Result<Vec<super::protocol::Payment>, Problem> {
-        let found = super::find::in_archive(self.switch.archive.clone(), search).await.map_err(unavailable)?;
-        let now = self.switch.clock().now();
-        let tell =
-            move |book: &Book| found.iter().map(|entry| super::payment::tell_archived(book, entry, now)).collect();
-        self.query(tell).await
+        self.operate(id, OwnedOperation::Limit { currency, limits, note }, asking).await
     }
 
     fn day(&self) -> Day {
@@ -423,23 +436,6 @@ impl Desk {
             rolls: rolls.map_or_else(String::new, |setting| (setting.show)(&self.config)),
         }
     }
-}
-
-/// Who and why, as the log keeps it. Checked even where it is not needed.
-fn note(request: &Request, uid: u32) -> Result<String, Problem> {
-    let Request { command, operator, reason } = request;
-    let printable = |text: &str, length_max| text.len() <= length_max && !text.chars().any(char::is_control);
-    if !printable(operator, OPERATOR_LENGTH_MAX) {
-        return Err(wrong(format!("operator: at most {OPERATOR_LENGTH_MAX} bytes without control characters")));
-    }
-    if !printable(reason, REASON_LENGTH_MAX) {
-        return Err(wrong(format!("reason: at most {REASON_LENGTH_MAX} bytes without control characters")));
-    }
-    if command.needs_reason() && reason.trim().is_empty() {
-        return Err(wrong(format!("{} needs a reason: it is kept in the log with your name", command.name())));
-    }
-    let operator = if operator.is_empty() { "?" } else { operator };
-    Ok(format!("{operator} (uid {uid}): {}", reason.trim()))
 }
 
 fn money(currency: &str, amount: &str) -> Result<(Currency, i64), Problem> {

@@ -10,8 +10,10 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Desk;
+use super::asked::Forwarded;
 use super::desk::{Answer, problem, unavailable, value, wrong};
-use super::protocol::{Command, Forwarded, MemberRole, NewMember, Problem, ProblemKind};
+use super::protocol::{Command, MemberRole, NewMember, Problem, ProblemKind};
+use super::trail::Asking;
 use crate::door::Closed;
 
 /// For a change to be committed, and for another node to lead.
@@ -188,23 +190,28 @@ impl Desk {
     }
 
     /// This node leads and is to go: another takes over, and does it.
-    pub(super) async fn remove_this(&self, command: Command, note: String, uid: u32) -> Answer {
-        self.remove_member(self.switch.node(), true, &note).await?;
+    pub(super) async fn remove_this(&self, command: Command, asking: &mut Asking) -> Answer {
+        self.remove_member(self.switch.node(), true, &asking.note()).await?;
         self.step_down(None).await?;
         let until = Instant::now() + PATIENCE;
-        let forwarded = Forwarded { command, note, uid };
+        let forwarded = Forwarded::Change { command, who: asking.who.clone() };
         loop {
             match self.forward(&forwarded).await {
                 // It was done, and the answer lost: the others take no questions of a node that is gone.
                 Err(_) if self.door.closed() == Some(Closed::Removed) => {
                     let mut cluster = self.cluster();
                     cluster.members.retain(|member| member.node != self.switch.node());
+                    asking.is_recorded = true;
                     return value(cluster);
                 }
                 Err(Problem { kind: ProblemKind::Unavailable | ProblemKind::NotYet, .. }) if Instant::now() < until => {
                     sleep(Duration::from_millis(50)).await;
                 }
-                answer => return answer,
+                answer => {
+                    // Who did it recorded it.
+                    asking.is_recorded = answer.is_ok();
+                    return answer;
+                }
             }
         }
     }
@@ -263,7 +270,6 @@ impl Desk {
             }
             Err(refusal) => return Err(unavailable(refusal)),
         }
-        // The log's entry has no room for who and why.
         tracing::info!(event = "members_changed", change = described, note);
         self.until_seen(&is_seen).await;
         Ok(())

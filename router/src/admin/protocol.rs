@@ -12,6 +12,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::asked::{AuditSearch, Origin};
+
 /// Bytes of one request at most, with its newline.
 pub const REQUEST_BYTES_MAX: usize = 64 << 10;
 pub const REASON_LENGTH_MAX: usize = 200;
@@ -28,6 +30,8 @@ pub struct Request {
     /// Who asks. The node adds the user id that the system tells it.
     #[serde(default)]
     pub operator: String,
+    #[serde(default)]
+    pub origin: Origin,
     /// Why; needed by everything that changes a participant or the members.
     #[serde(default)]
     pub reason: String,
@@ -111,14 +115,43 @@ pub enum Command {
         uetr: String,
         debtor: Option<String>,
     },
-    /// Ended payments that a participant sent or was offered, the latest first.
+    /// Payments that fit all words of `query`, those in process first, then the latest.
     Find {
-        participant: String,
-        /// `2026-11-23`, `2026-11-23T14:02:11Z`, or `2h` for two hours ago.
-        since: Option<String>,
-        until: Option<String>,
-        state: Option<String>,
+        query: String,
         limit: Option<usize>,
+    },
+    /// The latest entries of the audit trail.
+    AuditLog(AuditSearch),
+    /// The next entries after this number, the oldest first, each with the bytes that its hash is of.
+    AuditExport {
+        after: u64,
+    },
+    /// Computes every hash again; and tells that of entry `number`.
+    AuditVerify {
+        number: Option<u64>,
+    },
+    /// What a participant's positions began and ended a business date with, and what moved.
+    Totals {
+        participant: String,
+        date: Option<String>,
+    },
+    /// Payments that settled on a business date, the latest first, of those that ended at `until_ns` or before.
+    Lines {
+        participant: String,
+        date: String,
+        until_ns: Option<u64>,
+    },
+    /// Adds every position of a business date up again; of the one before the present unless another is named.
+    SelfCheck {
+        date: Option<String>,
+    },
+    /// What waits for a second person.
+    Tasks,
+    ApproveTask {
+        number: u64,
+    },
+    RefuseTask {
+        number: u64,
     },
     Day,
     /// To `date` (2026-11-23), or by a day.
@@ -179,12 +212,15 @@ struct DryRun(bool);
 impl Command {
     /// Changes something of a participant or the members, so that who and why are kept.
     pub fn needs_reason(&self) -> bool {
-        use Command::{Defund, Fund, Limit, Register, Resume, Suspend};
+        use Command::{RefuseTask, Register, Resume, Suspend};
         self.is_of_members() == Some(DryRun(false))
-            || matches!(
-                self,
-                Register { .. } | Fund { .. } | Defund { .. } | Limit { .. } | Suspend { .. } | Resume { .. }
-            )
+            || self.is_of_money()
+            || matches!(self, Register { .. } | Suspend { .. } | Resume { .. } | RefuseTask { .. })
+    }
+
+    /// Money in or out, or a limit: what a second person may be needed for.
+    pub fn is_of_money(&self) -> bool {
+        matches!(self, Command::Fund { .. } | Command::Defund { .. } | Command::Limit { .. })
     }
 
     /// Of a command about the members, whether it only says what would be against it.
@@ -222,6 +258,15 @@ impl Command {
             Command::Resume { .. } => "resume",
             Command::Payment { .. } => "payment",
             Command::Find { .. } => "find",
+            Command::AuditLog(_) => "audit_log",
+            Command::AuditExport { .. } => "audit_export",
+            Command::AuditVerify { .. } => "audit_verify",
+            Command::Totals { .. } => "totals",
+            Command::Lines { .. } => "lines",
+            Command::SelfCheck { .. } => "self_check",
+            Command::Tasks => "tasks",
+            Command::ApproveTask { .. } => "approve_task",
+            Command::RefuseTask { .. } => "refuse_task",
             Command::Day => "day",
             Command::Roll { .. } => "roll",
             Command::Snapshot => "snapshot",
@@ -233,23 +278,28 @@ impl Command {
 
     /// Changes what is in the log, so that the node that leads must do it.
     pub fn needs_leader(&self) -> bool {
-        self.needs_reason() || self.is_of_members().is_some() || matches!(self, Command::Roll { .. })
+        use Command::{ApproveTask, Roll};
+        self.needs_reason() || self.is_of_members().is_some() || matches!(self, Roll { .. } | ApproveTask { .. })
     }
 
     pub fn changes(&self) -> bool {
         use Command::{Drain, Snapshot, StepDown, Stop, Undrain};
         self.needs_leader() || matches!(self, StepDown { .. } | Snapshot | Drain | Undrain | Stop)
     }
-}
 
-/// A command on its way from the node where it was asked to the one that leads.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Forwarded {
-    pub command: Command,
-    /// Who and why, as the log keeps it.
-    pub note: String,
-    pub uid: u32,
+    /// Becomes an entry of the audit trail.
+    pub fn is_audited(&self) -> bool {
+        self.changes() && self.is_of_members() != Some(DryRun(true))
+    }
+
+    /// What was asked besides its name, as JSON; empty when that is all.
+    pub fn parameters(&self) -> String {
+        let mut asked = serde_json::to_value(self).unwrap_or_default();
+        let fields = asked.as_object_mut().and_then(|asked| asked.values_mut().next()).map(serde_json::Value::take);
+        let Some(serde_json::Value::Object(mut fields)) = fields else { return String::new() };
+        fields.retain(|name, value| !value.is_null() && name != "dry_run");
+        serde_json::Value::Object(fields).to_string()
+    }
 }
 
 /// One line of the node.
@@ -292,6 +342,8 @@ pub enum ProblemKind {
     NotFound,
     /// It will be possible later.
     NotYet,
+    /// What this node keeps is not what was written.
+    Integrity,
     /// The node cannot answer now.
     Unavailable,
 }
@@ -487,32 +539,6 @@ impl Position {
             payment_max: limit(position.limits.payment_max),
         }
     }
-}
-
-/// What the book knows of a payment, or the archive. Names and accounts are in neither.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Payment {
-    pub uetr: String,
-    pub debtor_agent: String,
-    pub creditor_agent: String,
-    pub is_return: bool,
-    pub amount: String,
-    pub currency: String,
-    /// Of that, claimed by returns; the archive does not know.
-    pub returned: Option<String>,
-    /// in_process, settled, settled_without_posting, rejected, expired.
-    pub state: String,
-    /// ISO 20022 status: ACSP, ACSC, ACWP, RJCT.
-    pub status: String,
-    pub reasons: Vec<String>,
-    /// Absent when it stood in a part of the log that the archive could not read any more.
-    pub decided_at: Option<String>,
-    pub ended_at: Option<String>,
-    /// While it is in process: when it expires.
-    pub deadline: Option<String>,
-    pub settlement_date: Option<String>,
-    pub summary: String,
-    pub must_act: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -37,7 +37,7 @@ pub(super) enum Cluster {
 /// Why, and whether to do it.
 #[derive(Args)]
 pub(super) struct Change {
-    /// Why; written to the log lines of the node that leads, with your name
+    /// Why; kept in the audit trail with your name
     #[arg(
         long,
         value_name = "TEXT",

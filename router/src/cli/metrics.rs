@@ -1,10 +1,15 @@
-//! The catalogue of metrics; it needs no node.
+//! The catalogue of metrics, which needs no node, and what a node tells.
+
+use std::sync::Arc;
 
 use clap::Subcommand;
-use watch::metrics::{Metric, catalogue};
+use watch::Snapshot;
+use watch::metrics::{Metric, catalogue, plain};
 
-use super::examples;
-use super::output::{Output, Table};
+use super::output::{Output, Table, say};
+use super::show::read;
+use super::{Node, examples};
+use crate::admin::protocol::Command;
 use crate::exit::{Exit, Failure};
 
 #[derive(Subcommand)]
@@ -12,11 +17,20 @@ pub(super) enum Metrics {
     /// Every metric: name, type, labels, meaning
     #[command(after_help = examples("crosstie metrics list\n  crosstie metrics list --json | jq -r '.[].name'"))]
     List(Output),
+    /// What /metrics of the node tells now, in the format of Prometheus
+    #[command(after_help = examples("crosstie metrics show | promtool check metrics"))]
+    Show(Node),
 }
 
 impl Metrics {
     pub(super) fn run(self) -> Result<Exit, Failure> {
-        let Metrics::List(output) = self;
+        let output = match self {
+            Metrics::List(output) => output,
+            Metrics::Show(node) => {
+                let snapshot: Arc<Snapshot> = Arc::new(read(&node.ask(Command::Watch, "")?)?);
+                return say(&plain(&snapshot));
+            }
+        };
         let value = serde_json::to_value(catalogue()).unwrap_or_default();
         output.show(&value, || {
             let mut table = Table::new(&["NAME", "TYPE", "LABELS", "MEANING"]);

@@ -1,6 +1,7 @@
 //! The command line: one file per group of subcommands. Data goes to stdout, talk to stderr; a closed pipe is success.
 
 mod actor;
+mod audit;
 mod cluster;
 mod configuration;
 mod errors;
@@ -8,10 +9,13 @@ mod local;
 mod log;
 mod metrics;
 mod operate;
+mod operator;
 mod output;
 mod pki;
 mod repair;
+mod report;
 mod show;
+mod task;
 mod top;
 
 use std::path::PathBuf;
@@ -57,15 +61,18 @@ enum Command {
     /// How the node does: payments, sessions, log
     #[command(after_help = examples("crosstie status\n  crosstie status --json --data /var/lib/crosstie"))]
     Status(Node),
+    /// The same live on a terminal: what is wrong, rates, latency, participants, actors, nodes
+    #[command(after_help = examples("crosstie top\n  crosstie top --once | less\n  crosstie top --json | jq .payments"))]
+    Top(top::Top),
     /// The actors of the node, by kind, and one of them
     #[command(subcommand)]
     Actor(actor::Actors),
     /// What /metrics tells: every metric and its meaning
     #[command(subcommand)]
     Metrics(metrics::Metrics),
-    /// The same live on a terminal: what is wrong, rates, latency, participants, actors, nodes
-    #[command(after_help = examples("crosstie top\n  crosstie top --once | less\n  crosstie top --json | jq .payments"))]
-    Top(top::Top),
+    /// Who may sign in to the console
+    #[command(subcommand)]
+    Operator(operator::Operators),
     /// The nodes of the cluster
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -81,6 +88,15 @@ enum Command {
     /// What became of a payment, and who must act
     #[command(after_help = examples("crosstie payment 7b0e0d4c-52f3-4a3e-9c7e-0a1b2c3d4e5f\n  crosstie payment 7b0e0d4c52f34a3e9c7e0a1b2c3d4e5f --debtor BANK-0001 --json"))]
     Payment(operate::Payment),
+    /// What operators changed: show it, export it, prove that it is whole
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// Statements, totals, and a participant's own list compared with them
+    #[command(subcommand)]
+    Report(report::Report),
+    /// What waits for a second person: list it, approve it, refuse it
+    #[command(subcommand)]
+    Task(task::Task),
     /// The business date: show it, roll it
     #[command(subcommand)]
     Day(operate::Day),
@@ -196,14 +212,18 @@ pub fn main() -> ExitCode {
         Command::Demo(options) => crate::demo::run(&options),
         Command::Serve(serve) => run(serve),
         Command::Status(node) => show::status(&node),
+        Command::Top(top) => top.run(),
         Command::Actor(actor) => actor.run(),
         Command::Metrics(metrics) => metrics.run(),
-        Command::Top(top) => top.run(),
+        Command::Operator(operators) => operators.run(),
         Command::Cluster(cluster) => cluster.run(),
         Command::Node(node) => node.run(),
         Command::Local(local) => local.run(),
         Command::Participant(participant) => participant.run(),
         Command::Payment(payment) => payment.run(),
+        Command::Audit(audit) => audit.run(),
+        Command::Report(report) => report.run(),
+        Command::Task(task) => task.run(),
         Command::Day(day) => day.run(),
         Command::Snapshot(node) => operate::snapshot(&node),
         Command::Stop(node) => operate::stop(&node),

@@ -3,17 +3,18 @@
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::{Node, examples, show};
+use super::{Node, examples, show, task};
 use crate::admin::protocol::{Command, Direction};
 use crate::cli::output::say;
 use crate::exit::{Exit, Failure};
+use crate::story::WORDS;
 
 /// One participant, why, and how the node is reached.
 #[derive(Args)]
 pub(super) struct Change {
     /// The participant, for example BANK-0001
     id: String,
-    /// Why; kept in the log with your name
+    /// Why; kept in the audit trail with your name
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]
@@ -23,7 +24,7 @@ pub(super) struct Change {
 impl Change {
     fn ask(&self, command: Command) -> Result<Exit, Failure> {
         let value = self.node.ask(command, &self.reason)?;
-        show::participants(&self.node, &value)
+        task::proposed(&self.node, &value).unwrap_or_else(|| show::participants(&self.node, &value))
     }
 }
 
@@ -151,22 +152,12 @@ pub(super) struct Payment {
 
 #[derive(Subcommand)]
 enum Find {
-    /// Ended payments that a participant sent or was offered, the latest first
-    #[command(after_help = examples("crosstie payment find --participant BANK-0001 --since 2h\n  crosstie payment find --participant BANK-0001 --since 2026-11-23 --until 2026-11-24 --state rejected --limit 1000"))]
+    /// Payments that fit all of the words: those in process first, then the latest
+    #[command(after_help = examples("crosstie payment find BANK-0001 since:2h\n  crosstie payment find from:BANK-0001 to:BANK-0002 amount:100..200 currency:EUR\n  crosstie payment find state:rejected reason:AC04 since:2026-11-23 until:2026-11-24 --limit 1000\n  crosstie payment find uetr:7b0e0d4c"))]
     Find {
-        /// The participant, for example BANK-0001
-        #[arg(long)]
-        participant: String,
-        /// Ended at this time or later: 2026-11-23, 2026-11-23T14:02:11Z, or 2h for two hours ago
-        #[arg(long, value_name = "TIME")]
-        since: Option<String>,
-        /// Ended before this time
-        #[arg(long, value_name = "TIME")]
-        until: Option<String>,
-        /// settled, settled_without_posting, rejected or expired
-        #[arg(long)]
-        state: Option<String>,
-        /// The latest so many; at most 10000
+        #[arg(value_name = "WORD", required = true, help = WORDS)]
+        words: Vec<String>,
+        /// So many; at most 10000
         #[arg(long, value_name = "COUNT", default_value_t = crate::admin::protocol::FIND_LIMIT)]
         limit: usize,
         #[command(flatten)]
@@ -176,13 +167,13 @@ enum Find {
 
 impl Payment {
     pub(super) fn run(self) -> Result<Exit, Failure> {
-        if let Some(Find::Find { participant, since, until, state, limit, node }) = self.find {
-            let find = Command::Find { participant, since, until, state, limit: Some(limit) };
+        if let Some(Find::Find { words, limit, node }) = self.find {
+            let find = Command::Find { query: words.join(" "), limit: Some(limit) };
             return show::found(&node, &node.ask(find, "")?);
         }
         let uetr = self.uetr.unwrap_or_default();
         let value = self.node.ask(Command::Payment { uetr, debtor: self.debtor }, "")?;
-        show::payments(&self.node, &value)
+        show::stories(&self.node, &value)
     }
 }
 

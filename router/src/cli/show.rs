@@ -4,9 +4,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Node;
-use super::output::Table;
-use crate::admin::protocol::{Command, Day, Participant, Payment, Position, Status};
+use super::output::{Table, say};
+use crate::admin::protocol::{Command, Day, Participant, Position, Status};
 use crate::exit::{Exit, Failure};
+use crate::story::page::page;
+use crate::story::{Found, Story};
 
 pub(super) fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Failure> {
     serde_json::from_value(value.clone()).map_err(|error| {
@@ -136,41 +138,22 @@ fn state(participant: &Participant) -> String {
     format!("{}{connection}", suspended.unwrap_or(standing))
 }
 
-pub(super) fn payments(node: &Node, value: &Value) -> Result<Exit, Failure> {
-    node.output.show(value, || {
-        let payments: Vec<Payment> = read(value)?;
-        let mut table = Table::default();
-        for payment in payments {
-            let mut line = |name: &str, text: String| table.row([name.to_string(), text]);
-            line("payment", payment.uetr);
-            line("what happened", payment.summary);
-            line("must act", payment.must_act);
-            line("state", format!("{} ({})", payment.state.replace('_', " "), payment.status));
-            line("debtor agent", payment.debtor_agent);
-            line("creditor agent", payment.creditor_agent);
-            line("amount", format!("{} {}", payment.amount, payment.currency));
-            if let Some(returned) = payment.returned {
-                line("returned", format!("{returned} {}", payment.currency));
-            }
-            line("reasons", if payment.reasons.is_empty() { "-".into() } else { payment.reasons.join(" ") });
-            line("decided at", payment.decided_at.unwrap_or_else(|| "-".into()));
-            line("ended at", payment.ended_at.unwrap_or_else(|| "-".into()));
-            if let Some(deadline) = payment.deadline {
-                line("deadline", deadline);
-            }
-            line("settlement date", payment.settlement_date.unwrap_or_else(|| "-".into()));
-        }
-        Ok(table)
-    })
+pub(super) fn stories(node: &Node, value: &Value) -> Result<Exit, Failure> {
+    if node.output.json {
+        return node.output.show(value, || Ok(Table::default()));
+    }
+    let stories: Vec<Story> = read(value)?;
+    let pages: Vec<String> = stories.iter().map(page).collect();
+    say(&pages.join("\n"))
 }
 
 const FOUND: [&str; 8] = ["ENDED AT", "PAYMENT", "STATE", "FROM", "TO", "AMOUNT", "CURRENCY", "REASONS"];
 
 pub(super) fn found(node: &Node, value: &Value) -> Result<Exit, Failure> {
+    let found: Found = read(value)?;
     node.output.show(value, || {
-        let payments: Vec<Payment> = read(value)?;
         let mut table = Table::new(&FOUND);
-        for payment in payments {
+        for payment in found.payments {
             let ended_at = payment.ended_at.unwrap_or_else(|| "-".into());
             let reasons = if payment.reasons.is_empty() { "-".into() } else { payment.reasons.join(" ") };
             let (state, uetr) = (payment.state.replace('_', " "), payment.uetr);
@@ -178,7 +161,11 @@ pub(super) fn found(node: &Node, value: &Value) -> Result<Exit, Failure> {
             table.row([ended_at, uetr, state, from, to, payment.amount, payment.currency, reasons]);
         }
         Ok(table)
-    })
+    })?;
+    if let Some(more) = found.more {
+        eprintln!("{more}");
+    }
+    Ok(Exit::Done)
 }
 
 pub(super) fn day(node: &Node, value: &Value) -> Result<Exit, Failure> {

@@ -224,6 +224,47 @@ impl Kind for Address {
     }
 }
 
+/// Where a server listens, if it does.
+pub(super) struct OptionalAddress;
+
+impl Kind for OptionalAddress {
+    type Value = Option<SocketAddr>;
+    fn parse(&self, text: &str) -> Result<Option<SocketAddr>, String> {
+        if text == "none" { Ok(None) } else { Address.parse(text).map(Some) }
+    }
+    fn show(&self, value: &Option<SocketAddr>) -> String {
+        value.map_or_else(|| "none".into(), |address| address.to_string())
+    }
+    fn describe(&self) -> String {
+        format!("{}; or none", Address.describe())
+    }
+}
+
+/// Names of hosts, without ports.
+pub(super) struct Hosts;
+
+impl Kind for Hosts {
+    type Value = Vec<String>;
+    fn parse(&self, text: &str) -> Result<Vec<String>, String> {
+        let is_host = |name: &str| {
+            let letters = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+            name.len() <= 253 && name.bytes().all(letters)
+        };
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let one = |name: &str| {
+            let wrong = || format!("{name:?} is no name of a host such as ops.example");
+            Some(name.to_string()).filter(|name| is_host(name)).ok_or_else(wrong)
+        };
+        names.map(one).collect()
+    }
+    fn show(&self, value: &Vec<String>) -> String {
+        value.join(",")
+    }
+    fn describe(&self) -> String {
+        "empty, or names of hosts without ports, with commas between".into()
+    }
+}
+
 /// A path; may be empty where that has a meaning.
 pub(super) struct Place {
     pub(super) may_be_empty: bool,

@@ -20,6 +20,20 @@ impl Config {
         }
     }
 
+    /// The file of operators who may sign in to the console.
+    pub fn operators(&self) -> PathBuf {
+        match self.ops.operators.as_os_str().is_empty() {
+            true => self.log.directory.join("operators.toml"),
+            false => self.ops.operators.clone(),
+        }
+    }
+
+    /// What the console is started with, if there is to be one.
+    pub fn console(&self) -> Option<console::Config> {
+        let (hosts, operators) = (self.ops.hosts.clone(), self.operators());
+        self.ops.address.map(|address| console::Config { address, hosts, operators })
+    }
+
     /// What [`crate::node::start`] is given. Reads the certificates.
     pub fn node(&self) -> Result<crate::node::Config, Failure> {
         let Config { node, listen, scheme, actors, .. } = self;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::Seed;
 use super::kinds::{
-    Address, Bytes, Choice, Collector, Count, DayRoll, HostPort, Kind, Length, Name, Place, Routes, Share, TimeOfDay,
+    Address, Bytes, Choice, Collector, Count, DayRoll, HostPort, Hosts, Kind, Length, Name, OptionalAddress, Place,
+    Routes, Share, TimeOfDay,
 };
 
 /// One setting, as text.
@@ -192,6 +193,24 @@ settings! {
     admin: Admin {
         /// Where it is; empty: `admin.sock` in log.directory. At most 107 bytes long.
         socket: PathBuf = Place { may_be_empty: true } => "";
+    }
+    /// The page for operators, and health and metrics for machines, over HTTP. Not encrypted: on loopback, or behind a proxy with TLS.
+    ops: Ops {
+        /// Where it listens. If another program has the address, the node runs without.
+        address: Option<SocketAddr> = OptionalAddress => "127.0.0.1:7880";
+        /// Names by which browsers know the page besides localhost and addresses: those of a proxy.
+        hosts: Vec<String> = Hosts => "";
+        /// Who may sign in (`crosstie operator add`); empty: `operators.toml` in log.directory. While there is no such file, whoever
+        /// is on this machine may look, and nobody may change anything.
+        operators: PathBuf = Place { may_be_empty: true } => "";
+    }
+    /// What an operator may do alone. Every change stands in the audit trail: `crosstie audit log`.
+    operators: Operators {
+        /// none: one operator is enough. money: fund, defund and limit wait for `crosstie task approve` by another one. The same on
+        /// every node.
+        second_person: String = Choice(&["none", "money"]) => "none";
+        /// How long such a change waits before it expires.
+        task_timeout: Duration = Length(ms(SECOND), ms(30 * 24 * HOUR)) => "24h";
     }
     /// Stopping and draining in good order.
     drain: Drain {

@@ -109,9 +109,17 @@ async fn perform(options: &Options, seed: u64, directory: &Path, interrupted: &A
     Ok(if proof.holds() { Exit::Done } else { Exit::Integrity })
 }
 
+/// Where a browser sees it.
+fn consoles(place: &Place) -> String {
+    let pages = place.plan().nodes().filter_map(|node| place.console(node));
+    let pages: Vec<String> = pages.map(|address| format!("http://{address}")).collect();
+    format!("the nodes in a browser: {}", pages.join(", "))
+}
+
 /// Everything between the first start of the nodes and the proof.
 async fn from_start_to_proof(stage: &Arc<Stage>, place: Place) -> Result<(Proof, u64), Failure> {
     let mut cluster = begin(stage, place).await?;
+    stage.tell(Tone::Plain, consoles(cluster.place()));
     let (banks, listening) = gather(stage, cluster.place()).await?;
     signed_on(&cluster).await?;
     stage.tell(Tone::Plain, "eight banks signed on at three nodes; the load begins and looks for its rate");

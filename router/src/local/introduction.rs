@@ -22,8 +22,10 @@ fn nodes(cluster: &Cluster) -> String {
         let address = address.map_or("serves no participants".into(), |address| format!("participants at {address}"));
         let pid = cluster.ready(seat.node).map_or(0, |(ready, _)| ready.pid);
         let (kind, admin) = (seat.kind(), place.admin(seat.node));
+        let console =
+            place.console(seat.node).map_or_else(String::new, |address| format!("console http://{address} · "));
         format!(
-            "  node {} · {} · {kind} · {address} · process {pid}\n    admin socket {}\n",
+            "  node {} · {} · {kind} · {address} · process {pid}\n    {console}admin socket {}\n",
             seat.node,
             seat.region,
             admin.display()

@@ -26,6 +26,7 @@ use crate::exit::{Exit, Failure};
 
 const CERTIFICATE_DAYS: u32 = 365;
 const USUAL_PORT_PARTICIPANTS: u16 = 7800;
+const USUAL_PORT_CONSOLE: u16 = 7880;
 const USUAL_PORT_NODES: u16 = 7900;
 
 /// Where a node listens.
@@ -33,6 +34,9 @@ const USUAL_PORT_NODES: u16 = 7900;
 struct Addresses {
     participants: SocketAddr,
     nodes: SocketAddr,
+    /// Clusters of earlier versions have none until they start again.
+    #[serde(default)]
+    console: Option<SocketAddr>,
 }
 
 /// What `local.json` holds.
@@ -81,7 +85,8 @@ impl Place {
             };
             let participants = address(before.map(|own| own.participants), USUAL_PORT_PARTICIPANTS)?;
             let nodes = address(before.map(|own| own.nodes), USUAL_PORT_NODES)?;
-            kept.addresses.insert(node, Addresses { participants, nodes });
+            let console = address(before.and_then(|own| own.console), USUAL_PORT_CONSOLE)?;
+            kept.addresses.insert(node, Addresses { participants, nodes, console: Some(console) });
         }
         let place = Place { directory, kept };
         place.certify()?;
@@ -167,6 +172,11 @@ impl Place {
         self.kept.addresses.get(&node).map(|own| own.participants)
     }
 
+    /// Where the node's page for operators is.
+    pub fn console(&self, node: u64) -> Option<SocketAddr> {
+        self.kept.addresses.get(&node)?.console
+    }
+
     /// Lays the roads between the nodes.
     pub(super) fn lay_roads(&self) -> Result<Roads, Failure> {
         let listens: Vec<_> = self.kept.addresses.iter().map(|(node, own)| (*node, own.nodes)).collect();
@@ -224,6 +234,7 @@ impl Place {
             ("cluster.key", path(own.key)),
             ("listen.address", addresses.participants.to_string()),
             ("log.directory", path(self.data(node))),
+            ("ops.address", addresses.console.map_or_else(|| "none".into(), |address| address.to_string())),
         ];
         let more = self.plan().settings.iter().map(|(setting, value)| (setting.as_str(), value.clone()));
         let mut text = String::from("# Written by crosstie; changes are lost at the next start of the cluster.\n");

@@ -12,7 +12,7 @@ const ANY: std::ops::Range<u16> = 20_000..30_000;
 /// Which ports nodes get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ports {
-    /// 7801, 7802, … for participants and 7901, 7902, … between nodes, others where those are taken.
+    /// 7801, 7802, … for participants, 7881, 7882, … for consoles and 7901, 7902, … between nodes, others where those are taken.
     Usual,
     Any,
 }

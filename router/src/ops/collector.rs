@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::Builder;
 use std::time::{Duration, Instant, SystemTime};
 
-use actors::Switch;
+use ::actors::Switch;
 use parking_lot::RwLock;
 use tokio::sync::watch::Sender;
 use tokio::time::MissedTickBehavior;

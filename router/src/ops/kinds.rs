@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use actors::Switch;
+use ::actors::Switch;
 use actors::figures::Gauge;
 use watch::{Actor, ActorKind, BusiestActor, StageName};
 

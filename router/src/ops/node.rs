@@ -20,8 +20,8 @@ pub(super) fn node(from: &Sources, cluster: &Cluster, sessions: u64) -> Node {
     let statistics = switch.journal_statistics();
     let own = cluster.members.iter().find(|member| member.node == cluster.node);
     let name = |node: u64| match cluster.members.iter().find(|member| member.node == node) {
+        _ if node == cluster.node => config.node.name.clone(),
         Some(member) => member.name.clone(),
-        None if node == cluster.node => config.node.name.clone(),
         None => format!("node {node}"),
     };
     let role = match own.map(|member| member.kind.as_str()) {

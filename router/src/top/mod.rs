@@ -1,6 +1,5 @@
 //! `crosstie top`: the snapshot of a node on a terminal, each second anew. It only looks.
 
-mod rows;
 mod screen;
 #[cfg(test)]
 mod tests;
@@ -12,7 +11,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, Ke
 use watch::Snapshot;
 
 use crate::exit::{Exit, Failure};
-use rows::{Order, Pair, Rows};
+use watch::rows::{Order, Pair, Rows};
 
 /// What is looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

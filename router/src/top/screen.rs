@@ -7,10 +7,10 @@ use ratatui::style::{Color, Modifier, Style, Stylize};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Clear, Paragraph, Row as TableRow, Table, TableState};
 use watch::text;
-use watch::{Severity, Snapshot, StageName};
+use watch::{Severity, Snapshot};
 
-use super::rows::{Pair, Rows};
 use super::{Shown, Top};
+use watch::rows::{Pair, Rows};
 
 const WARNINGS_MAX: usize = 5;
 const HELP: [&str; 9] = [
@@ -152,22 +152,9 @@ fn figure_lines(pair: &Pair<'_>) -> [String; 3] {
 }
 
 fn stage_line(now: &Snapshot) -> String {
-    let name = |name| match name {
-        StageName::Decode => "decode",
-        StageName::Wait => "wait",
-        StageName::Decide => "decide",
-        StageName::Append => "append",
-        StageName::Sync => "sync",
-        StageName::Replicate => "replicate",
-        StageName::Commit => "commit",
-        StageName::Apply => "apply",
-        StageName::Write => "write",
-        StageName::CreditorWait => "CREDITOR",
-    };
-    let stages = now
-        .stages
-        .iter()
-        .map(|stage| format!("{} {}", name(stage.name), text::percentile(stage.latency.p99_us, stage.latency.recent)));
+    let stages = now.stages.iter().map(|stage| {
+        format!("{} {}", stage.name.words(), text::percentile(stage.latency.p99_us, stage.latency.recent))
+    });
     format!("where the time goes, p99: {}", stages.collect::<Vec<_>>().join(" │ "))
 }
 

@@ -2,6 +2,7 @@
 //! changed.
 
 mod disk;
+pub mod export;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use settlement::{Book, Fact, Facts, Participant, State};
 
 use self::disk::LookOnly;
+use crate::admin::asked::AuditHead;
 use crate::admin::protocol::Position;
 use crate::exit::{Exit, Failure};
 
@@ -46,31 +48,10 @@ pub struct Holding {
 
 /// Reads the log in `directory` from its beginning, or from its oldest usable snapshot if the beginning is gone.
 pub fn verify(directory: &Path) -> Result<Report, Failure> {
-    let disk = LookOnly::new(directory)?;
-    let mut config = persistence::Config::new(directory);
-    config.sync = persistence::Sync::None;
-    let mut fold = Replay::default();
-    let opened = catch_unwind(AssertUnwindSafe(|| {
-        let (mut log, mut recovery) = persistence::Log::open(disk, &config, &mut fold)?;
-        log.fold_rest(&mut fold, &mut recovery)?;
-        Ok(recovery)
-    }));
-    let recovery = match opened {
-        Ok(Ok(recovery)) => recovery,
-        Ok(Err(error @ persistence::Error::Locked { .. })) => {
-            return Err(Failure::new(Exit::Refused, error.to_string())
-                .next("crosstie stop, then verify; or copy the directory and verify the copy"));
-        }
-        Ok(Err(error)) => return Err(Failure::from(&error)),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-            let message = format!("entry {} cannot be applied: {text}", fold.index);
-            return Err(Failure::new(Exit::Integrity, message).next("keep the directory as it is and report this"));
-        }
-    };
+    let (recovery, fold) = replay(directory)?;
     let book = &fold.book;
     let mut violations = fold.unreadable.clone();
+    violations.extend(book.trail().check().err().map(|broken| broken.to_string()));
     violations.extend(reservations(book));
     let mut imbalance = BTreeMap::new();
     for currency in book.currencies() {
@@ -94,6 +75,42 @@ pub fn verify(directory: &Path) -> Result<Report, Failure> {
         violations,
         facts: fold.facts,
     })
+}
+
+/// Where the audit trail in `directory` ends, if it holds together; with the hash of entry `number`.
+pub fn audit(directory: &Path, number: Option<u64>) -> Result<AuditHead, Failure> {
+    let (_, fold) = replay(directory)?;
+    let integrity =
+        |what: String| Failure::new(Exit::Integrity, what).next("keep the directory as it is; crosstie log verify");
+    if let Some(what) = fold.unreadable.into_iter().next() {
+        return Err(integrity(what));
+    }
+    AuditHead::of(fold.book.trail(), number).map_err(|broken| integrity(broken.to_string()))
+}
+
+/// Folds the log from its beginning, or from its oldest usable snapshot if the beginning is gone.
+fn replay(directory: &Path) -> Result<(persistence::Recovery, Replay), Failure> {
+    let disk = LookOnly::new(directory)?;
+    let mut config = persistence::Config::new(directory);
+    config.sync = persistence::Sync::None;
+    let mut fold = Replay::default();
+    let opened = catch_unwind(AssertUnwindSafe(|| {
+        let (mut log, mut recovery) = persistence::Log::open(disk, &config, &mut fold)?;
+        log.fold_rest(&mut fold, &mut recovery)?;
+        Ok(recovery)
+    }));
+    match opened {
+        Ok(Ok(recovery)) => Ok((recovery, fold)),
+        Ok(Err(error @ persistence::Error::Locked { .. })) => Err(Failure::new(Exit::Refused, error.to_string())
+            .next("crosstie stop, then verify; or copy the directory and verify the copy")),
+        Ok(Err(error)) => Err(Failure::from(&error)),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+            let message = format!("entry {} cannot be applied: {text}", fold.index);
+            Err(Failure::new(Exit::Integrity, message).next("keep the directory as it is and report this"))
+        }
+    }
 }
 
 fn holding(participant: &Participant) -> Holding {
@@ -203,5 +220,6 @@ fn kind(fact: &Fact<'_>) -> &'static str {
         Fact::Returned(_) => "returned",
         Fact::Expired(_) => "expired",
         Fact::Annotated(_) => "annotated",
+        Fact::Audited(_) => "audited",
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use wire::client::{Client, FinalStatus, Options, Report, Transfer};
 use wire::{Currency, Money, Uetr};
 
@@ -12,6 +13,11 @@ async fn connect(node: &Node, id: &str) -> Client {
     // It takes what it is offered and never answers.
     tokio::spawn(async move { while let Ok(Some(_)) = notices.next().await {} });
     client
+}
+
+fn find(node: &Node, words: &[&str]) -> Vec<Value> {
+    let found = node.ask(&[&["payment", "find", "--json"], words].concat()).with(0).json();
+    found["payments"].as_array().unwrap().clone()
 }
 
 /// Sends a payment that expires; returns when it has.
@@ -66,32 +72,53 @@ async fn a_forgotten_payment_is_still_found() {
     let payment = shown(&node);
     assert_eq!((&payment["state"], &payment["reasons"][0]), (&"expired".into(), &"AB05".into()), "{payment}");
     assert!(payment["summary"].as_str().unwrap().contains("expired at"), "{payment}");
-    let find = |node: &Node, more: &[&str]| {
-        node.ask(&[&["payment", "find", "--participant", "BANK-0002", "--json"], more].concat()).with(0).json()
-    };
-    let found = find(&node, &[]);
-    assert_eq!(found.as_array().unwrap().len(), sent);
-    assert_eq!(found.as_array().unwrap().last().unwrap(), &payment, "the latest come first");
-    assert_eq!(find(&node, &["--limit", "1", "--since", "1h"]).as_array().unwrap().len(), 1);
-    for none in [["--since", "2100-01-01"], ["--until", "1h"], ["--state", "settled"]] {
-        assert_eq!(find(&node, &none).as_array().unwrap().len(), 0, "{none:?}");
+    let ended = node.ask(&["payment", "find", "BANK-0002", "--json"]).with(0).json();
+    assert_eq!(ended["more"], Value::Null);
+    let ended = ended["payments"].as_array().unwrap().clone();
+    assert_eq!(ended.len(), sent);
+    let last = ended.last().unwrap();
+    assert!(last["uetr"] == payment["uetr"] && last["summary"] == payment["summary"], "the latest come first: {last}");
+    let count = |words: &[&str]| find(&node, words).len();
+    assert_eq!(count(&["BANK-0002", "since:1h", "--limit", "1"]), 1);
+    for (words, expected) in [
+        ("BANK-0002 since:2100-01-01", 0),
+        ("BANK-0002 until:1h", 0),
+        ("BANK-0002 state:settled", 0),
+        ("BANK-0003", 0),
+        ("from:BANK-0002", 0),
+        ("state:expired", sent),
+        ("BANK-0002 BANK-0001 reason:AB05 currency:EUR", sent),
+        ("to:BANK-0002 amount:60", 1),
+        ("amount:1.00", sent - 1),
+        ("amount:59..61 since:1h", 1),
+        ("state:in_process", 0),
+    ] {
+        assert_eq!(count(&words.split(' ').collect::<Vec<_>>()), expected, "{words}");
     }
-    let table = node.ask(&["payment", "find", "--participant", "BANK-0001", "--plain"]).with(0).stdout;
+    assert_eq!(count(&[&id]), 1);
+    assert_eq!(count(&[&format!("uetr:{}", &id[..13])]), 1);
+    let one = node.ask(&["payment", "find", "state:expired", "--limit", "1", "--json"]).with(0);
+    assert!(one.stderr.contains("more than 1") && one.json()["more"].is_string(), "{one:#?}");
+    let table = node.ask(&["payment", "find", "BANK-0001", "--plain"]).with(0).stdout;
     assert_eq!(table.lines().count(), sent);
     assert_eq!(node.ask(&["status", "--json"]).with(0).json()["archive"]["payments"], sent);
-    node.ask(&["payment", "find", "--participant", "BANK-9999"]).with(5);
-    node.ask(&["payment", "find", "--participant", "BANK-0001", "--since", "soon"]).with(2);
+    node.ask(&["payment", "find", "BANK-9999"]).with(5);
+    assert!(node.ask(&["payment", "find", "BANK-0001", "since:soon"]).with(2).stderr.contains("two hours ago"));
+    assert!(node.ask(&["payment", "find", "colour:red"]).with(2).stderr.contains("reason:"));
     run(&["payment", "find"]).with(2);
+    let unknown = format!("{}0000-4000-8000-000000000000", &id[..9]);
+    let refusal = node.ask(&["payment", &unknown]).with(5).stderr;
+    assert!(refusal.contains(&format!("these begin alike: {id}")), "{refusal}");
 
     // Nothing of it was written yet; a killed node reads it from its log.
     drop(node);
     let node = Node::start(&log, &arguments);
-    assert_eq!(shown(&node)["ended_at"], payment["ended_at"]);
-    assert_eq!(find(&node, &[]).as_array().unwrap().len(), sent);
+    assert_eq!(shown(&node), payment);
+    assert_eq!(find(&node, &["BANK-0002"]).len(), sent);
     node.stop();
     let runs = || std::fs::read_dir(log.join("archive")).unwrap().count();
     assert_eq!(runs(), 1, "an orderly stop writes what it has");
     let node = Node::start(&log, &arguments);
-    assert_eq!(find(&node, &[]).as_array().unwrap().len(), sent);
+    assert_eq!(find(&node, &["BANK-0002"]), ended);
     assert_eq!(shown(&node), payment);
 }

@@ -3,11 +3,16 @@
 #![allow(clippy::unwrap_used)] // helpers of tests are not tests to clippy
 
 mod archive;
+mod audit;
+mod browser;
 mod certificates;
 mod collector;
+mod console;
 mod hostile;
 mod lifecycle;
 mod operators;
 mod repair;
+mod reports;
 mod support;
 mod telemetry;
+mod watching;

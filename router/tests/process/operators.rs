@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wire::client::{Client, Notices, Options, Reply, Transfer};
+use wire::client::{Client, Notices, Options, Reply, Return, Transfer};
 use wire::{Currency, Message, Money, Reason, Uetr};
 
 use crate::support::{Node, run};
@@ -58,8 +58,16 @@ async fn a_payment_is_told_in_a_sentence_whatever_became_of_it() {
     let position = node.ask(&["participant", "show", "BANK-0001", "--json"]).with(0).json()["positions"][0].clone();
     assert_eq!((&position["reserved"], &position["available"]), (&"60.00".into(), &"40.00".into()));
 
+    let found = |words: &[&str]| {
+        let found = node.ask(&[&["payment", "find", "--json"], words].concat()).with(0).json();
+        found["payments"].as_array().unwrap().iter().filter(|payment| payment["uetr"] == uetr.to_string()).count()
+    };
+    assert_eq!((found(&["state:in_process", "to:BANK-0002"]), found(&["amount:60.00", "since:1h"])), (1, 1));
+    assert_eq!((found(&["state:settled"]), found(&["from:BANK-0002"]), found(&["amount:60.01"])), (0, 0, 0));
+
     creditor.answer(&Reply::yes(payer, uetr)).await.unwrap();
     handle.outcome().await.unwrap();
+    assert_eq!((found(&["state:in_process"]), found(&["BANK-0001", "BANK-0002"])), (0, 1));
     let shown = show(uetr);
     assert_eq!(
         (&shown["state"], &shown["status"], &shown["must_act"]),
@@ -85,7 +93,7 @@ async fn a_payment_is_told_in_a_sentence_whatever_became_of_it() {
     node.ask(&["payment", "no-uetr"]).with(2);
     node.ask(&["payment", &uetr.to_string(), "--debtor", "BANK-0002"]).with(5);
     let table = node.ask(&["payment", &uetr.to_string()]).with(0).stdout;
-    assert!(table.contains("what happened") && !table.contains(CANARY), "{table}");
+    assert!(table.contains("Must act: BANK-0001") && !table.contains(CANARY), "{table}");
 
     debtor.close().await;
     creditor.close().await;
@@ -100,6 +108,95 @@ async fn a_payment_is_told_in_a_sentence_whatever_became_of_it() {
         run(&["log", "verify", "--json", "--data", data.path().join("log").to_str().unwrap()]).with(0).json();
     assert_eq!((&verified["payments"]["settled"], &verified["payments"]["rejected"]), (&1.into(), &2.into()));
     assert_eq!(verified["violations"].as_array().unwrap().len(), 0);
+}
+
+/// Every step has its place in the log and its notices their numbers, the same after a crash.
+#[tokio::test(flavor = "current_thread")]
+async fn a_story_is_the_same_after_a_kill() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("node.toml");
+    std::fs::write(&file, "[[participants]]\nid = \"BANK-0001\"\ncurrency = \"EUR\"\nfunded = \"100.00\"\ncount = 2\n")
+        .unwrap();
+    let (log, config) = (data.path().join("log"), ["--config", file.to_str().unwrap()]);
+    let node = Node::start(&log, &config);
+    let (debtor, mut returns) = connect(&node, "BANK-0001").await;
+    let (creditor, mut offers) = connect(&node, "BANK-0002").await;
+    let payer = debtor.participant();
+    let mut told = Vec::new();
+    for answer in [Reply::yes, |payer, uetr| Reply::no(payer, uetr, Reason::AC04)] {
+        let handle = debtor.submit(&transfer("6.00")).await.unwrap();
+        let uetr = handle.uetr();
+        until_offered(&mut offers, uetr).await;
+        creditor.answer(&answer(payer, uetr)).await.unwrap();
+        _ = handle.outcome().await;
+        told.push(node.ask(&["payment", &uetr.to_string(), "--json"]).with(0).json()[0].clone());
+    }
+    // The creditor agent's feed has the two offers and the settlement; the debtor agent's its funding and two outcomes.
+    let numbers = |story: &serde_json::Value, moment: usize| -> Vec<(String, u64)> {
+        let notices = story["timeline"][moment]["notices"].as_array().unwrap().clone();
+        let number =
+            |notice: serde_json::Value| (notice["to"].as_str().unwrap().into(), notice["number"].as_u64().unwrap());
+        notices.into_iter().map(number).collect()
+    };
+    let bank = |number: u64| format!("BANK-{number:04}");
+    assert_eq!(numbers(&told[0], 1), [(bank(2), 2)], "{}", told[0]);
+    assert_eq!(numbers(&told[0], 2), [(bank(1), 2), (bank(2), 3)]);
+    assert_eq!(numbers(&told[1], 1), [(bank(2), 4)]);
+    assert_eq!(numbers(&told[1], 2), [(bank(1), 3)]);
+    for story in &told {
+        let entry = |moment: usize| story["timeline"][moment]["entry"].as_u64().unwrap();
+        assert!(entry(1) < entry(2) && story["timeline"].as_array().unwrap().len() == 3, "{story}");
+        assert_eq!(story["postings"].as_array().unwrap().last().unwrap()["entry"], entry(2));
+        assert_eq!(story["budget"]["total_us"], 10_000_000);
+        assert!(story["message_id"].is_string());
+    }
+
+    // A part is given back: both stories name the other payment.
+    let show = |uetr: &str| node.ask(&["payment", uetr, "--json"]).with(0).json()[0].clone();
+    let original: Uetr = told[0]["uetr"].as_str().unwrap().parse().unwrap();
+    let back = Return {
+        uetr: Uetr::random(),
+        original_uetr: original,
+        creditor_agent: payer,
+        amount: Money::parse("2.50", Currency::EUR).unwrap(),
+        reason: Reason::FOCR,
+        additional_information: None,
+        created_at: None,
+    };
+    let handle = creditor.submit(&back).await.unwrap();
+    loop {
+        let notice = returns.next().await.unwrap().unwrap();
+        if matches!(notice.view(), Message::ReturnNotice(offer) if offer.payment_return.uetr == back.uetr) {
+            break;
+        }
+    }
+    assert_eq!(show(&original.to_string())["returns"][0]["state"], "in_process");
+    debtor.answer(&Reply::yes(creditor.participant(), back.uetr)).await.unwrap();
+    _ = handle.outcome().await;
+    told[0] = show(&original.to_string());
+    assert_eq!(told[0]["returned"], "2.50");
+    assert_eq!(
+        (&told[0]["returns"][0]["uetr"], told[0]["returns"].as_array().unwrap().len()),
+        (&back.uetr.to_string().into(), 1)
+    );
+    told.push(show(&back.uetr.to_string()));
+    assert_eq!((&told[2]["original"]["uetr"], &told[2]["original"]["amount"]), (&told[0]["uetr"], &"6.00".into()));
+    drop(node);
+
+    let node = Node::start(&log, &config);
+    for story in &told {
+        let uetr = story["uetr"].as_str().unwrap();
+        assert_eq!(node.ask(&["payment", uetr, "--json"]).with(0).json()[0], *story);
+        assert_eq!(node.ask(&["payment", &uetr.replace('-', ""), "--json"]).with(0).json()[0], *story);
+        let found = node.ask(&["payment", "find", "--json", story["message_id"].as_str().unwrap()]).with(0).json();
+        assert_eq!((&found["payments"][0]["uetr"], &found["more"]), (&story["uetr"], &serde_json::Value::Null));
+        let page = node.ask(&["payment", uetr]).with(0).stdout;
+        assert!(
+            page.contains("Timeline, from the book and the log") && page.contains("\n               notice "),
+            "{page}"
+        );
+    }
+    node.stop();
 }
 
 #[tokio::test(flavor = "current_thread")]

@@ -44,8 +44,13 @@ pub(crate) fn run(arguments: &[&str]) -> Ended {
 }
 
 /// Settings that keep a test's disk small, and independent of how full it is.
-const SMALL: [&str; 4] =
-    ["log.segment_bytes=256KiB", "log.batch_bytes_max=64KiB", "log.free_bytes_min=0", "drain.deadline=100ms"];
+const SMALL: [&str; 5] = [
+    "log.segment_bytes=256KiB",
+    "log.batch_bytes_max=64KiB",
+    "log.free_bytes_min=0",
+    "drain.deadline=100ms",
+    "ops.address=none",
+];
 
 /// A running node.
 pub(crate) struct Node {

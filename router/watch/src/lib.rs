@@ -3,6 +3,7 @@
 
 mod history;
 pub mod metrics;
+pub mod rows;
 mod snapshot;
 pub mod text;
 mod verdict;

@@ -166,6 +166,23 @@ pub enum StageName {
     CreditorWait,
 }
 
+impl StageName {
+    pub fn words(self) -> &'static str {
+        match self {
+            StageName::Decode => "decode",
+            StageName::Wait => "wait",
+            StageName::Decide => "decide",
+            StageName::Append => "append",
+            StageName::Sync => "sync",
+            StageName::Replicate => "replicate",
+            StageName::Commit => "commit",
+            StageName::Apply => "apply",
+            StageName::Write => "write",
+            StageName::CreditorWait => "CREDITOR",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
     pub name: StageName,

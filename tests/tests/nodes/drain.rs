@@ -1,4 +1,5 @@
-//! The leader's node is drained under load, then another one is stopped: nothing fails, and nobody waits for long.
+//! The leader's node is drained under load, then another one is stopped: nothing fails, and nobody waits for long. The
+//! audit trail tells of it on every node.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -88,5 +89,34 @@ async fn a_drained_leader_leaves_no_gap() -> Result<(), String> {
     let (gap, wait) = longest(&journal);
     println!("longest gap between outcomes {gap:?}, longest wait for one {wait:?}; {:?}", outcome.check);
     assert!(gap < GAP_MAX && wait < GAP_MAX, "longest gap {gap:?}, longest wait {wait:?}");
-    cluster.at_rest().await.map(drop)
+    cluster.at_rest().await?;
+
+    // Every node tells the same of who did what where, whoever led then.
+    let log = cluster.ask(first, &["audit", "log"])?;
+    let all = log.as_array().unwrap();
+    let came = |node: u64, action: &str| {
+        let is_it = |one: &&serde_json::Value| one["node"] == node && one["action"] == action;
+        all.iter().filter(is_it).map(|one| one["outcome"].as_str().unwrap_or_default()).collect::<Vec<_>>()
+    };
+    assert_eq!((came(first, "drain"), came(first, "undrain")), (vec!["done"], vec!["done"]), "{log}");
+    assert_eq!((came(second, "step_down"), came(second, "drain")), (vec!["done"], vec!["done"]), "{log}");
+    assert_eq!((came(third, "drain"), all.len()), (vec!["refused"], 6), "{log}");
+    for node in [second, third] {
+        assert_eq!(cluster.ask(node, &["audit", "verify"])?, cluster.ask(first, &["audit", "verify"])?);
+    }
+
+    // Where nobody leads it is done all the same, and told to the others when somebody does, once.
+    [first, second].iter().for_each(|node| cluster.kill(*node));
+    cluster.ask(third, &["node", "undrain"])?;
+    cluster.until(|cluster| Ok(cluster.diary(third).contains("\"event\":\"audit_entry_waits\"").then_some(()))).await?;
+    for node in [first, second] {
+        cluster.start_node(node).await?;
+    }
+    let waiting = cluster.log(third).join("audit.waiting");
+    cluster.until(|_| Ok((!waiting.exists()).then_some(()))).await?;
+    cluster.at_rest().await?;
+    let log = cluster.ask(first, &["audit", "log", "--action", "undrain"])?;
+    let of_third = log.as_array().unwrap().iter().filter(|one| one["node"] == third).count();
+    assert_eq!(of_third, 1, "{log}");
+    Ok(())
 }

@@ -4,10 +4,14 @@ mod golden;
 mod inquiry;
 mod world;
 
+use std::cmp::Reverse;
 use std::fs;
 use std::os::unix::fs::FileExt;
 
-use super::{Error, LogEnd, prepare};
+use settlement::Key;
+use wire::Timestamp;
+
+use super::{Entry, Error, Latest, LogEnd, Search, prepare};
 use world::World;
 
 #[test]
@@ -31,6 +35,57 @@ fn it_finds_what_a_naive_archive_would() {
         let (_gatherer, archive) = world.archive(60);
         world.check(&archive);
     }
+}
+
+#[test]
+fn a_search_among_all_takes_each_payment_once_and_says_how_far_it_came() {
+    let mut world = World::new(21, 6);
+    let (mut gatherer, archive) = world.archive(40);
+    world.live(700, Some(&mut gatherer));
+    gatherer.hand_over();
+    world.until_caught_up(&archive);
+    let everyone: Vec<Key> = (0..6).map(Key).collect();
+    let wanted = |entry: &Entry| entry.amount_minor % 3 == 0;
+    let mut expected: Vec<Entry> = world.model.iter().filter(|entry| wanted(entry)).copied().collect();
+    expected.sort_by_key(|entry| Reverse((entry.ended_at, entry.uetr, entry.debtor)));
+    let search = |search: Search| archive.latest(&everyone, &search, wanted).unwrap();
+    assert_eq!(search(Search::latest(usize::MAX)), Latest { entries: expected.clone(), reached: None });
+    assert_eq!(search(Search::latest(5)).entries, expected[..5]);
+
+    // Whoever goes on where a search gave up finds the rest.
+    let (mut all, mut until, mut searches) = (Vec::new(), Timestamp(u64::MAX), 0);
+    loop {
+        let found = search(Search { until, examined_max: 100, ..Search::latest(usize::MAX) });
+        // What lies beyond the point where it gave up is looked at again.
+        let reached = found.reached.unwrap_or_default();
+        all.extend(found.entries.into_iter().filter(|entry| entry.ended_at >= reached));
+        searches += 1;
+        match found.reached {
+            Some(reached) => until = reached,
+            None => break,
+        }
+    }
+    assert!(searches > 5 && all == expected, "{searches}");
+}
+
+#[test]
+fn uetrs_are_found_by_how_they_begin() {
+    let mut world = World::new(22, 5);
+    let (mut gatherer, archive) = world.archive(50);
+    world.live(300, Some(&mut gatherer));
+    gatherer.hand_over();
+    world.until_caught_up(&archive);
+    for entry in &world.model {
+        let start = entry.uetr.number() >> 96 << 96;
+        let range = start..=start | u128::MAX >> 32;
+        let expected = world.model.iter().filter(|other| range.contains(&other.uetr.number())).count();
+        let found = archive.by_uetrs(range.clone(), usize::MAX).unwrap();
+        assert!(found.len() == expected && found.contains(entry));
+        assert_eq!(archive.by_uetrs(range, 1).unwrap().len(), 1);
+    }
+    assert_eq!(archive.by_uetrs(0..=u128::MAX, 7).unwrap().len(), 7);
+    assert_eq!(archive.begins_at(), world.model.iter().map(|entry| entry.ended_at).min());
+    assert!(archive.is_whole());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use settlement::{
 use tempfile::TempDir;
 use wire::{BusinessDate, Currency, MessageId, ParticipantId, Reason, Reasons, Status, Timestamp, Uetr};
 
-use crate::archive::{Archive, Config, Entry, Gatherer, LogEnd, Prepared, Search, merge, prepare};
+use crate::archive::{Archive, Config, Entry, Gatherer, Latest, LogEnd, Prepared, Search, merge, prepare};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const START: Timestamp = Timestamp(1_795_442_531_000_000_000);
@@ -296,6 +296,7 @@ impl World {
                 until: some(&mut self.dice, &self.model),
                 state: [None, Some(State::Settled), Some(State::Expired)][self.dice.roll(3)],
                 limit: 1 + self.dice.roll(2 * self.model.len()),
+                examined_max: usize::MAX,
             }
         };
         let asked = |entry: &&Entry| {
@@ -306,7 +307,8 @@ impl World {
         let mut expected: Vec<Entry> = self.model.iter().filter(asked).copied().collect();
         expected.sort_by_key(|entry| std::cmp::Reverse((entry.ended_at, entry.uetr, entry.debtor)));
         expected.truncate(search.limit);
-        assert_eq!(archive.by_participant(participant, &search).unwrap(), expected, "{participant:?} {search:?}");
+        let found = archive.latest(&[participant], &search, |_| true).unwrap();
+        assert_eq!(found, Latest { entries: expected, reached: None }, "{participant:?} {search:?}");
     }
 }
 

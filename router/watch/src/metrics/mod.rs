@@ -170,4 +170,6 @@ fn write(encoder: &mut MetricEncoder<'_>, kind: Kind, value: &Value<'_>) -> Resu
 }
 
 #[cfg(test)]
+mod queries;
+#[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 //! healthy one, several rounds, the median of the rounds' ratios with the smallest and largest beside it. Absolute figures
 //! are printed too. One line a goal: `goal NAME value UNIT target VALUE met|missed`.
 //!
-//! In reading order: `goals`, `machine`, `load` (the generator); one node: `server`, `speed`, `participants`, `long`; three
+//! In reading order: `goals`, `machine`, `load` (the generator); one node: `server`, `speed`, `participants`, `looking`, `long`; three
 //! of them: `nodes`, `three_nodes`, `regions`, `failover`, `planned`, `journal` (every payment of a run), `sick`,
 //! `sickness`, `slow_disk`.
 
@@ -13,6 +13,7 @@ mod goals;
 mod journal;
 mod load;
 mod long;
+mod looking;
 mod machine;
 mod nodes;
 mod participants;
@@ -34,7 +35,7 @@ use clap::Parser;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const NAMES: &str = "\
-One node, against the floor (about 90 seconds each): saturation, ten-thousand, sixty-thousand, quarter, participants; \
+One node, against the floor (about 90 seconds each): saturation, ten-thousand, sixty-thousand, quarter, participants; looking (at its pages, or not); \
 restart (2 minutes), minutes (20 minutes).
 
 Three nodes on this host:
@@ -89,12 +90,13 @@ struct Bench {
     missed: usize,
 }
 
-const ALL: [&str; 11] = [
+const ALL: [&str; 12] = [
     "saturation",
     "ten-thousand",
     "sixty-thousand",
     "quarter",
     "participants",
+    "looking",
     "restart",
     "three-nodes",
     "regions",
@@ -140,6 +142,7 @@ fn run() -> Result<usize> {
             "sixty-thousand" => bench.open_loop("sixty_thousand", 60_000, [None, Some(10.0), None], 2.0)?,
             "quarter" => bench.quarter()?,
             "participants" => bench.participants()?,
+            "looking" => bench.looking()?,
             "minutes" => bench.minutes()?,
             "restart" => bench.restart()?,
             "three-nodes" => runtime.block_on(bench.three_nodes())?,

@@ -2,13 +2,13 @@
 
 use std::cmp::Ordering;
 
-use watch::text::{self, NONE};
-use watch::{ActorKind, BusiestActor, Outcomes, Participant, Peer, Severity, Snapshot};
+use crate::text::{self, NONE};
+use crate::{ActorKind, BusiestActor, Outcomes, Participant, Peer, Severity, Snapshot};
 
 /// A cell: what is read, and what is sorted by.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Cell {
-    pub(super) text: String,
+pub struct Cell {
+    pub text: String,
     key: Key,
 }
 
@@ -63,37 +63,37 @@ impl Cell {
         }
     }
 
-    pub(super) fn is_known(&self) -> bool {
+    pub fn is_known(&self) -> bool {
         self.key != Key::None
     }
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Row {
-    pub(super) cells: Vec<Cell>,
-    pub(super) severity: Severity,
+pub struct Row {
+    pub cells: Vec<Cell>,
+    pub severity: Severity,
 }
 
 /// Rows under a heading, the worst first until they are sorted otherwise.
 #[derive(Clone, Debug)]
-pub(super) struct Rows {
-    pub(super) name: &'static str,
-    pub(super) heading: Vec<&'static str>,
-    pub(super) rows: Vec<Row>,
+pub struct Rows {
+    pub name: &'static str,
+    pub heading: Vec<&'static str>,
+    pub rows: Vec<Row>,
 }
 
 /// By which column, and whether the other way round; `None` is worst first.
-pub(super) type Order = (Option<usize>, bool);
+pub type Order = (Option<usize>, bool);
 
 impl Rows {
     /// Whether figures stand in this column.
-    pub(super) fn is_numeric(&self, column: usize) -> bool {
+    pub fn is_numeric(&self, column: usize) -> bool {
         let mut cells = self.rows.iter().filter_map(|row| row.cells.get(column)).peekable();
         cells.peek().is_some() && cells.all(|cell| cell.key != Key::Text)
     }
 
     /// What contains `filter` in any cell, in this order. Equal rows keep theirs, so that nothing jumps.
-    pub(super) fn arranged(mut self, filter: &str, (column, is_reversed): Order) -> Rows {
+    pub fn arranged(mut self, filter: &str, (column, is_reversed): Order) -> Rows {
         let wanted = filter.to_lowercase();
         let holds = |row: &Row| row.cells.iter().any(|cell| cell.text.to_lowercase().contains(&wanted));
         self.rows.retain(holds);
@@ -113,9 +113,9 @@ impl Rows {
 }
 
 /// Two snapshots of one node, one after the other: rates are their differences.
-pub(super) struct Pair<'a> {
-    pub(super) now: &'a Snapshot,
-    pub(super) before: Option<&'a Snapshot>,
+pub struct Pair<'a> {
+    pub now: &'a Snapshot,
+    pub before: Option<&'a Snapshot>,
 }
 
 impl<'a> Pair<'a> {
@@ -126,12 +126,13 @@ impl<'a> Pair<'a> {
         Some(milliseconds as f64 / 1e3)
     }
 
-    fn rate(&self, now: u64, before: Option<u64>) -> Option<f64> {
+    /// Per second, if both counts are known.
+    pub fn rate(&self, now: u64, before: Option<u64>) -> Option<f64> {
         Some(now.saturating_sub(before?) as f64 / self.seconds()?)
     }
 
     /// Worst first: what is warned of, then the least headroom.
-    pub(super) fn participants(&self) -> Rows {
+    pub fn participants(&self) -> Rows {
         let heading = vec![
             "PARTICIPANT",
             "STATE",
@@ -181,7 +182,7 @@ impl<'a> Pair<'a> {
         Row { cells, severity }
     }
 
-    pub(super) fn actors(&self) -> Rows {
+    pub fn actors(&self) -> Rows {
         let heading =
             vec!["ACTORS", "LIVE", "QUEUED", "LONGEST", "CAPACITY", "WAIT P99", "HANDLED/S", "BUSY", "RESTARTS"];
         let row = |own: &ActorKind| {
@@ -205,7 +206,7 @@ impl<'a> Pair<'a> {
     }
 
     /// The worst twenty of a kind.
-    pub(super) fn busiest(&self, kind: &str) -> Rows {
+    pub fn busiest(&self, kind: &str) -> Rows {
         let heading = vec!["ACTOR", "QUEUED", "OLDEST", "HANDLED", "IN FLIGHT", "RESTARTS"];
         let row = |own: &BusiestActor| {
             let cells = vec![
@@ -222,7 +223,7 @@ impl<'a> Pair<'a> {
         Rows { name: "busiest actors", heading, rows: of_kind.flat_map(|own| own.busiest.iter().map(row)).collect() }
     }
 
-    pub(super) fn nodes(&self) -> Rows {
+    pub fn nodes(&self) -> Rows {
         let heading =
             vec!["NODE", "REGION", "ROLE", "HEARD", "LAG", "LAG TIME", "ROUND TRIP", "AGREED AT", "SERVES", "ADDRESS"];
         let or_unknown = |value: Option<u64>, cell: fn(u64) -> Cell| value.map_or_else(Cell::unknown, cell);

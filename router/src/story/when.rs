@@ -1,46 +1,13 @@
-//! Ended payments of a participant, from the archive: which are asked for, as text, checked.
+//! Points in time as people write them.
 
 use std::time::Duration;
 
-use actors::archive::{self, Archive, Search};
-use settlement::State;
 use wire::{BusinessDate, Timestamp};
 
-use super::protocol::{FIND_LIMIT, FIND_LIMIT_MAX};
 use crate::config::parse_length;
 
-/// How long the archive may take to come up to what has just ended.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-pub(super) fn search(
-    since: Option<&str>,
-    until: Option<&str>,
-    state: Option<&str>,
-    limit: Option<usize>,
-    now: Timestamp,
-) -> Result<Search, String> {
-    let limit = limit.unwrap_or(FIND_LIMIT);
-    if limit == 0 || limit > FIND_LIMIT_MAX {
-        return Err(format!("limit: from 1 to {FIND_LIMIT_MAX}"));
-    }
-    let from = since.map_or(Ok(Timestamp(0)), |text| point(text, now))?;
-    let until = until.map_or(Ok(Timestamp(u64::MAX)), |text| point(text, now))?;
-    let state = state.map(state_of).transpose()?;
-    Ok(Search { from, until, state, limit })
-}
-
-fn state_of(text: &str) -> Result<State, String> {
-    Ok(match text {
-        "settled" => State::Settled,
-        "settled_without_posting" => State::SettledWithoutPosting,
-        "rejected" => State::Rejected,
-        "expired" => State::Expired,
-        _ => return Err(format!("{text:?} is none of settled, settled_without_posting, rejected, expired")),
-    })
-}
-
 /// A point in time: `2026-11-23`, `2026-11-23T14:02:11Z` with or without decimals, or `2h`, which is two hours ago.
-fn point(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+pub(crate) fn point(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     let wrong = || format!("{text:?} is no time: write 2026-11-23, 2026-11-23T14:02:11Z, or 2h for two hours ago");
     let Some((date, rest)) = text.split_at_checked(10).filter(|(date, _)| date.parse::<BusinessDate>().is_ok()) else {
         return parse_length(text).map(|length| now.minus(length)).map_err(|_| wrong());
@@ -69,7 +36,7 @@ fn of_day(text: &str) -> Option<Duration> {
     Some(Duration::new(seconds, nanoseconds))
 }
 
-fn midnight(date: BusinessDate) -> Timestamp {
+pub(super) fn midnight(date: BusinessDate) -> Timestamp {
     let start = |day: u64| Timestamp(day * 86_400 * 1_000_000_000);
     // Timestamps reach to the year 2554.
     let (mut low, mut high) = (0, 213_000);
@@ -78,20 +45,6 @@ fn midnight(date: BusinessDate) -> Timestamp {
         if start(day).date() < date { low = day + 1 } else { high = day }
     }
     start(low)
-}
-
-/// Lets the archive come up to what has just ended, then searches it, on a thread that may wait for the disk.
-pub(super) async fn in_archive<T: Send + 'static>(
-    archive: std::sync::Arc<Archive>,
-    search: impl FnOnce(&Archive) -> Result<Vec<T>, archive::Error> + Send + 'static,
-) -> Result<Vec<T>, String> {
-    let found = tokio::task::spawn_blocking(move || {
-        let came_up = archive.wait(PATIENCE);
-        let found = search(&archive)?;
-        // What is found is true; that nothing was found would be a guess.
-        if found.is_empty() { came_up.map(|()| found) } else { Ok(found) }
-    });
-    found.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -123,14 +76,5 @@ mod tests {
         ] {
             assert_eq!(at(wrong), None, "{wrong:?}");
         }
-    }
-
-    #[test]
-    fn what_is_asked_for_is_checked() {
-        let now = Timestamp(1_795_442_531_000_000_000);
-        assert_eq!(search(None, None, None, None, now).unwrap().limit, FIND_LIMIT);
-        assert!(search(None, None, Some("lost"), None, now).is_err());
-        assert!(search(None, None, None, Some(0), now).is_err());
-        assert!(search(None, None, None, Some(FIND_LIMIT_MAX + 1), now).is_err());
     }
 }

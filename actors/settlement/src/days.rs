@@ -1,0 +1,269 @@
+//! What moved on each business date, by participant and currency: statements begin with what the one before ended with,
+//! and nobody has to add up a year to write one.
+//!
+//! The book keeps it, for it alone knows on which date a fact without one falls. A fact about a payment names its own
+//! settlement date, and may come some moments after the roll that ended it.
+
+use wincode::{SchemaRead, SchemaWrite};
+use wire::{BusinessDate, Currency, Timestamp};
+
+use crate::fact::{Fact, PositionMoved, Settled};
+use crate::{Key, Scheme};
+
+/// Dates with movements that are kept of each position.
+pub const DAYS_MAX: usize = 35;
+/// Fundings that a date keeps one by one; those beyond are in its sums only.
+pub const FUNDINGS_MAX: usize = 100;
+
+/// So many, and what they come to in minor units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct Flow {
+    pub count: u64,
+    pub minor: i64,
+}
+
+impl Flow {
+    fn add(&mut self, minor: i64) {
+        self.count += 1;
+        self.minor += minor;
+    }
+}
+
+/// Money that was brought in, or taken out if it is negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct Funding {
+    pub at: Timestamp,
+    pub minor: i64,
+}
+
+/// One business date of one position.
+#[derive(Clone, Debug, Default, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct Day {
+    pub date: BusinessDate,
+    /// Counts the dates with movements, from 1: the number of the statement.
+    pub number: u64,
+    pub sent: Flow,
+    pub received: Flow,
+    pub returns_sent: Flow,
+    pub returns_received: Flow,
+    pub funded: Flow,
+    pub defunded: Flow,
+    pub fundings: Vec<Funding>,
+    /// Stamps of its first and last movement.
+    pub first_at: Timestamp,
+    pub last_at: Timestamp,
+}
+
+impl Day {
+    /// What the balance changed by.
+    pub fn net(&self) -> i64 {
+        let incoming = self.received.minor + self.returns_received.minor + self.funded.minor;
+        incoming - self.sent.minor - self.returns_sent.minor - self.defunded.minor
+    }
+}
+
+/// The dates of one position, the oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct Days {
+    /// The balance before the oldest date.
+    pub opening: i64,
+    /// Nothing is known of this date and those before, but what they came to. None when all is known.
+    pub unknown_until: BusinessDate,
+    pub days: Vec<Day>,
+}
+
+impl Days {
+    /// Of a position about whose past nothing is known but its balance.
+    pub(crate) fn from_now(balance: i64, today: BusinessDate) -> Days {
+        Days { opening: balance, unknown_until: today, days: Vec::new() }
+    }
+
+    /// The balance before this date, and what moved on it; `None` when that is not known any more.
+    pub fn on(&self, date: BusinessDate) -> Option<(i64, Option<&Day>)> {
+        if date <= self.unknown_until {
+            return None;
+        }
+        let before: i64 = self.days.iter().take_while(|day| day.date < date).map(Day::net).sum();
+        Some((self.opening + before, self.days.iter().find(|day| day.date == date)))
+    }
+
+    /// What all of it comes to: the balance.
+    pub fn balance(&self) -> i64 {
+        self.opening + self.days.iter().map(Day::net).sum::<i64>()
+    }
+
+    fn day(&mut self, date: BusinessDate, at: Timestamp) -> &mut Day {
+        // Nearly always the last.
+        let place = self.days.iter().rposition(|day| day.date <= date);
+        let place = match place {
+            Some(place) if self.days[place].date == date => place,
+            before => {
+                let place = before.map_or(0, |before| before + 1);
+                let number = self.days.last().map_or(0, |last| last.number) + 1;
+                self.days.insert(place, Day { date, number, first_at: at, ..Day::default() });
+                self.forget(place)
+            }
+        };
+        let day = &mut self.days[place];
+        day.first_at = day.first_at.min(at);
+        day.last_at = day.last_at.max(at);
+        day
+    }
+
+    /// Leaves the oldest date out if there are too many; gives the new place of the one at `place`.
+    fn forget(&mut self, place: usize) -> usize {
+        if self.days.len() <= DAYS_MAX || place == 0 {
+            return place;
+        }
+        let oldest = self.days.remove(0);
+        self.opening += oldest.net();
+        self.unknown_until = oldest.date;
+        place - 1
+    }
+}
+
+/// The dates of one participant, by currency.
+#[derive(Clone, Debug, Default, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct Diary(pub(crate) Vec<(Currency, Days)>);
+
+impl Diary {
+    pub fn of(&self, currency: Currency) -> Option<&Days> {
+        self.0.iter().find(|(own, _)| *own == currency).map(|(_, days)| days)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Days> {
+        self.0.iter().map(|(_, days)| days)
+    }
+
+    fn hold(&mut self, currency: Currency) -> &mut Days {
+        let place = self.0.iter().position(|(own, _)| *own == currency).unwrap_or_else(|| {
+            self.0.push((currency, Days::default()));
+            self.0.len() - 1
+        });
+        &mut self.0[place].1
+    }
+}
+
+/// Enters what a fact moves.
+pub(crate) fn enter(diaries: &mut [Diary], fact: &Fact<'_>, scheme: &Scheme) {
+    match fact {
+        Fact::Settled(settled) | Fact::Returned(settled) => {
+            let Settled { at, payment, settlement_date: date, .. } = settled;
+            let is_return = payment.original.is_some();
+            if let Some(days) = hold(diaries, payment.debtor, payment.currency) {
+                let day = days.day(*date, *at);
+                let flow = if is_return { &mut day.returns_sent } else { &mut day.sent };
+                flow.add(payment.amount_minor);
+            }
+            if let Some(days) = hold(diaries, payment.creditor, payment.currency) {
+                let day = days.day(*date, *at);
+                let flow = if is_return { &mut day.returns_received } else { &mut day.received };
+                flow.add(payment.amount_minor);
+            }
+        }
+        Fact::Funded(moved) => fund(hold(diaries, moved.participant, moved.currency), moved, true, scheme),
+        Fact::Defunded(moved) => fund(hold(diaries, moved.participant, moved.currency), moved, false, scheme),
+        _ => {}
+    }
+}
+
+fn hold(diaries: &mut [Diary], key: Key, currency: Currency) -> Option<&mut Days> {
+    diaries.get_mut(key.place()).map(|diary| diary.hold(currency))
+}
+
+fn fund(days: Option<&mut Days>, moved: &PositionMoved<'_>, is_in: bool, scheme: &Scheme) {
+    let Some(days) = days else { return };
+    let day = days.day(scheme.business_date(), moved.at);
+    if is_in { &mut day.funded } else { &mut day.defunded }.add(moved.amount_minor);
+    if day.fundings.len() < FUNDINGS_MAX {
+        let minor = if is_in { moved.amount_minor } else { -moved.amount_minor };
+        day.fundings.push(Funding { at: moved.at, minor });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Book, Rules, table};
+
+    fn date(day: u32) -> BusinessDate {
+        BusinessDate::new(2026, 11, day).unwrap()
+    }
+
+    fn days(book: &Book, place: usize) -> &Days {
+        book.diary(Key(place as u32)).and_then(|diary| diary.of("USD".parse().unwrap())).unwrap()
+    }
+
+    #[test]
+    fn each_date_begins_where_the_one_before_ended() {
+        let book = table::run(
+            Rules::default(),
+            "
+            fund   A 50
+            submit P1 A B 30                -> reserved
+            answer P1 yes                   -> settled 2026-11-23
+            submit P2 A B 5                 -> reserved
+            answer P2 no                    -> rejected AC04
+            submit P3 A B 7                 -> reserved
+            roll
+            answer P3 yes                   -> settled 2026-11-24
+            submit R1 B A 30 returns=P1     -> reserved
+            answer R1 yes                   -> returned
+            ",
+        )
+        .book;
+        let (a, b) = (days(&book, 0), days(&book, 1));
+        let (opening, first) = a.on(date(23)).unwrap();
+        let first = first.unwrap();
+        let (second_opening, second) = a.on(date(24)).unwrap();
+        let second = second.unwrap();
+        assert_eq!((first.sent, first.number), (Flow { count: 1, minor: 30 }, 1));
+        assert_eq!(second_opening, opening + first.net());
+        assert_eq!((second.sent, second.returns_received), (Flow { count: 1, minor: 7 }, Flow { count: 1, minor: 30 }));
+        assert_eq!(a.on(date(25)).unwrap(), (second_opening + second.net(), None), "a quiet date");
+        assert_eq!(b.on(date(24)).unwrap().1.unwrap().returns_sent, Flow { count: 1, minor: 30 });
+        for (place, participant) in book.participants().iter().enumerate() {
+            for (currency, position) in participant.positions() {
+                let balance =
+                    book.diary(Key(place as u32)).and_then(|diary| diary.of(*currency)).map_or(0, Days::balance);
+                assert_eq!(balance, position.balance(), "{place} {currency}");
+            }
+        }
+    }
+
+    #[test]
+    fn old_dates_come_to_one_balance() {
+        let mut days = Days::default();
+        let at = Timestamp(1);
+        for day in 0..DAYS_MAX as u32 + 3 {
+            let date = BusinessDate::new(2026, 1 + day / 28, 1 + day % 28).unwrap();
+            days.day(date, at).received.add(1 + i64::from(day));
+        }
+        let all: i64 = (1..=DAYS_MAX as i64 + 3).sum();
+        assert_eq!((days.days.len(), days.balance(), days.opening), (DAYS_MAX, all, 6));
+        assert_eq!(days.on(BusinessDate::new(2026, 1, 3).unwrap()), None, "it is not known any more");
+        let (opening, day) = days.on(BusinessDate::new(2026, 1, 4).unwrap()).unwrap();
+        assert_eq!((opening, day.unwrap().number), (6, 4));
+        // A fact that comes after the roll.
+        let late = BusinessDate::new(2026, 2, 1).unwrap();
+        days.day(late, at).sent.add(5);
+        assert_eq!(days.on(BusinessDate::new(2026, 2, 2).unwrap()).unwrap().0, 6 + (4..=29).sum::<i64>() - 5);
+    }
+
+    #[test]
+    fn fundings_are_kept_one_by_one_up_to_a_bound() {
+        let mut script = String::new();
+        (0..FUNDINGS_MAX + 2).for_each(|_| script += "fund C 1\n");
+        let book = table::run(Rules::default(), &script).book;
+        let (_, day) = days(&book, 2).on(date(23)).unwrap();
+        let day = day.unwrap();
+        assert_eq!(day.fundings.len(), FUNDINGS_MAX);
+        assert!(day.funded.count as usize >= FUNDINGS_MAX + 2, "the sums have all");
+    }
+
+    #[test]
+    fn of_a_past_that_is_not_known_nothing_is_told() {
+        let days = Days::from_now(70, date(23));
+        assert_eq!((days.on(date(23)), days.on(date(24))), (None, Some((70, None))));
+    }
+}

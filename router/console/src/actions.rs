@@ -1,0 +1,226 @@
+//! What can be done: a page that says what will happen, then the deed. It needs a role and a reason; in production the
+//! name of what it is about is typed.
+
+mod form;
+mod words;
+
+use axum::extract::{Form, Path};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use crate::app::Asked;
+use crate::parts::encoded;
+use crate::visitor::Visitor;
+use crate::{Order, Problem, ProblemKind, Role, frame};
+
+/// What can be asked of the switch. Amounts are decimal text in the currency's own decimals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    Suspend {
+        participant: String,
+        direction: Direction,
+    },
+    Resume {
+        participant: String,
+        direction: Direction,
+    },
+    Fund {
+        participant: String,
+        currency: String,
+        amount: String,
+    },
+    Defund {
+        participant: String,
+        currency: String,
+        amount: String,
+    },
+    /// What is left out stays as it is; `none` lifts a limit.
+    Limit {
+        participant: String,
+        currency: String,
+        net_debit_cap: Option<String>,
+        payment_max: Option<String>,
+    },
+    Drain,
+    Undrain,
+    StepDown,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    Send,
+    Receive,
+    #[default]
+    Both,
+}
+
+/// An action without its particulars, as it stands in a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    Suspend,
+    Resume,
+    Fund,
+    Defund,
+    Limit,
+    Drain,
+    Undrain,
+    StepDown,
+}
+
+impl Kind {
+    /// Who may do it.
+    pub(crate) fn role(self) -> Role {
+        match self {
+            Kind::Suspend | Kind::Resume | Kind::Drain | Kind::Undrain | Kind::StepDown => Role::Operator,
+            Kind::Fund | Kind::Defund | Kind::Limit => Role::Treasury,
+        }
+    }
+
+    fn slug(self) -> &'static str {
+        match self {
+            Kind::Suspend => "suspend",
+            Kind::Resume => "resume",
+            Kind::Fund => "fund",
+            Kind::Defund => "defund",
+            Kind::Limit => "limit",
+            Kind::Drain => "drain",
+            Kind::Undrain => "undrain",
+            Kind::StepDown => "step-down",
+        }
+    }
+
+    fn is_of_node(self) -> bool {
+        matches!(self, Kind::Drain | Kind::Undrain | Kind::StepDown)
+    }
+}
+
+/// What a form sends.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Given {
+    form_token: String,
+    participant: String,
+    direction: Direction,
+    currency: String,
+    amount: String,
+    net_debit_cap: String,
+    payment_max: String,
+    reason: String,
+    typed_name: String,
+}
+
+impl Given {
+    fn action(&self, kind: Kind) -> Action {
+        let Given { participant, direction, currency, amount, .. } = self.clone();
+        let limit = |text: &str| Some(text.trim().to_string()).filter(|text| !text.is_empty());
+        match kind {
+            Kind::Suspend => Action::Suspend { participant, direction },
+            Kind::Resume => Action::Resume { participant, direction },
+            Kind::Fund => Action::Fund { participant, currency, amount },
+            Kind::Defund => Action::Defund { participant, currency, amount },
+            Kind::Limit => Action::Limit {
+                participant,
+                currency,
+                net_debit_cap: limit(&self.net_debit_cap),
+                payment_max: limit(&self.payment_max),
+            },
+            Kind::Drain => Action::Drain,
+            Kind::Undrain => Action::Undrain,
+            Kind::StepDown => Action::StepDown,
+        }
+    }
+}
+
+/// To the actions' pages. What the visitor may not do is named with the role that it needs.
+pub(crate) fn links(visitor: &Visitor, kinds: &[Kind], participant: Option<&str>) -> Markup {
+    let query = participant.map_or_else(String::new, |id| format!("?participant={}", encoded(id)));
+    html! {
+        span.actions {
+            @for kind in kinds {
+                @if visitor.may(kind.role()) {
+                    a.button href={ "/actions/" (kind.slug()) (query) } { (words::name(*kind)) }
+                } @else {
+                    span.forbidden title={ "needs the role " (kind.role().name()) } { (words::name(*kind)) }
+                }
+            }
+            @if kinds.iter().any(|kind| !visitor.may(kind.role())) { span.hint { "struck out: needs another role" } }
+        }
+    }
+}
+
+fn forbidden(kind: Kind) -> Problem {
+    Problem {
+        next: Some("ask somebody who has it".into()),
+        ..Problem::new(ProblemKind::Refused, format!("{} needs the role {}", words::name(kind), kind.role().name()))
+    }
+}
+
+/// The page before the deed.
+pub(crate) async fn ask(Path(kind): Path<Kind>, asked: Asked) -> Response {
+    if !asked.visitor.may(kind.role()) {
+        return refused(&asked, StatusCode::FORBIDDEN, &forbidden(kind));
+    }
+    let given = Given { participant: asked.ask.participant.clone(), ..Given::default() };
+    match form::page(&asked, kind, &given, None) {
+        Ok(page) => page.into_response(),
+        Err(problem) => frame::problem(&asked, &problem),
+    }
+}
+
+pub(crate) async fn carry_out(Path(kind): Path<Kind>, asked: Asked, Form(given): Form<Given>) -> Response {
+    if !asked.visitor.may(kind.role()) {
+        return refused(&asked, StatusCode::FORBIDDEN, &forbidden(kind));
+    }
+    let Some(operator) = asked.visitor.name.clone().filter(|_| given.form_token == asked.visitor.form_token) else {
+        let problem =
+            Problem::new(ProblemKind::Refused, "Nothing was changed: this form is of another session. Open it again.");
+        return refused(&asked, StatusCode::FORBIDDEN, &problem);
+    };
+    let done = match check(&asked, kind, &given) {
+        Ok(()) => {
+            let reason = given.reason.trim().to_string();
+            asked.app.switch.act(Order { action: given.action(kind), operator, reason }).await
+        }
+        Err(problem) => Err(problem),
+    };
+    match done {
+        Ok(done) => {
+            asked.app.sessions.tell(&asked.visitor.token, done);
+            Redirect::to(&subject(kind, &given.participant)).into_response()
+        }
+        Err(problem) => match form::page(&asked, kind, &given, Some(&problem)) {
+            Ok(page) => (frame::status(problem.kind), page).into_response(),
+            Err(_) => frame::problem(&asked, &problem),
+        },
+    }
+}
+
+/// The page of what it is about.
+fn subject(kind: Kind, participant: &str) -> String {
+    if kind.is_of_node() { "/nodes".into() } else { format!("/participants/{}", encoded(participant)) }
+}
+
+/// What the switch does not check itself.
+fn check(asked: &Asked, kind: Kind, given: &Given) -> Result<(), Problem> {
+    if given.reason.trim().is_empty() {
+        return Err(Problem::new(ProblemKind::Usage, "Say why: the reason is kept with your name."));
+    }
+    let look = asked.app.look()?;
+    let name = if kind.is_of_node() { &look.now.node.name } else { &given.participant };
+    if look.now.node.environment == PRODUCTION && given.typed_name.trim() != name {
+        return Err(Problem::new(ProblemKind::Usage, format!("Nothing was changed: type {name} to confirm.")));
+    }
+    Ok(())
+}
+
+/// Where a name is typed before anything changes.
+const PRODUCTION: &str = "prod";
+
+fn refused(asked: &Asked, status: StatusCode, problem: &Problem) -> Response {
+    let main = html! { h1 { "Not allowed" } (frame::told(problem)) };
+    (status, frame::page(asked, "Not allowed", &main)).into_response()
+}

@@ -1,0 +1,123 @@
+//! Who is signed in. Kept in memory alone: a restart signs everybody out.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rand::TryRngCore;
+
+/// Without a click for so long, a session ends. An open page keeps that of somebody who may only look.
+pub(crate) const IDLE_MAX: Duration = Duration::from_secs(15 * 60);
+/// So long after the sign-in it ends anyhow.
+pub(crate) const AGE_MAX: Duration = Duration::from_secs(12 * 3600);
+const SESSIONS_MAX: usize = 256;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) operator: String,
+    /// Stands in every form; a page of somebody else cannot know it.
+    pub(crate) form_token: String,
+    since: Instant,
+    seen: Instant,
+    /// Told on the next page, once.
+    notice: Option<String>,
+}
+
+#[derive(Default)]
+pub(crate) struct Sessions(Mutex<HashMap<String, Session>>);
+
+/// 128 random bits from the system, as hex.
+fn token() -> Option<String> {
+    let mut bytes = [0; 16];
+    rand::rngs::OsRng.try_fill_bytes(&mut bytes).ok()?;
+    Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+impl Session {
+    fn is_over(&self, now: Instant) -> bool {
+        now.duration_since(self.seen) > IDLE_MAX || now.duration_since(self.since) > AGE_MAX
+    }
+}
+
+impl Sessions {
+    /// The token of a new session; none while there are too many, or when the system has no random numbers.
+    pub(crate) fn begin(&self, operator: &str, now: Instant) -> Option<String> {
+        let (token, form_token) = (token()?, token()?);
+        let mut all = self.0.lock();
+        all.retain(|_, session| !session.is_over(now));
+        if all.len() >= SESSIONS_MAX {
+            return None;
+        }
+        let session = Session { operator: operator.into(), form_token, since: now, seen: now, notice: None };
+        all.insert(token.clone(), session);
+        Some(token)
+    }
+
+    /// The session of this token, if it has not ended. A click makes it last.
+    pub(crate) fn find(&self, token: &str, now: Instant, is_click: bool) -> Option<Session> {
+        let mut all = self.0.lock();
+        let session = all.get_mut(token)?;
+        if session.is_over(now) {
+            all.remove(token);
+            return None;
+        }
+        if is_click {
+            session.seen = now;
+        }
+        Some(session.clone())
+    }
+
+    pub(crate) fn end(&self, token: &str) {
+        self.0.lock().remove(token);
+    }
+
+    pub(crate) fn tell(&self, token: &str, notice: String) {
+        if let Some(session) = self.0.lock().get_mut(token) {
+            session.notice = Some(notice);
+        }
+    }
+
+    pub(crate) fn take_notice(&self, token: &str) -> Option<String> {
+        self.0.lock().get_mut(token)?.notice.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_ends_by_itself_and_by_word() {
+        let sessions = Sessions::default();
+        let start = Instant::now();
+        let token = sessions.begin("ann", start).unwrap();
+        assert_eq!(sessions.find(&token, start, true).unwrap().operator, "ann");
+        assert!(sessions.find("", start, true).is_none());
+        assert!(sessions.find(&token, start + IDLE_MAX, false).is_some(), "looking is no click");
+        assert!(sessions.find(&token, start + IDLE_MAX + Duration::from_secs(1), true).is_none());
+
+        let token = sessions.begin("ann", start).unwrap();
+        let mut now = start;
+        while now < start + AGE_MAX {
+            assert!(sessions.find(&token, now, true).is_some());
+            now += IDLE_MAX;
+        }
+        assert!(sessions.find(&token, now + Duration::from_secs(1), true).is_none(), "clicks do not keep it for ever");
+
+        let token = sessions.begin("ann", start).unwrap();
+        sessions.tell(&token, "done".into());
+        assert_eq!(sessions.take_notice(&token).as_deref(), Some("done"));
+        assert_eq!(sessions.take_notice(&token), None);
+        sessions.end(&token);
+        assert!(sessions.find(&token, start, true).is_none());
+    }
+
+    #[test]
+    fn there_are_not_more_than_so_many() {
+        let sessions = Sessions::default();
+        let start = Instant::now();
+        let begun = (0..SESSIONS_MAX + 1).filter_map(|_| sessions.begin("ann", start)).count();
+        assert_eq!(begun, SESSIONS_MAX);
+        assert!(sessions.begin("ann", start + IDLE_MAX + Duration::from_secs(1)).is_some(), "the old ones are over");
+    }
+}

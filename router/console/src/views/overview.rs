@@ -1,0 +1,220 @@
+//! The page on the wall.
+
+use maud::{Markup, html};
+use serde_json::Value;
+use watch::{Snapshot, Warning, text};
+
+use crate::Problem;
+use crate::live::{Ask, Section, View, ago, order, time_of_day};
+use crate::look::Look;
+use crate::parts::{Stand, Tile, bar, class, encoded, sign, table, tiles};
+use crate::visitor::Visitor;
+
+const WARNINGS_MAX: usize = 5;
+const PARTICIPANTS_MAX: usize = 40;
+/// Of the payments, final within the objective of 10 s.
+const GOAL: f64 = 0.9995;
+
+pub(crate) struct Overview;
+
+impl View for Overview {
+    fn title(&self) -> String {
+        "Overview".into()
+    }
+
+    fn sections(&self, look: &Look, _: &Visitor, ask: &Ask) -> Result<Vec<Section>, Problem> {
+        let (now, pair) = (&look.now, look.pair());
+        let part = |id, title: &str, body| Section { id, title: title.into(), tools: html! {}, body };
+        let participants = pair.participants();
+        let order = order(&participants.heading, ask)?;
+        let participants = participants.arranged(&ask.filter, order);
+        let sorted = match (order, ask.sort.as_str()) {
+            ((None, _), _) => "worst first".to_string(),
+            (_, by) => format!("by {}", by.replace('-', " ")),
+        };
+        let stand = Stand { path: "/", ask, order, rows_max: PARTICIPANTS_MAX };
+        let link = |id: &str| Some(format!("/participants/{}", encoded(id)));
+        let bar_of: &dyn Fn(&str) -> Markup = &|id: &str| position(now, id);
+        let kind = |kind: &str| Some(format!("/actors/{}", encoded(kind)));
+        Ok(vec![
+            part("verdict", "", verdict(now)),
+            part("warnings", "", warnings(now)),
+            part("tiles", "", tiles(&figures(look))),
+            Section { tools: range(), ..part("charts", "Last hour", charts()) },
+            part("stages", "Where the time goes", stages(now)),
+            Section {
+                tools: filter(ask),
+                ..part(
+                    "participants",
+                    &format!("Participants ({}), {sorted}", now.participants.len()),
+                    table(&participants, Some(&stand), link, Some(("used · reserved · free", bar_of))),
+                )
+            },
+            part("actors", "Actors by kind", table(&pair.actors(), None, kind, None)),
+            part("nodes", "Nodes and replication", table(&pair.nodes(), None, |_| Some("/nodes".into()), None)),
+            part("marks", "What happened", marks(look)),
+        ])
+    }
+
+    fn json(&self, look: &Look) -> Value {
+        serde_json::to_value(&*look.now).unwrap_or_default()
+    }
+}
+
+fn verdict(now: &Snapshot) -> Markup {
+    html! {
+        h1 class={ "verdict " (class(now.verdict.severity)) } {
+            (sign(now.verdict.severity)) " " span.sentence { (now.verdict.sentence) }
+        }
+    }
+}
+
+/// Where more about it is to be seen.
+fn about<'a>(now: &Snapshot, warning: &'a Warning) -> (&'a str, String) {
+    let subject = warning.subject.as_str();
+    let href = match subject {
+        "" => "/nodes".into(),
+        id if now.participants.iter().any(|own| own.id == id) => format!("/participants/{}", encoded(id)),
+        kind if now.actors.iter().any(|own| own.kind == kind) => format!("/actors/{}", encoded(kind)),
+        _ => "/nodes".into(),
+    };
+    (if subject.is_empty() { "this node" } else { subject }, href)
+}
+
+pub(super) fn warning(now: &Snapshot, warning: &Warning) -> Markup {
+    let (subject, href) = about(now, warning);
+    html! {
+        li {
+            (sign(warning.severity)) " " a href=(href) { (subject) } ": " (warning.sentence) " "
+            span.advice { (warning.advice) } " "
+            span.since { "for " (ago(warning.since_ms, now.at_ms)) }
+        }
+    }
+}
+
+fn warnings(now: &Snapshot) -> Markup {
+    let more = now.warnings.len().saturating_sub(WARNINGS_MAX);
+    html! {
+        @if !now.warnings.is_empty() {
+            ul.warnings {
+                @for one in now.warnings.iter().take(WARNINGS_MAX) { (warning(now, one)) }
+                @if more > 0 { li.hint { "and " (more) " more: " a href="/?format=json" { "all, as JSON" } } }
+            }
+        }
+    }
+}
+
+fn figures(look: &Look) -> Vec<Tile> {
+    let (payments, pair) = (&look.now.payments, look.pair());
+    let settled = pair.rate(payments.outcomes.settled, pair.before.map(|before| before.payments.outcomes.settled));
+    let (within, beyond) = (payments.within_objective, payments.beyond_objective);
+    let ended = within + beyond;
+    let share = within as f64 / ended.max(1) as f64;
+    let allowed = ended as f64 * (1.0 - GOAL);
+    let left = if ended == 0 { 1.0 } else { 1.0 - beyond as f64 / allowed };
+    let budget = match ended {
+        0 => "no payment has ended yet".to_string(),
+        _ if left < 0.0 => format!("goal {}, budget overdrawn {:.1} times", text::percent(GOAL), 1.0 - left),
+        _ => format!("goal {}, budget left {}", text::percent(GOAL), text::percent(left)),
+    };
+    let own = &payments.settled;
+    let percentile = |us| text::percentile(us, own.recent);
+    let oldest = match payments.in_flight {
+        0 => "none waits".to_string(),
+        _ => format!("oldest {}", text::length(payments.oldest_in_flight_us)),
+    };
+    vec![
+        Tile {
+            figure: settled.map_or_else(|| text::NONE.into(), |rate| format!("{} /s", text::rate(rate))),
+            label: "settled",
+            beside: format!("{} since start", text::count(payments.outcomes.settled)),
+            help: "sum(rate(crosstie_transfers_finished_total{outcome=\"settled\"}[10s])) · crosstie top",
+        },
+        Tile {
+            figure: if ended == 0 { text::NONE.into() } else { text::percent(share) },
+            label: "final in 10 s, since start",
+            beside: budget,
+            help: "crosstie_transfer_slo_total · crosstie status",
+        },
+        Tile {
+            figure: percentile(own.p50_us),
+            label: "latency p50",
+            beside: format!("p99 {} · p99.9 {}", percentile(own.p99_us), percentile(own.p999_us)),
+            help: "crosstie_transfer_duration_seconds{outcome=\"settled\"}, last 10 s · crosstie top",
+        },
+        Tile {
+            figure: text::count(payments.in_flight),
+            label: "in flight",
+            beside: oldest,
+            help: "crosstie_transfers_in_flight · crosstie status",
+        },
+    ]
+}
+
+fn range() -> Markup {
+    html! {
+        label #range-box hidden { "show " select #range { option value="300" { "5 min" } option value="900" selected { "15 min" } option value="3600" { "1 h" } } }
+    }
+}
+
+/// Filled by `charts.js`.
+fn charts() -> Markup {
+    html! {
+        div.charts data-charts="/history" {
+            figure { figcaption { "payments per second: settled, rejected, timed out" } div #rates.chart role="img" aria-label="payments per second" {} }
+            figure { figcaption { "latency of settled, ms: p50, p99, p99.9" } div #latency.chart role="img" aria-label="latency" {} }
+            noscript { p.hint { "Charts need the page's script; " a href="/history" { "their figures" } " do not." } }
+        }
+    }
+}
+
+fn stages(now: &Snapshot) -> Markup {
+    let longest = now.stages.iter().map(|stage| stage.latency.p99_us).max().unwrap_or(0).max(1) as f64;
+    html! {
+        ol.stages title="crosstie_transfer_stage_duration_seconds" {
+            @for stage in &now.stages {
+                @let is_known = stage.latency.recent > 0;
+                li class=[(is_known && stage.latency.p99_us as f64 == longest).then_some("longest")] {
+                    span.stage { (stage.name.words()) }
+                    span.number { (text::percentile(stage.latency.p99_us, stage.latency.recent)) }
+                    (bar(&[("used", if is_known { stage.latency.p99_us as f64 / longest } else { 0.0 })]))
+                }
+            }
+        }
+        p.hint { "p99 of the last 10 s" }
+    }
+}
+
+fn filter(ask: &Ask) -> Markup {
+    html! {
+        form.filter action="/" {
+            @if !ask.sort.is_empty() { input type="hidden" name="sort" value=(ask.sort); }
+            label { "filter " input name="filter" value=(ask.filter) autocomplete="off" spellcheck="false" maxlength="64"; }
+            @if !ask.filter.is_empty() || !ask.sort.is_empty() { " " a href="/" { "all, worst first" } }
+        }
+    }
+}
+
+/// Of what it could use at most: used, reserved, free. Of its tightest position.
+fn position(now: &Snapshot, id: &str) -> Markup {
+    let own = now.participants.iter().find(|own| own.id == id);
+    let tightest =
+        own.and_then(|own| own.positions.iter().min_by(|one, other| one.headroom.total_cmp(&other.headroom)));
+    html! {
+        @if let Some(position) = tightest {
+            @let share = position.headroom / position.available_minor.max(1) as f64;
+            @let reserved = (position.reserved_minor as f64 * share).clamp(0.0, 1.0);
+            @let used = (1.0 - position.headroom - reserved).max(0.0);
+            (bar(&[("used", used), ("reserved", reserved)]))
+        }
+    }
+}
+
+fn marks(look: &Look) -> Markup {
+    html! {
+        ol.marks {
+            @for (at_ms, mark) in look.marks.iter() { li { time { (time_of_day(*at_ms)) } " " (mark.sentence) } }
+            @if look.marks.is_empty() { li.none { "nothing in the last hour" } }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+// Two charts on one time axis, with what happened as marks: payments per second, and latency.
+"use strict";
+(() => {
+  const place = document.querySelector("[data-charts]");
+  if (!place || !window.uPlot) return;
+  const LINES = {
+    rates: [["settled", "--settled", 1, "settled"], ["rejected", "--rejected", 1, "rejected"], ["timed out", "--timed-out", 2, "timed_out"]],
+    latency: [["p50", "--p50", 1, "p50"], ["p99", "--p99", 1, "p99"], ["p99.9", "--p999", 2, "p999"]],
+  };
+  const HEIGHT = 168, KEPT = 3600;
+  let data = null, drawn = [];
+
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const figure = (value) => value == null ? "–" : value >= 100 ? Math.round(value).toLocaleString("en").replaceAll(",", " ") : String(+value.toPrecision(3));
+
+  function drawMarks(u) {
+    const { ctx, bbox } = u;
+    ctx.save();
+    ctx.strokeStyle = ctx.fillStyle = colour("--mark");
+    ctx.font = `${11 * devicePixelRatio}px system-ui`;
+    ctx.setLineDash([3, 3]);
+    let until = -1e9;
+    for (const { at, kind } of data.marks) {
+      if (at < u.scales.x.min || at > u.scales.x.max) continue;
+      const x = Math.round(u.valToPos(at, "x", true));
+      ctx.beginPath(); ctx.moveTo(x, bbox.top); ctx.lineTo(x, bbox.top + bbox.height); ctx.stroke();
+      if (x > until) { ctx.fillText(kind, x + 3, bbox.top + 11 * devicePixelRatio); until = x + 60 * devicePixelRatio; }
+    }
+    ctx.restore();
+  }
+
+  function options(id, width) {
+    const axis = { stroke: colour("--text-weak"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 }, font: "11px system-ui" };
+    const latency = id === "latency";
+    return {
+      width, height: HEIGHT, tzDate: (at) => uPlot.tzDate(new Date(at * 1e3), "Etc/UTC"),
+      cursor: { sync: { key: "time" }, drag: { x: false, y: false } },
+      legend: { live: true, isolate: false },
+      scales: { x: { range: () => range() }, y: latency ? { distr: 3, range: (u, low, high) => low == null ? [0.1, 100] : [10 ** Math.floor(Math.log10(Math.max(low, 0.001))), 10 ** Math.ceil(Math.log10(Math.max(high, 0.01)) + 0.001)] } : { range: (u, low, high) => [0, Math.max(1, high * 1.1)] } },
+      axes: [{ ...axis, space: 70, values: [[3600, "{HH}:{mm}", null, null, null, null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] },
+        { ...axis, size: 56, values: (u, all) => all.map((value) => value == null ? null : figure(value)) }],
+      series: [{ value: "{HH}:{mm}:{ss}" }, ...LINES[id].map(([label, name, width]) => ({ label, stroke: colour(name), width: 1 + width / 2, points: { show: false }, dash: name === "--p999" || name === "--timed-out" ? [5, 3] : undefined, value: (u, value) => figure(value) + (latency ? " ms" : " /s") }))],
+      hooks: { draw: [drawMarks] },
+    };
+  }
+
+  function range() {
+    const end = data.at.length ? data.at[data.at.length - 1] : Date.now() / 1e3;
+    return [end - Number(document.getElementById("range").value), end];
+  }
+
+  const lines = (id) => [data.at, ...LINES[id].map(([, , , column]) => data[column])];
+
+  function tell() {
+    const now = data.at.length - 1;
+    for (const id of ["rates", "latency"]) {
+      const said = LINES[id].map(([label, , , column]) => `${label} ${now < 0 ? "–" : figure(data[column][now])}`).join(", ");
+      document.getElementById(id).setAttribute("aria-label", (id === "rates" ? "payments per second now: " : "latency in ms now: ") + said);
+    }
+  }
+
+  function draw() {
+    drawn.forEach((chart) => chart.destroy());
+    drawn = ["rates", "latency"].map((id) => {
+      const box = document.getElementById(id);
+      return new uPlot(options(id, Math.max(240, box.clientWidth)), lines(id), box);
+    });
+    tell();
+  }
+
+  window.charts = {
+    async load() {
+      const answer = await fetch(place.dataset.charts);
+      if (!answer.ok) return;
+      data = await answer.json();
+      draw();
+    },
+    add(moment) {
+      if (!data || moment.at[0] <= (data.at[data.at.length - 1] ?? 0)) return;
+      for (const column of Object.keys(moment)) {
+        data[column].push(...moment[column]);
+        if (column !== "marks" && data[column].length > KEPT) data[column].shift();
+      }
+      while (data.marks.length && data.marks[0].at < data.at[0]) data.marks.shift();
+      drawn.forEach((chart, place) => chart.setData(lines(Object.keys(LINES)[place])));
+      tell();
+    },
+  };
+  document.getElementById("range-box").hidden = false;
+  document.getElementById("range").addEventListener("change", draw);
+  let width = place.clientWidth;
+  new ResizeObserver(() => { if (data && place.clientWidth !== width) { width = place.clientWidth; draw(); } }).observe(place);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => data && draw());
+  window.charts.load();
+})();

@@ -1,0 +1,266 @@
+//! The console as a browser, a program or a stranger meets it, over real sockets; the switch behind it is made up.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "made.rs"]
+mod made;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use console::{Action, Config, Console, Direction, Role, operators};
+use made::{HOSTILE, Made};
+
+struct Running {
+    console: Console,
+    switch: Arc<Made>,
+    directory: tempfile::TempDir,
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+const PASSPHRASE: &str = "right horse battery";
+
+impl Running {
+    fn start(environment: &'static str) -> Running {
+        let directory = tempfile::tempdir().unwrap();
+        let switch = Arc::new(Made::new(environment));
+        let config = Config {
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            hosts: Vec::new(),
+            operators: directory.path().join("operators.toml"),
+        };
+        let console = console::start(config, switch.clone()).unwrap();
+        let running = Running { console, switch, directory };
+        while running.get("/startupz", "").status != 200 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        running
+    }
+
+    fn operators(&self) -> PathBuf {
+        self.directory.path().join("operators.toml")
+    }
+
+    fn send(&self, request: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.console.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut text = Vec::new();
+        _ = stream.read_to_end(&mut text);
+        let text = String::from_utf8_lossy(&text);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        Answer { status, head: head.into(), body: body.into() }
+    }
+
+    fn get(&self, path: &str, more: &str) -> Answer {
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n"))
+    }
+
+    fn post(&self, path: &str, more: &str, body: &str) -> Answer {
+        let length = body.len();
+        self.send(&format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nConnection: close\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n{more}\r\n{body}"
+        ))
+    }
+
+    /// The header that says who one is.
+    fn sign_in(&self, name: &str) -> String {
+        let answer =
+            self.post("/sign-in", "", &format!("name={name}&passphrase={}&to=/", PASSPHRASE.replace(' ', "+")));
+        assert_eq!(answer.status, 303, "{answer:?}");
+        let cookie = answer.head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+        format!("Cookie: {}\r\n", cookie.split(';').next().unwrap())
+    }
+
+    fn form_token(&self, cookie: &str) -> String {
+        let page = self.get("/", cookie).body;
+        let rest = page.split("name=\"form_token\" value=\"").nth(1).unwrap();
+        rest.split('"').next().unwrap().into()
+    }
+}
+
+#[test]
+fn whoever_is_on_the_machine_may_look_and_do_nothing() {
+    let running = Running::start("dev");
+    for (path, part) in [
+        ("/", "BANK-F answers late"),
+        ("/nodes", "Nodes and replication"),
+        ("/participants/BANK-A", "BANK-A"),
+        ("/actors/participant", "Busiest twenty"),
+        ("/actors/participant/BANK-F", "oldest message"),
+        ("/payments", "Payments"),
+        ("/livez", "ok"),
+        ("/readyz?verbose", "[+]"),
+        ("/metrics", "crosstie_"),
+        ("/static/console.js", "use strict"),
+    ] {
+        let answer = running.get(path, "");
+        assert_eq!(answer.status, 200, "{path} {answer:?}");
+        assert!(answer.body.contains(part), "{path}");
+        for said in [
+            "content-security-policy: default-src 'none'",
+            "x-frame-options: DENY",
+            "nosniff",
+            "cache-control: no-store",
+        ] {
+            assert!(answer.head.contains(said), "{path} {}", answer.head);
+        }
+    }
+    for (path, status) in [
+        ("/participants/NOBODY", 404),
+        ("/actors/nobody", 404),
+        ("/actors/participant/nobody", 404),
+        ("/nowhere", 404),
+        ("/static/..%2fCargo.toml", 404),
+        ("/?sort=nonsense", 422),
+        ("/?format=nonsense", 400),
+        ("/payments?q=wrong", 422),
+        ("/actions/nonsense", 400),
+        ("/actions/suspend?participant=BANK-A", 403),
+        ("/actions/drain", 403),
+    ] {
+        assert_eq!(running.get(path, "").status, status, "{path}");
+    }
+    assert_eq!(running.post("/actions/drain", "", "form_token=&reason=x").status, 403);
+    assert!(running.switch.orders.lock().is_empty());
+}
+
+#[test]
+fn text_of_others_is_shown_as_text() {
+    let running = Running::start("dev");
+    let hostile = "%3Cimg%20src%3Dx%20onerror%3D%22document.title%3D'owned'%22%3E";
+    for path in [
+        "/",
+        &format!("/participants/{hostile}"),
+        &format!("/payments?q={hostile}"),
+        &format!("/?filter={hostile}"),
+        &format!("/sign-in?to=/{hostile}"),
+    ] {
+        let page = running.get(path, "").body;
+        assert!(!page.contains("<img"), "{path}");
+    }
+    assert!(running.get("/", "").body.contains("&lt;img src=x"), "{HOSTILE}");
+}
+
+#[test]
+fn strangers_names_and_pages_are_refused() {
+    let running = Running::start("dev");
+    let refused = running.send("GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
+    assert_eq!((refused.status, refused.body.contains("BANK")), (421, false), "{refused:?}");
+    assert_eq!(running.send("GET / HTTP/1.1\r\nConnection: close\r\n\r\n").status, 421);
+    let foreign = "POST /sign-in HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\nConnection: close\r\n\
+                   Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(running.send(foreign).status, 403);
+    assert_eq!(running.send("DELETE / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").status, 405);
+    let long = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(64 << 10));
+    assert!(matches!(running.send(&long).status, 0 | 400..=431), "headers are bounded");
+    assert_eq!(
+        running.post("/sign-in", "", &format!("name={}", "x".repeat(17 << 10))).status,
+        413,
+        "bodies are bounded"
+    );
+    assert_eq!(running.get("/livez", "").status, 200);
+}
+
+#[test]
+fn who_has_operators_must_sign_in() {
+    let running = Running::start("dev");
+    operators::set(&running.operators(), "wall", &[Role::Viewer], PASSPHRASE).unwrap();
+    let away = running.get("/nodes?sort=x", "");
+    assert_eq!(away.status, 303);
+    assert!(away.head.contains("location: /sign-in?to=%2Fnodes"), "{}", away.head);
+    assert_eq!(running.get("/?format=json", "").status, 401);
+    assert_eq!(running.get("/readyz", "").status, 200, "machines do not sign in");
+
+    let wrong = running.post("/sign-in", "", "name=wall&passphrase=no");
+    assert_eq!(wrong.status, 401);
+    assert!(wrong.body.contains("wrong"), "{}", wrong.body);
+    let cookie = running.sign_in("wall");
+    let page = running.get("/", &cookie);
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("wall"));
+    assert_eq!(running.get("/actions/drain", &cookie).status, 403, "a viewer");
+
+    operators::remove(&running.operators(), "wall").unwrap();
+    assert_eq!(running.get("/", &cookie).status, 303, "removed, so out");
+    operators::set(&running.operators(), "wall", &[Role::Viewer], PASSPHRASE).unwrap();
+    for _ in 0..4 {
+        assert_eq!(running.post("/sign-in", "", "name=wall&passphrase=no").status, 401);
+    }
+    let right = format!("name=wall&passphrase={}", PASSPHRASE.replace(' ', "+"));
+    assert_eq!(running.post("/sign-in", "", &right).status, 429, "after five wrong ones");
+}
+
+#[test]
+fn a_deed_needs_role_reason_and_form() {
+    let running = Running::start("prod");
+    operators::set(&running.operators(), "op", &[Role::Operator], PASSPHRASE).unwrap();
+    let cookie = running.sign_in("op");
+    let token = running.form_token(&cookie);
+    let page = running.get("/actions/suspend?participant=BANK-A", &cookie);
+    assert!(page.body.contains("28 in flight from BANK-A will finish"), "{}", page.body);
+    assert_eq!(running.get("/actions/suspend?participant=NOBODY", &cookie).status, 404);
+    assert_eq!(running.get("/actions/fund?participant=BANK-A", &cookie).status, 403, "that is the treasury's");
+
+    let of = |form_token: &str, reason: &str, name: &str| {
+        format!("form_token={form_token}&participant=BANK-A&direction=send&reason={reason}&typed_name={name}")
+    };
+    for (body, status) in [
+        (of("guessed", "case+9", "BANK-A"), 403),
+        (of(&token, "++", "BANK-A"), 422),
+        (of(&token, "case+9", ""), 422),
+        (of(&token, "case+9", "BANK-B"), 422),
+        (of(&token, "case+9", "BANK-A") + "&more=1", 422),
+        (of(&token, "case+9", "BANK-A").replace("send", "sideways"), 422),
+    ] {
+        assert_eq!(running.post("/actions/suspend", &cookie, &body).status, status, "{body}");
+    }
+    assert_eq!(running.post("/actions/suspend", "", &of(&token, "case+9", "BANK-A")).status, 303, "to the sign-in");
+    assert!(running.switch.orders.lock().is_empty(), "nothing has changed");
+
+    let done = running.post("/actions/suspend", &cookie, &of(&token, "case+9", "BANK-A"));
+    assert_eq!(done.status, 303, "{done:?}");
+    assert!(done.head.contains("location: /participants/BANK%2DA"), "{}", done.head);
+    let orders = running.switch.orders.lock().clone();
+    let suspend = Action::Suspend { participant: "BANK-A".into(), direction: Direction::Send };
+    assert_eq!(
+        (orders.len(), &orders[0].action, orders[0].operator.as_str(), orders[0].reason.as_str()),
+        (1, &suspend, "op", "case 9")
+    );
+    assert!(running.get("/participants/BANK-A", &cookie).body.contains("by op"), "told once");
+    assert!(!running.get("/participants/BANK-A", &cookie).body.contains("by op"));
+
+    assert_eq!(running.post("/sign-out", &cookie, &format!("form_token={token}")).status, 303);
+    assert_eq!(running.get("/", &cookie).status, 303);
+}
+
+#[test]
+fn a_page_goes_on_with_what_has_changed() {
+    let running = Running::start("dev");
+    let mut stream = TcpStream::connect(running.console.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream.write_all(b"GET /?format=live HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut text = String::new();
+    let mut some = [0; 65536];
+    while text.matches("data: ").count() < 3 {
+        let count = stream.read(&mut some).unwrap();
+        assert!(count > 0, "{text}");
+        text.push_str(&String::from_utf8_lossy(&some[..count]));
+    }
+    assert!(text.contains("text/event-stream"));
+    let events: Vec<&str> = text.split("data: ").skip(1).collect();
+    assert!(events[0].contains("\\\"verdict") && events[0].contains("\"participants\""), "the first has all");
+    assert!(!events[1].contains("\"verdict\"") && events[1].contains("\"clock\""), "the next what has changed");
+}

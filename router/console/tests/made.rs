@@ -1,0 +1,254 @@
+//! A switch that is made up: eight banks, one of them late, three nodes, some history. It does what it is told by noting it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use console::{Order, Page, Problem, ProblemKind, Subject, Switch, Waiting};
+use parking_lot::Mutex;
+use watch::{
+    ActorKind, BusiestActor, History, Latency, Moment, Outcomes, Participant, Peer, Position, Severity, Snapshot,
+    Stage, StageName, Verdict, Warning,
+};
+
+/// Text of somebody who means ill.
+pub const HOSTILE: &str = "<img src=x onerror=\"document.title='owned'\">";
+
+pub struct Made {
+    pub environment: &'static str,
+    pub orders: Mutex<Vec<Order>>,
+    history: Mutex<History>,
+    last: Mutex<Option<Snapshot>>,
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+impl Made {
+    pub fn new(environment: &'static str) -> Made {
+        let made = Made { environment, orders: Mutex::default(), history: Mutex::default(), last: Mutex::default() };
+        let start = now_ms() - 900_000;
+        (1..900).for_each(|number| made.take(number, start + number * 1000));
+        made
+    }
+
+    fn take(&self, number: u64, at_ms: u64) {
+        let snapshot = snapshot(number, at_ms, self.environment);
+        let mut last = self.last.lock();
+        if let Some(before) = &*last {
+            self.history.lock().add(Moment::between(before, &snapshot));
+        }
+        *last = Some(snapshot);
+    }
+}
+
+impl Switch for Made {
+    fn next(&self) -> Waiting<'_, Option<Arc<Snapshot>>> {
+        Box::pin(async {
+            let number = self.last.lock().as_ref().map_or(0, |last| last.number);
+            if number > 905 {
+                tokio::time::sleep(Duration::from_millis(1000)).await;
+            }
+            self.take(number + 1, now_ms());
+            self.last.lock().clone().map(Arc::new)
+        })
+    }
+
+    fn history(&self) -> Vec<Moment> {
+        self.history.lock().moments().cloned().collect()
+    }
+
+    fn act(&self, order: Order) -> Waiting<'_, Result<String, Problem>> {
+        Box::pin(async move {
+            let done = format!("{:?} by {}", order.action, order.operator);
+            self.orders.lock().push(order);
+            Ok(done)
+        })
+    }
+
+    fn page(&self, subject: Subject) -> Waiting<'_, Result<Page, Problem>> {
+        Box::pin(async move {
+            match subject {
+                Subject::Payments { words } if words.contains("wrong") => Err(Problem {
+                    kind: ProblemKind::Usage,
+                    message: format!("{words:?} is no search"),
+                    next: Some("a UETR".into()),
+                }),
+                subject => Ok(Page {
+                    title: "Payments".into(),
+                    body: maud::html! { h1 { "Payments" } p { (format!("{subject:?}")) } },
+                    json: serde_json::json!({ "subject": format!("{subject:?}") }),
+                }),
+            }
+        })
+    }
+}
+
+/// Repeats itself, so that what is counted grows alike.
+fn wave(number: u64, around: u64, by: u64) -> u64 {
+    let phase = number % 60;
+    around + by * phase.min(60 - phase) / 30
+}
+
+fn counted(number: u64, around: u64, by: u64) -> u64 {
+    let whole: u64 = (0..60).map(|second| wave(second, around, by)).sum();
+    number / 60 * whole + (0..number % 60).map(|second| wave(second, around, by)).sum::<u64>()
+}
+
+fn latency(number: u64, us: u64) -> Latency {
+    let p50_us = wave(number, us, us / 5);
+    Latency {
+        count: number * 4000,
+        recent: 40_000,
+        p50_us,
+        p99_us: p50_us * 2,
+        p999_us: p50_us * 40,
+        max_us: p50_us * 50,
+        ..Latency::default()
+    }
+}
+
+pub fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
+    let mut now = Snapshot { number, at_ms, ..Snapshot::default() };
+    now.verdict = Verdict {
+        severity: Severity::Degraded,
+        sentence: "BANK-F answers late. 3 nodes of 3 are heard, money adds up.".into(),
+    };
+    let warning = |code: &str, severity, subject: &str, sentence: &str, advice: &str| Warning {
+        code: code.into(),
+        severity,
+        subject: subject.into(),
+        sentence: sentence.into(),
+        advice: advice.into(),
+        since_ms: at_ms - 240_000,
+    };
+    now.warnings = vec![
+        warning(
+            "creditor_slow",
+            Severity::Degraded,
+            "BANK-F",
+            "answers in 9.6 s (p99, limit 8 s), 693 time-outs",
+            "Call BANK-F; suspend receiving if it goes on.",
+        ),
+        warning("headroom_low", Severity::Degraded, "BANK-C", "7 % of what it may use is free", "Ask BANK-C to fund."),
+    ];
+    now.node.id = 1;
+    now.node.name = "n1".into();
+    now.node.region = "north".into();
+    now.node.environment = environment.into();
+    now.node.version = "0.1.0".into();
+    now.node.address = "127.0.0.1:7801".into();
+    now.node.role = "leader".into();
+    now.node.leader = Some(if number % 1800 < 500 { "n2" } else { "n1" }.into());
+    now.node.term = 7;
+    now.node.business_date = "2031-03-01".into();
+    now.node.up_seconds = number;
+    now.node.sessions = 32;
+    now.node.resident_bytes = 412 << 20;
+    let settled = counted(number, 4000, 900);
+    let (rejected, timed_out) = (counted(number, 40, 80), counted(number, 2, 6));
+    now.payments.started = settled + rejected + timed_out + 281;
+    now.payments.outcomes = Outcomes { settled, rejected, timed_out, returned: number * 3 };
+    now.payments.within_objective = settled + rejected;
+    now.payments.beyond_objective = timed_out / 10;
+    now.payments.in_flight = wave(number, 281, 30);
+    now.payments.oldest_in_flight_us = 9_800_000;
+    now.payments.settled = latency(number, 41_000);
+    let stages = [
+        (StageName::Decode, 90),
+        (StageName::Wait, 210),
+        (StageName::Decide, 60),
+        (StageName::Append, 140),
+        (StageName::Sync, 900),
+        (StageName::Replicate, 2_100),
+        (StageName::Commit, 2_600),
+        (StageName::Apply, 80),
+        (StageName::Write, 120),
+        (StageName::CreditorWait, 82_000),
+    ];
+    now.stages = stages.map(|(name, us)| Stage { name, latency: latency(number, us / 2) }).into();
+    now.participants = ["BANK-A", "BANK-B", "BANK-C", "BANK-D", "BANK-E", "BANK-F", "BANK-G", "BANK-H", HOSTILE]
+        .iter()
+        .enumerate()
+        .map(|(place, id)| participant(number, at_ms, place as u64, id))
+        .collect();
+    now.actors = [("participant", 64, 34, 3, 281), ("session", 1024, 102, 41, 32), ("journal", 0, 12, 12, 1)]
+        .map(|(kind, capacity, queued, longest, instances)| ActorKind {
+            kind: kind.into(),
+            instances,
+            queued,
+            queued_longest: longest,
+            capacity,
+            wait: latency(number, 500),
+            handle: [("submit".to_string(), latency(number, 30)), ("answer".to_string(), latency(number, 20))].into(),
+            handled: [("submit".to_string(), number * 4000), ("answer".to_string(), number * 3900)].into(),
+            busy_us: number * 310_000,
+            busiest: ["BANK-A", "BANK-F"]
+                .map(|name| BusiestActor {
+                    name: name.into(),
+                    queued: 3,
+                    oldest_us: 900,
+                    handled: number * 500,
+                    in_flight: 28,
+                    restarts: 0,
+                })
+                .into(),
+            ..ActorKind::default()
+        })
+        .into();
+    now.peers = [(1, "north", None), (2, "south", Some((12, 3))), (3, "west", Some((15, 4)))]
+        .map(|(id, region, lag)| Peer {
+            id,
+            name: format!("n{id}"),
+            region: region.into(),
+            address: format!("127.0.0.1:790{id}"),
+            role: if id == 1 { "leader" } else { "follower" }.into(),
+            is_heard: true,
+            lag_entries: lag.map(|(entries, _)| entries),
+            lag_ms: lag.map(|(_, ms)| ms),
+            round_trip_us: (id > 1).then_some(30_400 * id),
+            agreed_index: Some(9_812_004 + number),
+            serves: true,
+        })
+        .into();
+    now.log.committed_index = 9_812_004 + number;
+    now.log.sync = latency(number, 400);
+    now.log.free_bytes = 71 << 30;
+    now
+}
+
+fn participant(number: u64, at_ms: u64, place: u64, id: &str) -> Participant {
+    let settled = counted(number, 500 + place * 20, 100);
+    let outcomes = Outcomes {
+        settled,
+        rejected: number * place,
+        timed_out: if id == "BANK-F" { number * 3 } else { 0 },
+        returned: 0,
+    };
+    let headroom = if id == "BANK-C" { 0.07 } else { 0.3 + place as f64 * 0.07 };
+    let available_minor = (headroom * 500_000_000.0) as i64;
+    Participant {
+        id: id.into(),
+        state: if id == "BANK-H" { "suspended_sending" } else { "active" }.into(),
+        sessions: 4,
+        last_heard_ms: at_ms - 300,
+        started: settled + number * place + 28,
+        outcomes,
+        received: settled,
+        answered: outcomes,
+        answer: latency(number, if id == "BANK-F" { 4_800_000 } else { 31_000 }),
+        in_flight_out: 28,
+        in_flight_in: if id == "BANK-F" { 85 } else { 12 },
+        positions: vec![Position {
+            currency: "EUR".into(),
+            decimals: 2,
+            balance_minor: available_minor + 40_000_000,
+            reserved_minor: 40_000_000,
+            available_minor,
+            net_debit_cap_minor: None,
+            payment_max_minor: Some(10_000_000),
+            headroom,
+        }],
+        ..Participant::default()
+    }
+}

@@ -1,0 +1,199 @@
+//! Who asked for what, as nodes tell each other and as it is told of the audit trail.
+
+use serde::{Deserialize, Serialize};
+
+use super::protocol::Command;
+
+/// From where an operator asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    #[default]
+    Cli,
+    Console,
+}
+
+/// What the node where an operator asked wants of the one that leads.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Forwarded {
+    /// To do it.
+    Change { command: Command, who: Who },
+    /// To write down what was done.
+    Record(Record),
+}
+
+/// Who asks, where and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Who {
+    pub operator: String,
+    /// Of the process that asked, as the system told the node.
+    pub uid: u32,
+    pub node: u64,
+    pub origin: Origin,
+    pub reason: String,
+    /// By the clock of that node.
+    pub asked_at_ns: u64,
+    /// The task that this ends, and the second person.
+    #[serde(default)]
+    pub task: Option<u64>,
+    #[serde(default)]
+    pub approver: Option<Approver>,
+}
+
+/// Who approved or refused a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approver {
+    pub operator: String,
+    pub uid: u32,
+}
+
+/// An entry of the audit trail on its way there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    pub action: String,
+    pub parameters: String,
+    pub who: Who,
+    pub outcome: Outcome,
+    pub why: String,
+}
+
+/// What became of what an operator asked; see [`settlement::Outcome`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It waits for a second person.
+    Proposed {
+        until_ns: u64,
+    },
+    Done,
+    Refused,
+    Unknown,
+}
+
+/// A change that waits for a second person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// Of the entry of the audit trail that proposed it.
+    pub number: u64,
+    pub action: String,
+    pub parameters: String,
+    pub who: Who,
+    pub until: String,
+}
+
+/// Which entries of the audit trail.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditSearch {
+    /// Recorded at this time or later; see [`Command::Find`].
+    pub since: Option<String>,
+    pub operator: Option<String>,
+    pub action: Option<String>,
+    /// The latest so many.
+    pub limit: usize,
+}
+
+/// An entry of the audit trail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditEntry {
+    pub number: u64,
+    /// When it was recorded, by the clock of the node that led.
+    pub at: String,
+    pub asked_at: String,
+    /// Where it was asked.
+    pub node: u64,
+    pub origin: Origin,
+    pub operator: String,
+    pub uid: u32,
+    pub action: String,
+    pub parameters: String,
+    pub reason: String,
+    pub task: Option<u64>,
+    pub approver: Option<Approver>,
+    pub outcome: Outcome,
+    pub why: String,
+    /// Hexadecimal, see `actors/settlement/src/trail.rs`.
+    pub hash: String,
+    /// The bytes of its canonical form, hexadecimal; only in an export.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fact: Option<String>,
+}
+
+/// Where the audit trail of a node ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditHead {
+    pub entries: u64,
+    /// Of the last entry, hexadecimal.
+    pub hash: String,
+    /// Of the entry that was asked for, if there is one of that number.
+    pub asked: Option<String>,
+}
+
+impl AuditEntry {
+    pub fn new(entry: &settlement::Entry<'_>) -> AuditEntry {
+        let audited = &entry.audited;
+        AuditEntry {
+            number: entry.head.number,
+            at: audited.at.to_string(),
+            asked_at: audited.asked_at.to_string(),
+            node: audited.node,
+            origin: audited.origin.into(),
+            operator: audited.operator.into(),
+            uid: audited.uid,
+            action: audited.action.into(),
+            parameters: audited.parameters.into(),
+            reason: audited.reason.into(),
+            task: audited.task,
+            approver: audited.approver.map(|own| Approver { operator: own.operator.into(), uid: own.uid }),
+            outcome: match audited.outcome {
+                settlement::Outcome::Proposed { until } => Outcome::Proposed { until_ns: until.nanoseconds() },
+                settlement::Outcome::Done => Outcome::Done,
+                settlement::Outcome::Refused => Outcome::Refused,
+                settlement::Outcome::Unknown => Outcome::Unknown,
+            },
+            why: audited.why.into(),
+            hash: hex::encode(entry.head.hash),
+            fact: None,
+        }
+    }
+
+    /// With its canonical form.
+    pub fn whole(entry: &settlement::Entry<'_>) -> AuditEntry {
+        AuditEntry { fact: Some(hex::encode(entry.fact)), ..AuditEntry::new(entry) }
+    }
+}
+
+impl From<settlement::Origin> for Origin {
+    fn from(origin: settlement::Origin) -> Self {
+        match origin {
+            settlement::Origin::Cli => Origin::Cli,
+            settlement::Origin::Console => Origin::Console,
+        }
+    }
+}
+
+impl From<Origin> for settlement::Origin {
+    fn from(origin: Origin) -> Self {
+        match origin {
+            Origin::Cli => settlement::Origin::Cli,
+            Origin::Console => settlement::Origin::Console,
+        }
+    }
+}
+
+impl From<Outcome> for settlement::Outcome {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Proposed { until_ns } => settlement::Outcome::Proposed { until: wire::Timestamp(until_ns) },
+            Outcome::Done => settlement::Outcome::Done,
+            Outcome::Refused => settlement::Outcome::Refused,
+            Outcome::Unknown => settlement::Outcome::Unknown,
+        }
+    }
+}

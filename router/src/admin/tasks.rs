@@ -1,0 +1,143 @@
+//! What waits for a second person. With `operators.second_person = "money"`, money in and out and limits are proposed by one
+//! operator and done when another one approves. A proposal is an entry of the audit trail, and so is what ends it: the
+//! change and the entry that ends its task are committed together, so it is done once, whoever leads.
+//!
+//! Whoever may open the socket as the node's user can also say that he is the console: two persons are as separate as their
+//! access to that user is.
+
+use std::time::Duration;
+
+use serde_json::json;
+use settlement::{Audited, Trail};
+use wire::Timestamp;
+
+use super::Desk;
+use super::asked::{Approver, Origin, Outcome, Record, Task, Who};
+use super::desk::{Answer, problem, unavailable, value, wrong};
+use super::protocol::{Command, Problem, ProblemKind};
+use super::trail::Asking;
+
+/// Tasks that may wait at a time.
+const TASKS_MAX: usize = 100;
+
+impl Task {
+    fn of(number: u64, audited: &Audited<'_>) -> Option<Task> {
+        let settlement::Outcome::Proposed { until } = audited.outcome else { return None };
+        let who = Who {
+            operator: audited.operator.into(),
+            uid: audited.uid,
+            node: audited.node,
+            origin: audited.origin.into(),
+            reason: audited.reason.into(),
+            asked_at_ns: audited.asked_at.nanoseconds(),
+            task: None,
+            approver: None,
+        };
+        let (action, parameters) = (audited.action.into(), audited.parameters.into());
+        Some(Task { number, action, parameters, who, until: until.to_string() })
+    }
+
+    /// What is done when it is approved.
+    fn command(&self) -> Result<Command, Problem> {
+        let command = format!("{{\"{}\":{}}}", self.action, self.parameters);
+        serde_json::from_str(&command).map_err(|error| wrong(format!("task {} cannot be read: {error}", self.number)))
+    }
+
+    /// The proposer, with the second person and the task that this ends.
+    fn ended_by(&self, second: &Who) -> Who {
+        let approver = Some(Approver { operator: second.operator.clone(), uid: second.uid });
+        Who { task: Some(self.number), approver, ..self.who.clone() }
+    }
+}
+
+impl Who {
+    /// A name alone is no second person: on the command line everybody can give any. There the system's user ids must
+    /// differ; the console knows who has signed in.
+    fn may_be(&self, other: &Who) -> bool {
+        let is_same_user = self.uid == other.uid && self.origin == Origin::Cli && other.origin == Origin::Cli;
+        self.operator == other.operator || is_same_user
+    }
+}
+
+fn all(trail: &Trail, now: Timestamp) -> Vec<Task> {
+    trail.tasks(now).filter_map(|(number, audited)| Task::of(number, &audited)).collect()
+}
+
+impl Desk {
+    pub(super) fn needs_second_person(&self, command: &Command) -> bool {
+        self.config.operators.second_person == "money" && command.is_of_money()
+    }
+
+    /// As this node's book has them.
+    pub(super) async fn tasks(&self) -> Answer {
+        let now = self.switch.clock().now();
+        value(self.query(move |book| all(book.trail(), now)).await?)
+    }
+
+    /// Of the node that leads, with everything that is on its way.
+    async fn tasks_for_sure(&self) -> Result<Vec<Task>, Problem> {
+        let now = self.switch.clock().now();
+        Ok(self.switch.read_behind(move |book| all(book.trail(), now)).await?)
+    }
+
+    async fn task(&self, number: u64) -> Result<Task, Problem> {
+        let task = self.tasks_for_sure().await?.into_iter().find(|task| task.number == number);
+        task.ok_or_else(|| Problem {
+            next: Some("crosstie task list".into()),
+            ..problem(ProblemKind::NotFound, format!("no task {number} waits: it has ended or expired, or never was"))
+        })
+    }
+
+    pub(super) async fn propose(&self, command: &Command, asking: &mut Asking) -> Answer {
+        self.check_money(command)?;
+        if self.tasks_for_sure().await?.len() >= TASKS_MAX {
+            let next = Some("crosstie task list; approve or refuse some".into());
+            let message = format!("{TASKS_MAX} tasks wait for a second person already");
+            return Err(Problem { next, ..problem(ProblemKind::Refused, message) });
+        }
+        let timeout: Duration = self.config.operators.task_timeout;
+        let until_ns = self.switch.clock().now().plus(timeout).nanoseconds();
+        let who = asking.who.clone();
+        let (action, parameters) = (command.name().into(), command.parameters());
+        let record = Record {
+            action,
+            parameters,
+            who: who.clone(),
+            outcome: Outcome::Proposed { until_ns },
+            why: String::new(),
+        };
+        self.record_here(&record).await?;
+        asking.is_recorded = true;
+        let task = self.tasks_for_sure().await?.into_iter().rfind(|task| task.who == who);
+        value(json!({ "task": task.ok_or_else(|| unavailable("the task has expired"))? }))
+    }
+
+    /// Done in the name of both; whatever comes of it ends the task, unless nobody knows.
+    pub(super) async fn approve(&self, number: u64, asking: &mut Asking) -> Answer {
+        let task = self.task(number).await?;
+        if asking.who.may_be(&task.who) {
+            let next = "another operator approves it: on the command line one with another user id, or one signed in at the console";
+            let message = format!("task {number} was proposed by {} (uid {})", task.who.operator, task.who.uid);
+            return Err(Problem { next: Some(next.into()), ..problem(ProblemKind::Refused, message) });
+        }
+        let command = task.command()?;
+        let mut own = Asking::new(&command, task.ended_by(&asking.who));
+        let answer = Box::pin(self.carry_out(command, &mut own)).await;
+        if let Some(record) = own.record(&answer) {
+            self.record(record).await;
+        }
+        asking.is_recorded = true;
+        answer
+    }
+
+    /// Also by the proposer himself, who takes it back.
+    pub(super) async fn refuse_task(&self, number: u64, asking: &mut Asking) -> Answer {
+        let task = self.task(number).await?;
+        let who = task.ended_by(&asking.who);
+        let why = format!("by the second person: {}", asking.who.reason);
+        let Task { action, parameters, .. } = task;
+        self.record_here(&Record { action, parameters, who, outcome: Outcome::Refused, why }).await?;
+        asking.is_recorded = true;
+        value(json!({ "refused": number }))
+    }
+}

@@ -1,0 +1,282 @@
+//! The audit trail at the desk: every change that an operator asked for becomes an entry, whatever came of it.
+//!
+//! What is decided by an actor is committed together with its entry. Of everything else, and of what is refused, the entry
+//! follows when the outcome is known. Where it cannot be committed just then, because nobody leads, it waits in a file of
+//! this node and goes into the trail when somebody does: a node can be drained and stopped all the same. A request that
+//! cannot be understood, one that only looks, and one that is to be asked again later make no entry.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use actors::Draft;
+use settlement::{Broken, Head, Trail};
+use tokio::time::{Instant, sleep, timeout_at};
+use wire::Timestamp;
+
+use super::Desk;
+use super::desk::{Answer, problem, unavailable, wrong};
+
+use super::asked::{AuditEntry, AuditHead, AuditSearch, Forwarded, Outcome, Record, Who};
+use super::protocol::{Command, FIND_LIMIT_MAX, OPERATOR_LENGTH_MAX, Problem, ProblemKind, REASON_LENGTH_MAX, Request};
+use crate::story::when::point;
+
+/// How long an operator's answer waits for its entry.
+const PATIENCE: Duration = Duration::from_secs(1);
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// Of the file of entries that wait, bytes.
+const WAITING_BYTES_MAX: u64 = 1 << 20;
+/// Entries in one answer to an export.
+const EXPORT_ENTRIES: usize = 1000;
+
+/// What an operator asked, and whether the trail has it already.
+pub(super) struct Asking {
+    pub(super) who: Who,
+    draft: Draft,
+    pub(super) is_recorded: bool,
+}
+
+impl Asking {
+    pub(super) fn new(command: &Command, who: Who) -> Asking {
+        let draft = draft(command.name(), command.parameters(), &who);
+        Asking { who, draft, is_recorded: false }
+    }
+
+    /// Who and why, as facts and log lines keep it.
+    pub(super) fn note(&self) -> String {
+        format!("{} (uid {}): {}", self.who.operator, self.who.uid, self.who.reason)
+    }
+
+    pub(super) fn draft(&self) -> Option<Draft> {
+        Some(self.draft.clone())
+    }
+
+    /// The entry of what came of it; none if there is to be none, or is one already.
+    pub(super) fn record(&self, answer: &Answer) -> Option<Record> {
+        let (outcome, why) = match answer {
+            _ if self.is_recorded => return None,
+            Ok(_) => (Outcome::Done, ""),
+            Err(Problem { kind: ProblemKind::Usage | ProblemKind::NotYet, .. }) => return None,
+            Err(Problem { kind: ProblemKind::Unavailable | ProblemKind::Integrity, message, .. }) => {
+                (Outcome::Unknown, message.as_str())
+            }
+            Err(Problem { kind: ProblemKind::Refused | ProblemKind::NotFound, message, .. }) => {
+                (Outcome::Refused, message.as_str())
+            }
+        };
+        let Draft { action, parameters, .. } = self.draft.clone();
+        Some(Record { action, parameters, who: self.who.clone(), outcome, why: why.into() })
+    }
+}
+
+fn draft(action: &str, parameters: String, who: &Who) -> Draft {
+    Draft {
+        asked_at: Timestamp(who.asked_at_ns),
+        node: who.node,
+        origin: who.origin.into(),
+        operator: who.operator.clone(),
+        uid: who.uid,
+        action: action.into(),
+        parameters,
+        reason: who.reason.clone(),
+        task: who.task,
+        approver: who.approver.as_ref().map(|own| (own.operator.clone(), own.uid)),
+    }
+}
+
+impl Desk {
+    /// Who asks, checked, also where it is not needed.
+    pub(super) fn who(&self, request: &Request, uid: u32) -> Result<Who, Problem> {
+        let Request { command, operator, origin, reason } = request;
+        let printable = |text: &str, length_max| text.len() <= length_max && !text.chars().any(char::is_control);
+        if !printable(operator, OPERATOR_LENGTH_MAX) {
+            return Err(wrong(format!("operator: at most {OPERATOR_LENGTH_MAX} bytes without control characters")));
+        }
+        if !printable(reason, REASON_LENGTH_MAX) {
+            return Err(wrong(format!("reason: at most {REASON_LENGTH_MAX} bytes without control characters")));
+        }
+        if command.needs_reason() && reason.trim().is_empty() {
+            return Err(wrong(format!(
+                "{} needs a reason: it is kept in the audit trail with your name",
+                command.name()
+            )));
+        }
+        let operator = if operator.is_empty() { "?" } else { operator };
+        Ok(Who {
+            operator: operator.into(),
+            uid,
+            node: self.switch.node(),
+            origin: *origin,
+            reason: reason.trim().into(),
+            asked_at_ns: self.switch.clock().now().nanoseconds(),
+            task: None,
+            approver: None,
+        })
+    }
+
+    /// Writes an entry: on the node that leads, or into the file of those that wait.
+    pub(super) async fn record(&self, record: Record) {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            match timeout_at(until, self.try_record(&record)).await {
+                Ok(Ok(())) => return,
+                Ok(Err(_)) => sleep(Duration::from_millis(20)).await,
+                Err(_) => break,
+            }
+        }
+        let _alone = self.waiting.lock().await;
+        let (path, action) = (self.waiting_path(), record.action.clone());
+        match tokio::task::spawn_blocking(move || keep(&path, &record)).await {
+            Ok(Ok(())) => {
+                tracing::warn!(event = "audit_entry_waits", action, "it goes into the trail when a node leads")
+            }
+            Ok(Err((error, record))) => {
+                let entry = serde_json::to_string(&record).unwrap_or_default();
+                tracing::error!(event = "audit_entry_lost", entry, error, "it stands in this log line alone");
+            }
+            Err(error) => tracing::error!(event = "audit_entry_lost", action, error = %error),
+        }
+    }
+
+    async fn try_record(&self, record: &Record) -> Result<(), Problem> {
+        if self.switch.reign().is_none() {
+            return self.forward(&Forwarded::Record(record.clone())).await.map(drop);
+        }
+        self.record_here(record).await
+    }
+
+    /// On the node that leads.
+    pub(super) async fn record_here(&self, record: &Record) -> Result<(), Problem> {
+        let Record { action, parameters, who, outcome, why } = record;
+        let draft = draft(action, parameters.clone(), who);
+        Ok(self.switch.record(&draft, (*outcome).into(), why).await?)
+    }
+
+    fn waiting_path(&self) -> PathBuf {
+        self.config.log.directory.join("audit.waiting")
+    }
+
+    /// Brings entries that wait into the trail, as long as the node runs.
+    pub async fn record_what_waits(&self) {
+        loop {
+            self.try_record_what_waits().await;
+            sleep(RETRY_AFTER).await;
+        }
+    }
+
+    /// One that was committed though this node did not hear of it is in the trail already.
+    async fn try_record_what_waits(&self) {
+        let path = self.waiting_path();
+        let Ok(text) = std::fs::read_to_string(&path) else { return };
+        let Ok(trail) = self.trail().await else { return };
+        let _alone = self.waiting.lock().await;
+        for line in text.lines() {
+            let Ok(record) = serde_json::from_str::<Record>(line) else {
+                tracing::error!(
+                    event = "audit_entry_lost",
+                    entry = line,
+                    "a line of {} cannot be read",
+                    path.display()
+                );
+                continue;
+            };
+            let is_it = |audited: &settlement::Audited<'_>| {
+                (audited.node, audited.asked_at.nanoseconds()) == (record.who.node, record.who.asked_at_ns)
+                    && audited.action == record.action
+            };
+            let is_there = trail.entries().flatten().any(|entry| is_it(&entry.audited));
+            let recorded = async { timeout_at(Instant::now() + PATIENCE, self.try_record(&record)).await };
+            if !is_there && !matches!(recorded.await, Ok(Ok(()))) {
+                return;
+            }
+        }
+        // More may have come since it was read.
+        let rest = std::fs::read_to_string(&path).unwrap_or_default().split_off(text.len());
+        let done = if rest.is_empty() { std::fs::remove_file(&path) } else { std::fs::write(&path, rest) };
+        if let Err(error) = done {
+            tracing::error!(event = "audit_entries_wait", error = %error, "{} cannot be emptied", path.display());
+        }
+    }
+
+    /// As this node's book has it.
+    async fn trail(&self) -> Result<Trail, Problem> {
+        self.switch.read(|book| book.trail().clone()).await.map_err(unavailable)
+    }
+
+    /// Reads the trail on a thread that may take its time.
+    async fn of_trail(
+        &self,
+        read: impl FnOnce(&Trail) -> Result<serde_json::Value, Broken> + Send + 'static,
+    ) -> Answer {
+        let trail = self.trail().await?;
+        let read = tokio::task::spawn_blocking(move || read(&trail)).await.map_err(unavailable)?;
+        read.map_err(|broken| {
+            let next = Some("take this node out of service; crosstie node repair fetches the others' book".into());
+            Problem { next, ..problem(ProblemKind::Integrity, broken.to_string()) }
+        })
+    }
+
+    /// The latest entries that are asked for, the latest first.
+    pub(super) async fn audit_log(&self, search: AuditSearch) -> Answer {
+        let AuditSearch { since, operator, action, limit } = search;
+        if limit == 0 || limit > FIND_LIMIT_MAX {
+            return Err(wrong(format!("limit: from 1 to {FIND_LIMIT_MAX}")));
+        }
+        let now = self.switch.clock().now();
+        let from = since.map_or(Ok(Timestamp(0)), |text| point(&text, now)).map_err(wrong)?;
+        self.of_trail(move |trail| {
+            let mut found = std::collections::VecDeque::new();
+            for entry in trail.entries() {
+                let entry = entry?;
+                let audited = &entry.audited;
+                let is_of = |asked: &Option<String>, own: &str| asked.as_ref().is_none_or(|asked| asked == own);
+                if audited.at >= from && is_of(&operator, audited.operator) && is_of(&action, audited.action) {
+                    found.truncate(limit - 1);
+                    found.push_front(AuditEntry::new(&entry));
+                }
+            }
+            Ok(serde_json::json!(found))
+        })
+        .await
+    }
+
+    /// The next entries after number `after`, with the bytes that their hashes are of.
+    pub(super) async fn audit_export(&self, after: u64) -> Answer {
+        self.of_trail(move |trail| {
+            let entries = trail.entries().skip(after as usize).take(EXPORT_ENTRIES);
+            let entries: Result<Vec<AuditEntry>, Broken> =
+                entries.map(|entry| entry.map(|entry| AuditEntry::whole(&entry))).collect();
+            Ok(serde_json::json!(entries?))
+        })
+        .await
+    }
+
+    /// Computes every hash again. `number` is that of an entry whose hash is asked for.
+    pub(super) async fn audit_verify(&self, number: Option<u64>) -> Answer {
+        self.of_trail(move |trail| Ok(serde_json::json!(AuditHead::of(trail, number)?))).await
+    }
+}
+
+impl AuditHead {
+    /// Of a trail that holds together.
+    pub fn of(trail: &Trail, number: Option<u64>) -> Result<AuditHead, Broken> {
+        let Head { number: entries, hash } = trail.check()?;
+        let asked = number.and_then(|number| trail.entries().flatten().find(|entry| entry.head.number == number));
+        Ok(AuditHead { entries, hash: hex::encode(hash), asked: asked.map(|entry| hex::encode(entry.head.hash)) })
+    }
+}
+
+/// Appends to the file of entries that wait. What finds no place is given back.
+fn keep(path: &Path, record: &Record) -> Result<(), (String, Record)> {
+    let write = || {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+        if file.metadata()?.len() >= WAITING_BYTES_MAX {
+            return Err(std::io::Error::other(format!("more than {WAITING_BYTES_MAX} bytes wait already")));
+        }
+        let mut line = serde_json::to_vec(record)?;
+        line.push(b'\n');
+        file.write_all(&line)?;
+        file.sync_data()
+    };
+    write().map_err(|error| (format!("{}: {error}", path.display()), record.clone()))
+}

@@ -1,0 +1,87 @@
+//! `crosstie task`: what waits for a second person.
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::output::{Table, say};
+use super::show::{self, read};
+use super::{Node, examples};
+use crate::admin::asked::Task as Waiting;
+use crate::admin::protocol::Command;
+use crate::exit::{Exit, Failure};
+
+#[derive(Subcommand)]
+pub(super) enum Task {
+    /// What waits, and until when
+    #[command(after_help = examples("crosstie task list\n  crosstie task list --json"))]
+    List(Node),
+    /// Have it done, as another operator than the one who proposed it
+    #[command(after_help = examples("crosstie task approve 17\n  crosstie task approve 17 --reason 'seen on statement 4'"))]
+    Approve {
+        #[command(flatten)]
+        one: One,
+        /// Why
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        reason: String,
+    },
+    /// Have it not done; who proposed it takes it back in this way
+    #[command(after_help = examples("crosstie task refuse 17 --reason 'wrong participant'"))]
+    Refuse {
+        #[command(flatten)]
+        one: One,
+        /// Why; kept in the audit trail with your name
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+#[derive(Args)]
+pub(super) struct One {
+    /// Its number, as crosstie task list tells
+    number: u64,
+    #[command(flatten)]
+    node: Node,
+}
+
+impl Task {
+    pub(super) fn run(self) -> Result<Exit, Failure> {
+        match self {
+            Task::List(node) => {
+                let value = node.ask(Command::Tasks, "")?;
+                node.output.show(&value, || table(&value))
+            }
+            Task::Approve { one: One { number, node }, reason } => {
+                let value = node.ask(Command::ApproveTask { number }, &reason)?;
+                show::participants(&node, &value)
+            }
+            Task::Refuse { one: One { number, node }, reason } => {
+                let value = node.ask(Command::RefuseTask { number }, &reason)?;
+                if node.output.json {
+                    return say(&format!("{value}\n"));
+                }
+                eprintln!("task {number} is refused");
+                Ok(Exit::Done)
+            }
+        }
+    }
+}
+
+fn table(value: &Value) -> Result<Table, Failure> {
+    let tasks: Vec<Waiting> = read(value)?;
+    let mut table = Table::new(&["TASK", "ACTION", "PARAMETERS", "PROPOSED BY", "REASON", "UNTIL"]);
+    for Waiting { number, action, parameters, who, until } in tasks {
+        let proposer = format!("{} (uid {})", who.operator, who.uid);
+        table.row([number.to_string(), action, parameters, proposer, who.reason, until]);
+    }
+    Ok(table)
+}
+
+/// Tells of a change that was proposed instead of done; `None` if it was done.
+pub(super) fn proposed(node: &Node, value: &Value) -> Option<Result<Exit, Failure>> {
+    let task = value.get("task")?;
+    if node.output.json {
+        return Some(say(&format!("{value}\n")));
+    }
+    eprintln!("not done yet: it waits for another operator, who says crosstie task approve {}", task["number"]);
+    Some(Ok(Exit::Done))
+}

@@ -1,0 +1,115 @@
+//! The console's counter at the desk: what its pages ask for goes the way of the command line's requests.
+
+mod payments;
+
+use std::sync::Arc;
+
+use console::{Action, Direction, Order, Page, Subject, Switch, Waiting};
+use tokio::sync::Mutex;
+use watch::{Moment, Snapshot};
+
+use crate::admin::Desk;
+use crate::admin::asked::Origin;
+use crate::admin::protocol::{self, Command, Problem, ProblemKind, Request};
+use crate::ops::Watcher;
+
+pub(crate) struct Counter {
+    desk: Arc<Desk>,
+    watcher: Mutex<Watcher>,
+}
+
+impl Counter {
+    pub(crate) fn new(desk: Arc<Desk>) -> Counter {
+        let watcher = Mutex::new(desk.watcher.clone());
+        Counter { desk, watcher }
+    }
+
+    async fn act(&self, order: Order) -> Result<String, Problem> {
+        let done = done(&order.action);
+        let Order { action, operator, reason } = order;
+        let request = Request { command: command(action), operator, origin: Origin::Console, reason };
+        // The file of operators belongs to the user of the node, so its user id is theirs.
+        let answer = self.desk.answer(request, rustix::process::getuid().as_raw()).await?;
+        Ok(match answer["task"]["number"].as_u64() {
+            Some(task) => format!("It waits for a second person, as task {task}: crosstie task approve {task}."),
+            None => done,
+        })
+    }
+
+    async fn page(&self, subject: Subject) -> Result<Page, Problem> {
+        match subject {
+            Subject::Payments { words } => payments::search(&self.desk, &words).await,
+            Subject::Payment { uetr } => payments::stories(&self.desk, &uetr).await,
+        }
+    }
+}
+
+impl Switch for Counter {
+    fn next(&self) -> Waiting<'_, Option<Arc<Snapshot>>> {
+        Box::pin(async { self.watcher.lock().await.next().await })
+    }
+
+    fn history(&self) -> Vec<Moment> {
+        self.desk.watcher.history()
+    }
+
+    fn act(&self, order: Order) -> Waiting<'_, Result<String, console::Problem>> {
+        Box::pin(async { self.act(order).await.map_err(told) })
+    }
+
+    fn page(&self, subject: Subject) -> Waiting<'_, Result<Page, console::Problem>> {
+        Box::pin(async { self.page(subject).await.map_err(told) })
+    }
+}
+
+fn command(action: Action) -> Command {
+    match action {
+        Action::Suspend { participant: id, direction } => Command::Suspend { id, direction: way(direction) },
+        Action::Resume { participant: id, direction } => Command::Resume { id, direction: way(direction) },
+        Action::Fund { participant: id, currency, amount } => Command::Fund { id, currency, amount },
+        Action::Defund { participant: id, currency, amount } => Command::Defund { id, currency, amount },
+        Action::Limit { participant: id, currency, net_debit_cap, payment_max } => {
+            Command::Limit { id, currency, net_debit_cap, payment_max }
+        }
+        Action::Drain => Command::Drain,
+        Action::Undrain => Command::Undrain,
+        Action::StepDown => Command::StepDown { node: None },
+    }
+}
+
+fn way(direction: Direction) -> protocol::Direction {
+    match direction {
+        Direction::Send => protocol::Direction::Send,
+        Direction::Receive => protocol::Direction::Receive,
+        Direction::Both => protocol::Direction::Both,
+    }
+}
+
+fn done(action: &Action) -> String {
+    let of = |direction: &Direction| match direction {
+        Direction::Send => "sending",
+        Direction::Receive => "receiving",
+        Direction::Both => "sending and receiving",
+    };
+    match action {
+        Action::Suspend { participant, direction } => format!("{participant} is suspended from {}.", of(direction)),
+        Action::Resume { participant, direction } => format!("{participant} may go on {}.", of(direction)),
+        Action::Fund { participant, currency, amount } => format!("{participant} has {amount} {currency} more."),
+        Action::Defund { participant, currency, amount } => format!("{participant} has {amount} {currency} less."),
+        Action::Limit { participant, currency, .. } => format!("The limits of {participant} in {currency} are set."),
+        Action::Drain => "The node is drained.".into(),
+        Action::Undrain => "The node serves participants again.".into(),
+        Action::StepDown => "Another node leads.".into(),
+    }
+}
+
+fn told(problem: Problem) -> console::Problem {
+    let Problem { kind, message, next } = problem;
+    let kind = match kind {
+        ProblemKind::Usage => console::ProblemKind::Usage,
+        ProblemKind::Refused | ProblemKind::NotYet => console::ProblemKind::Refused,
+        ProblemKind::NotFound => console::ProblemKind::NotFound,
+        ProblemKind::Unavailable | ProblemKind::Integrity => console::ProblemKind::Unavailable,
+    };
+    console::Problem { kind, message, next }
+}

@@ -1,0 +1,148 @@
+//! The console in a real browser, before a real node.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use wire::client::{Client, FinalStatus, Options, Reply, Transfer};
+use wire::{Currency, Message, Money};
+
+use crate::browser::Browser;
+use crate::support::Node;
+
+const HOSTILE: &str = "<img src=x onerror=\"document.title='owned'\">";
+
+async fn connect(node: &Node, id: &str) -> Client {
+    let (client, mut notices) = Client::connect(Options::new(node.address(), id.parse().unwrap())).await.unwrap();
+    let answering = client.clone();
+    tokio::spawn(async move {
+        while let Ok(Some(notice)) = notices.next().await {
+            if let Message::TransferNotice(offer) = notice.view() {
+                let yes = Reply::yes(offer.transfer.debtor_agent, offer.transfer.uetr);
+                answering.answer(&yes).await.unwrap();
+            }
+            notices.processed(&notice);
+        }
+    });
+    client
+}
+
+/// The sum of a metric's series of which the labels hold `part`.
+fn metric(address: &str, name: &str, part: &str) -> u64 {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let series = text.lines().filter(|line| line.starts_with(name) && line.contains(part));
+    series.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_in_a_browser() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("node.toml");
+    std::fs::write(&file, "[[participants]]\nid = \"BANK-0001\"\ncurrency = \"EUR\"\nfunded = \"900.00\"\ncount = 3\n")
+        .unwrap();
+    let log = data.path().join("log");
+    let settings = ["--set", "ops.address=127.0.0.1:0", "--set", "node.environment=prod"];
+    let node = Node::start(&log, &[&["--config", file.to_str().unwrap()], settings.as_slice()].concat());
+    let page = node.ready["console"].as_str().unwrap().to_string();
+    let address = page.strip_prefix("http://").unwrap().to_string();
+
+    let (debtor, _creditor) = (connect(&node, "BANK-0001").await, connect(&node, "BANK-0002").await);
+    let mut last = None;
+    for _ in 0..25 {
+        let amount = Money::parse("2.00", Currency::EUR).unwrap();
+        let transfer = Transfer::new("BANK-0002".parse().unwrap(), amount).from(HOSTILE, "DE01").to(HOSTILE, "DE02");
+        let handle = debtor.submit(&transfer.remittance_information(HOSTILE)).await.unwrap();
+        last = Some(handle.uetr());
+        assert_eq!(handle.outcome().await.unwrap().status, FinalStatus::Settled);
+    }
+    let uetr = last.unwrap().to_string();
+    let passphrase = node.ask(&["operator", "add", "ann", "--role", "operator"]).with(0).stdout;
+    tokio::task::spawn_blocking(move || walk(&node, &page, &address, &uetr, passphrase.trim())).await.unwrap();
+}
+
+/// What an operator does.
+fn walk(node: &Node, page: &str, address: &str, uetr: &str, passphrase: &str) {
+    let mut browser = Browser::start();
+    browser.look(1280, 800, "light");
+    browser.open(&format!("{page}/"));
+    browser.until("location.pathname == '/sign-in' && document.title.startsWith('Sign in')");
+    assert_eq!(browser.barriers(), [""; 0], "sign-in");
+    browser.eval(&format!(
+        "document.getElementById('name').value = 'ann'; document.getElementById('passphrase').value = '{passphrase}'; \
+         document.querySelector('form.stacked button').click()"
+    ));
+    browser.until("location.pathname == '/' && document.readyState == 'complete'");
+
+    // Live: what the page says is what the metrics say.
+    browser.until("document.getElementById('freshness').textContent == '● live'");
+    browser.until("document.querySelector('[data-part=tiles]').innerText.includes('25 since start')");
+    assert_eq!(metric(address, "crosstie_transfers_finished_total", "outcome=\"settled\""), 25);
+    browser.until("document.querySelectorAll('.u-over').length == 2");
+    let clock = browser.eval("document.querySelector('[data-part=clock]').innerText").to_string();
+    browser.until(&format!("JSON.stringify(document.querySelector('[data-part=clock]').innerText) != {clock:?}"));
+    for (width, height, scheme) in [(1280, 800, "light"), (390, 844, "dark")] {
+        browser.look(width, height, scheme);
+        assert_eq!(browser.barriers(), [""; 0], "overview {width} {scheme}");
+        assert_eq!(
+            browser.eval("document.documentElement.scrollWidth > innerWidth"),
+            false,
+            "it is not wider than {width}"
+        );
+    }
+    browser.look(1280, 800, "light");
+    let took_ms = (0..3).map(|_| {
+        browser.open(&format!("{page}/"));
+        browser.until("performance.getEntriesByType('navigation')[0].loadEventEnd > 0");
+        browser.eval("performance.getEntriesByType('navigation')[0].loadEventEnd").as_f64().unwrap()
+    });
+    let fastest_ms = took_ms.fold(f64::INFINITY, f64::min);
+    assert!(fastest_ms < 1000.0, "it loads within a second: {fastest_ms} ms");
+
+    // A payment, and text of others.
+    browser.open(&format!("{page}/payments?q={uetr}"));
+    browser.until(&format!("location.pathname == '/payments/{uetr}'"));
+    let story = browser.text();
+    assert!(story.contains("settled") && story.contains("BANK-0002"), "{story}");
+    assert_eq!(browser.barriers(), [""; 0], "story");
+    browser.open(&format!("{page}/payments"));
+    browser.eval(&format!(
+        "document.getElementById('search').value = {HOSTILE:?}; document.querySelector('form.search').submit()"
+    ));
+    browser.until(
+        "document.querySelector('.problem') != null && document.getElementById('search').value.startsWith('<img')",
+    );
+    assert_ne!(browser.eval("document.title"), "owned");
+    assert_eq!(browser.eval("document.querySelectorAll('main img').length"), 0);
+    // That page was answered with 422, and Chromium notes every such answer.
+    browser.complaints.retain(|complaint| !complaint.contains("status of 422"));
+
+    // A deed: what will happen is said, the name is typed, and the command line sees it.
+    browser.open(&format!("{page}/participants/BANK-0003"));
+    assert_eq!(browser.barriers(), [""; 0], "participant");
+    browser.eval("[...document.querySelectorAll('.actions a')].find((own) => own.innerText == 'Suspend').click()");
+    browser.until("location.pathname == '/actions/suspend' && document.readyState == 'complete'");
+    assert!(browser.text().contains("are refused with S946"));
+    assert_eq!(browser.barriers(), [""; 0], "suspend");
+    let fill = |typed: &str| {
+        format!(
+            "document.querySelector('[name=direction][value=send]').checked = true; document.getElementById('reason').value = 'case 9'; \
+             document.getElementById('typed_name').value = '{typed}'; document.querySelector('button.act').click()"
+        )
+    };
+    browser.eval(&fill("BANK-0001"));
+    browser.until("document.querySelector('.problem') != null");
+    let suspended = |node: &Node| node.ask(&["participant", "show", "BANK-0003", "--json"]).with(0).json();
+    assert_eq!(suspended(node)["suspended_sending"], false);
+    browser.complaints.retain(|complaint| !complaint.contains("status of 422"));
+    browser.eval(&fill("BANK-0003"));
+    browser.until("document.querySelector('.notice') != null && location.pathname.startsWith('/participants/')");
+    assert!(browser.text().contains("BANK-0003 is suspended from sending"), "{}", browser.text());
+    let now = suspended(node);
+    assert_eq!((&now["suspended_sending"], &now["suspended_receiving"]), (&true.into(), &false.into()));
+    browser.until("document.querySelector('.state').textContent == 'suspended sending'");
+    browser.open(&format!("{page}/nodes"));
+    assert_eq!(browser.barriers(), [""; 0], "nodes");
+    assert_eq!(browser.complaints, [""; 0]);
+}
