@@ -64,12 +64,19 @@ pub const EVENTS: &[Event] = &[
     event("accept_failed", "warn", "error", "a participant's connection could not be taken: out of files?"),
     // Payments.
     event("payment_expired", "info", "uetr participant code took_ms", "the creditor agent, `participant`, did not answer in time; the funds are released"),
+    event("no_console", "error", "", "the node runs without its page, health checks and metrics: set ops.address"),
     // Operators.
     event("operator_action", "info warn debug", "action uid asked_at result kind message", "an operator changed something, or was refused; `asked_at` is the node that was asked"),
     event("operator_action_forwarded", "info", "action uid answered", "what an operator asked was passed to the node that leads"),
     event("admin_accept_failed", "warn", "error", "a connection to the admin socket could not be taken"),
     event("admin_refused", "warn", "uid", "another user tried the admin socket"),
     event("admin_busy", "warn", "", "too many connections to the admin socket at once"),
+    event("audit_entry_waits", "warn", "action", "no node leads: what an operator did goes into the trail when one does"),
+    event("audit_entries_wait", "error", "error", "the file of entries that wait for the trail cannot be emptied"),
+    event("audit_entry_lost", "error", "entry action error", "what an operator did is not in the trail: `entry`, with the reason as it was given, stands here alone"),
+    event("self_check", "info", "date positions payments", "after the day's roll positions and payments add up"),
+    event("self_check_failed", "error", "date faults first", "positions and payments do not add up: crosstie report self-check tells all"),
+    event("self_check_not_done", "warn", "why", "the check after the day's roll was not done: crosstie report self-check"),
     // Actors.
     event("actor_restarted", "error", "actor why", "a participants' actor died and is rebuilt from the book; report it"),
     // The log.
