@@ -104,7 +104,8 @@ impl Report {
                 let date = all.first().map(|totals| totals.date.clone()).unwrap_or_default();
                 let (lines, is_whole) = lines(&node, &participant, &date)?;
                 let faults = all.iter().flat_map(|own| {
-                    let of_currency: Vec<Line> = lines.iter().filter(|line| line.currency == own.currency).cloned().collect();
+                    let of_currency: Vec<Line> =
+                        lines.iter().filter(|line| line.currency == own.currency).cloned().collect();
                     Flows::of(&of_currency).faults(own)
                 });
                 sound("the switch's own list", faults.collect(), is_whole, all.iter().all(|own| own.is_final))?;

@@ -74,9 +74,6 @@ pub const EVENTS: &[Event] = &[
     event("audit_entry_waits", "warn", "action", "no node leads: what an operator did goes into the trail when one does"),
     event("audit_entries_wait", "error", "error", "the file of entries that wait for the trail cannot be emptied"),
     event("audit_entry_lost", "error", "entry action error", "what an operator did is not in the trail: `entry`, with the reason as it was given, stands here alone"),
-    event("self_check", "info", "date positions payments", "after the day's roll positions and payments add up"),
-    event("self_check_failed", "error", "date faults first", "positions and payments do not add up: crosstie report self-check tells all"),
-    event("self_check_not_done", "warn", "why", "the check after the day's roll was not done: crosstie report self-check"),
     // Actors.
     event("actor_restarted", "error", "actor why", "a participants' actor died and is rebuilt from the book; report it"),
     // The log.

@@ -206,7 +206,8 @@ impl Span {
             let (entries, reached_ns) = self.part(archive, until_ns, CHECKED_AT_A_TIME)?;
             let identity = |entry: &Entry| (entry.debtor, entry.uetr, entry.index);
             let from = reached_ns.unwrap_or_default();
-            let fresh = entries.iter().filter(|entry| entry.ended_at.nanoseconds() >= from && !edge.contains(&identity(entry)));
+            let fresh =
+                entries.iter().filter(|entry| entry.ended_at.nanoseconds() >= from && !edge.contains(&identity(entry)));
             let fresh: Vec<&Entry> = fresh.collect();
             for entry in &fresh {
                 let is_credit = entry.debtor != self.key;
@@ -218,8 +219,11 @@ impl Span {
             if Some(reached) == until_ns && fresh.is_empty() {
                 return Err(archive::Error::Behind); // more ended in one moment than are looked at
             }
-            let at_edge: Vec<_> =
-                fresh.iter().filter(|entry| entry.ended_at.nanoseconds() == reached).map(|entry| identity(entry)).collect();
+            let at_edge: Vec<_> = fresh
+                .iter()
+                .filter(|entry| entry.ended_at.nanoseconds() == reached)
+                .map(|entry| identity(entry))
+                .collect();
             if Some(reached) != until_ns {
                 edge.clear();
             }
@@ -244,7 +248,8 @@ fn standing_faults(book: &Book) -> Vec<String> {
             let moved = book.diary(key).and_then(|diary| diary.of(*currency)).map_or(0, |days| days.balance());
             let balance = position.balance();
             if moved != balance {
-                faults.push(format!("{id} {currency}: its dates come to {moved} minor units, its balance is {balance}"));
+                faults
+                    .push(format!("{id} {currency}: its dates come to {moved} minor units, its balance is {balance}"));
             }
         }
     }

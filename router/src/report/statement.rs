@@ -28,7 +28,11 @@ fn text(minor: i128, currency: Currency) -> String {
     let decimals = currency.exponent();
     let (unit, sign) = (10_u128.pow(decimals), if minor < 0 { "-" } else { "" });
     let (whole, rest) = (minor.unsigned_abs() / unit, minor.unsigned_abs() % unit);
-    if decimals == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{rest:0>width$}", width = decimals as usize) }
+    if decimals == 0 {
+        format!("{sign}{whole}")
+    } else {
+        format!("{sign}{whole}.{rest:0>width$}", width = decimals as usize)
+    }
 }
 
 /// The sums of a position on a business date, as the book has them.
@@ -219,10 +223,13 @@ impl Flows {
         let sums = [&totals.sent, &totals.received, &totals.returns_sent, &totals.returns_received];
         let clamped = |minor: i128| minor.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
         let differing = self.0.iter().zip(sums).zip(Self::NAMES);
-        let differing = differing.filter(|(((count, minor), sum), _)| (*count, clamped(*minor)) != (sum.count, sum.amount_minor));
+        let differing =
+            differing.filter(|(((count, minor), sum), _)| (*count, clamped(*minor)) != (sum.count, sum.amount_minor));
         let tell = |(((count, minor), sum), name): ((&(u64, i128), &Sum), &str)| {
             let Sum { count: booked, amount_minor, .. } = sum;
-            format!("{name}: the book counts {booked} over {amount_minor} minor units, the archive has {count} over {minor}")
+            format!(
+                "{name}: the book counts {booked} over {amount_minor} minor units, the archive has {count} over {minor}"
+            )
         };
         differing.map(tell).collect()
     }

@@ -36,7 +36,7 @@ fn metric(address: &str, name: &str, part: &str) -> u64 {
     series.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "current_thread")]
 async fn the_page_in_a_browser() {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join("node.toml");
