@@ -31,7 +31,7 @@ fn table(found: &Found) -> Markup {
                 thead { tr {
                     @for name in ["UETR", "STATE", "REASON", "DEBTOR AGENT", "CREDITOR AGENT"] { th scope="col" { (name) } }
                     th.number scope="col" { "AMOUNT" }
-                    @for name in ["", "DECIDED", "ENDED"] { th scope="col" { (name) } }
+                    @for name in ["CURRENCY", "DECIDED", "ENDED"] { th scope="col" { (name) } }
                 } }
                 tbody {
                     @for own in &found.payments { (row(own)) }
@@ -147,7 +147,7 @@ fn postings(all: &[Posting]) -> Markup {
         @else {
             div.scrolls tabindex="0" role="region" aria-label="table of postings" {
                 table {
-                    thead { tr { th scope="col" { "KIND" } th scope="col" { "PARTICIPANT" } th.number scope="col" { "AMOUNT" } th scope="col" { "" } th.number scope="col" { "LOG ENTRY" } } }
+                    thead { tr { th scope="col" { "KIND" } th scope="col" { "PARTICIPANT" } th.number scope="col" { "AMOUNT" } th scope="col" { "CURRENCY" } th.number scope="col" { "LOG ENTRY" } } }
                     tbody {
                         @for own in all {
                             tr {

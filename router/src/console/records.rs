@@ -68,7 +68,7 @@ fn entry(own: &AuditEntry) -> Markup {
 pub(super) async fn tasks(desk: &Desk) -> Result<Page, Problem> {
     let tasks: Vec<Task> = ask(desk, Command::Tasks).await?;
     let rows: Vec<Markup> = tasks.iter().map(task).collect();
-    let heading = ["TASK", "ACTION", "PARAMETERS", "PROPOSED BY", "REASON", "EXPIRES", ""];
+    let heading = ["TASK", "ACTION", "PARAMETERS", "PROPOSED BY", "REASON", "EXPIRES", "DECIDE"];
     let body = html! {
         h1 { "Tasks" }
         p.hint { "Changes that wait for a second person, who is not the one that proposed them." }
