@@ -1,7 +1,7 @@
 //! The console over a switch that is made up, for working on its pages:
 //! `cargo run -p console --example look -- [ADDRESS] [ENVIRONMENT] [OPERATORS]`.
 
-#[path = "../tests/made.rs"]
+#[path = "../tests/made/mod.rs"]
 mod made;
 
 use std::sync::Arc;

@@ -85,12 +85,15 @@ pub(crate) struct Stand<'a> {
     pub(crate) rows_max: usize,
 }
 
+/// A column more: its heading, and what stands in it beside a name.
+type Extra<'a> = (&'a str, &'a dyn Fn(&str) -> Markup);
+
 /// `link` is the page of a row. `extra` is one column more.
 pub(crate) fn table(
     rows: &Rows,
     stand: Option<&Stand<'_>>,
     link: impl Fn(&str) -> Option<String>,
-    extra: Option<(&str, &dyn Fn(&str) -> Markup)>,
+    extra: Option<Extra<'_>>,
 ) -> Markup {
     let rows_max = stand.map_or(usize::MAX, |stand| stand.rows_max);
     html! {
@@ -135,12 +138,7 @@ fn heading(rows: &Rows, column: usize, name: &str, stand: Option<&Stand<'_>>) ->
     }
 }
 
-fn tr(
-    rows: &Rows,
-    row: &Row,
-    link: &impl Fn(&str) -> Option<String>,
-    extra: Option<(&str, &dyn Fn(&str) -> Markup)>,
-) -> Markup {
+fn tr(rows: &Rows, row: &Row, link: &impl Fn(&str) -> Option<String>, extra: Option<Extra<'_>>) -> Markup {
     let name = row.cells.first().map_or("", |cell| cell.text.as_str());
     html! {
         tr #{ "row-" (slug(name)) } class=(class(row.severity)) {

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "made.rs"]
 mod made;
 
 use std::io::{Read, Write};

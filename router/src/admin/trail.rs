@@ -126,12 +126,12 @@ impl Desk {
         }
         let _alone = self.waiting.lock().await;
         let (path, action) = (self.waiting_path(), record.action.clone());
+        let entry = serde_json::to_string(&record).unwrap_or_default();
         match tokio::task::spawn_blocking(move || keep(&path, &record)).await {
             Ok(Ok(())) => {
                 tracing::warn!(event = "audit_entry_waits", action, "it goes into the trail when a node leads")
             }
-            Ok(Err((error, record))) => {
-                let entry = serde_json::to_string(&record).unwrap_or_default();
+            Ok(Err(error)) => {
                 tracing::error!(event = "audit_entry_lost", entry, error, "it stands in this log line alone");
             }
             Err(error) => tracing::error!(event = "audit_entry_lost", action, error = %error),
@@ -266,8 +266,8 @@ impl AuditHead {
     }
 }
 
-/// Appends to the file of entries that wait. What finds no place is given back.
-fn keep(path: &Path, record: &Record) -> Result<(), (String, Record)> {
+/// Appends to the file of entries that wait.
+fn keep(path: &Path, record: &Record) -> Result<(), String> {
     let write = || {
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
         if file.metadata()?.len() >= WAITING_BYTES_MAX {
@@ -278,5 +278,5 @@ fn keep(path: &Path, record: &Record) -> Result<(), (String, Record)> {
         file.write_all(&line)?;
         file.sync_data()
     };
-    write().map_err(|error| (format!("{}: {error}", path.display()), record.clone()))
+    write().map_err(|error| format!("{}: {error}", path.display()))
 }
