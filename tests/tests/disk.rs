@@ -139,7 +139,7 @@ async fn a_full_disk_refuses_what_is_new_and_finishes_what_is_not() {
         println!("round {round}: refused, finished, taken again");
     }
     let diary = std::fs::read_to_string(house.place.diary()).unwrap();
-    assert!(diary.contains("short of space") && diary.contains("room again"), "{diary}");
+    assert!(diary.contains("log_short_of_space") && diary.contains("log_has_room"), "{diary}");
     assert!(!diary.contains("panicked"), "{diary}");
     assert_eq!(house.process.ended(), None);
 }
