@@ -16,6 +16,8 @@ const FOLLOWERS: [u64; 2] = [2, 3];
 const PATIENT: u64 = 3;
 /// A leader that still leads after this time is not expected to give up.
 const LOOK_FOR: Duration = Duration::from_secs(10);
+/// Until a node that was sick reaches the others as before: asked to lead sooner, it hands over again.
+const RECOVERY: Duration = Duration::from_secs(5);
 /// Before the leader falls sick under load.
 const REST: Duration = Duration::from_secs(3);
 
@@ -74,6 +76,7 @@ impl Bench {
 /// Seconds until another node leads.
 async fn sick_leader(nodes: &Nodes, sickness: Sickness) -> Result<f64> {
     nodes.whole().await?;
+    tokio::time::sleep(RECOVERY).await;
     nodes.lead(LEADER).await?;
     let load = ["--arrivals", "poisson", "--rate", "1000/s", "--for", "1h", "--warm-up", "1s"];
     let load = nodes.load(&FOLLOWERS, &load).begin()?;
