@@ -180,6 +180,28 @@ impl Fact<'_> {
         }
     }
 
+    /// What happened, in a word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Fact::Registered { .. } => "registered",
+            Fact::SignedOn(_) => "signed_on",
+            Fact::SignedOff(_) => "signed_off",
+            Fact::Suspended(_) => "suspended",
+            Fact::Resumed(_) => "resumed",
+            Fact::Funded(_) => "funded",
+            Fact::Defunded(_) => "defunded",
+            Fact::LimitChanged(_) => "limit_changed",
+            Fact::DayRolled { .. } => "day_rolled",
+            Fact::Reserved(_) => "reserved",
+            Fact::Rejected(_) => "rejected",
+            Fact::Settled(_) => "settled",
+            Fact::Returned(_) => "returned",
+            Fact::Expired(_) => "expired",
+            Fact::Annotated(_) => "annotated",
+            Fact::Audited(_) => "audited",
+        }
+    }
+
     /// The payment it is about, if it is about one.
     pub fn payment(&self) -> Option<&Payment> {
         match self {

@@ -31,7 +31,8 @@ pub fn measure(config: Config, directory: &Path) -> Result<(Measured, Archive), 
     Ok((Measured(gatherer), prepared.start(config, directory.into(), LogEnd::At(0))?))
 }
 
-struct Nothing;
+/// For logs that nobody folds.
+pub(crate) struct Nothing;
 
 impl Fold for Nothing {
     type Passenger = ();

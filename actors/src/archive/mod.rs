@@ -95,6 +95,8 @@ pub use entry::Entry;
 pub use error::Error;
 use gather::Message;
 pub(crate) use gather::{Found, Gatherer, Question};
+#[cfg(test)]
+pub(crate) use measure::Nothing;
 pub use measure::{Measured, measure};
 use shelf::Shelf;
 

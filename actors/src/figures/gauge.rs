@@ -28,25 +28,7 @@ pub struct Deed {
 
 impl Deed {
     pub(crate) fn of(fact: &Fact<'_>) -> Deed {
-        let what = match fact {
-            Fact::Registered { .. } => "registered",
-            Fact::SignedOn(_) => "signed_on",
-            Fact::SignedOff(_) => "signed_off",
-            Fact::Suspended(_) => "suspended",
-            Fact::Resumed(_) => "resumed",
-            Fact::Funded(_) => "funded",
-            Fact::Defunded(_) => "defunded",
-            Fact::LimitChanged(_) => "limit_changed",
-            Fact::DayRolled { .. } => "day_rolled",
-            Fact::Reserved(_) => "reserved",
-            Fact::Rejected(_) => "rejected",
-            Fact::Settled(_) => "settled",
-            Fact::Returned(_) => "returned",
-            Fact::Expired(_) => "expired",
-            Fact::Annotated(_) => "annotated",
-            Fact::Audited(_) => "audited",
-        };
-        Deed { at: fact.at(), what, uetr: fact.payment().map(|payment| payment.uetr) }
+        Deed { at: fact.at(), what: fact.name(), uetr: fact.payment().map(|payment| payment.uetr) }
     }
 }
 

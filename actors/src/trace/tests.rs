@@ -1,12 +1,11 @@
 //! A trace tells what a naive reader of the whole log tells, wherever the payment lies in it.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use persistence::disk::RealDisk;
-use persistence::{Fold, Freeze, Index, Log};
+use persistence::{Fold, Index, Log};
 use settlement::{
     Annotated, Expired, Fact, Key, Payment, Recipient, Rejected, Reserved, Scheme, Settled, Stage, notices,
 };
@@ -14,26 +13,12 @@ use wire::message::{CreditTransfer, Party};
 use wire::{BusinessDate, Currency, Kind, MessageId, ParticipantId, Reason, Reasons, Status, Timestamp, Uetr, frame};
 
 use super::{Notice, Sought, Step, Trace, trace};
+use crate::archive::Nothing;
 use crate::feed::Feed;
 use crate::ledger::Feeds;
 
 const START: Timestamp = Timestamp(1_795_442_531_000_000_000);
 const PARTICIPANTS: u32 = 3;
-
-struct Nothing;
-
-impl Fold for Nothing {
-    type Passenger = ();
-    fn restore(&mut self, _: &mut dyn io::Read) -> Result<(), String> {
-        Ok(())
-    }
-    fn committed(&mut self, _: persistence::Entry<'_>, _: &mut Vec<()>) {}
-    fn delivered(&mut self, _: &mut Vec<()>) {}
-    fn standing(&mut self, _: persistence::Standing) {}
-    fn freeze(&mut self) -> Freeze {
-        Box::new(|_| Ok(()))
-    }
-}
 
 fn id(key: Key) -> ParticipantId {
     format!("BANK-{:04}", key.0).parse().unwrap()

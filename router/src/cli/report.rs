@@ -12,7 +12,7 @@ use super::{Node, examples, show};
 use crate::admin::protocol::Command;
 use crate::exit::{Exit, Failure};
 use crate::report::reconcile::{self, Comparison, FILE_BYTES_MAX, TOLD_MAX};
-use crate::report::statement::{Flows, Line, Pages, SelfCheck, Statement, Totals};
+use crate::report::statement::{Flows, Line, Lines, Pages, SelfCheck, Statement, Totals};
 use crate::report::{lines_csv, totals_csv};
 
 #[derive(Subcommand)]
@@ -203,14 +203,16 @@ fn totals(node: &Node, participant: &str, date: Option<&str>) -> Result<Vec<Tota
 
 /// All payments of a date, the latest first, part by part; and whether the node's archive has all of the date.
 fn lines(node: &Node, participant: &str, date: &str) -> Result<(Vec<Line>, bool), Failure> {
-    let (mut all, mut pages) = (Vec::new(), Pages::default());
+    let (mut all, mut pages, mut is_whole) = (Vec::new(), Pages::default(), true);
     loop {
         let command = Command::Lines { participant: participant.into(), date: date.into(), until_ns: pages.until_ns };
-        let part = pages.take(show::read(&node.ask(command, "")?)?);
-        let (lines, more) = part.map_err(|what| Failure::new(Exit::No, what))?;
+        let part: Lines = show::read(&node.ask(command, "")?)?;
+        is_whole &= !part.is_partial;
+        let taken = pages.take(part.lines, part.reached_ns, Line::mark);
+        let (lines, more) = taken.map_err(|what| Failure::new(Exit::No, what))?;
         all.extend(lines);
         if !more {
-            return Ok((all, !pages.is_partial));
+            return Ok((all, is_whole));
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Asks the switch for what a report is made of. The archive is read on a thread of its own, by one reader at a time.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use actors::archive::{self, Archive, Entry, Latest, Search};
 use settlement::{Book, Key, Scheme, State};
 use wire::{BusinessDate, Money, Timestamp};
 
-use super::statement::{Flows, Line, Lines, SelfCheck, Totals};
+use super::statement::{Flows, Line, Lines, Pages, SelfCheck, Totals};
 use crate::admin::Desk;
 use crate::admin::desk::{problem, unavailable, wrong};
 use crate::admin::protocol::{Problem, ProblemKind};
@@ -201,34 +201,20 @@ impl Span {
     /// All of them, by currency, and how many were sent.
     fn add_up(&self, archive: &Archive) -> Result<(HashMap<String, Flows>, u64), archive::Error> {
         let (mut flows, mut sent): (HashMap<String, Flows>, u64) = Default::default();
-        let (mut until_ns, mut edge): (Option<u64>, HashSet<_>) = Default::default();
+        let mut pages = Pages::default();
         loop {
-            let (entries, reached_ns) = self.part(archive, until_ns, CHECKED_AT_A_TIME)?;
-            let identity = |entry: &Entry| (entry.debtor, entry.uetr, entry.index);
-            let from = reached_ns.unwrap_or_default();
-            let fresh =
-                entries.iter().filter(|entry| entry.ended_at.nanoseconds() >= from && !edge.contains(&identity(entry)));
-            let fresh: Vec<&Entry> = fresh.collect();
-            for entry in &fresh {
+            let (entries, reached_ns) = self.part(archive, pages.until_ns, CHECKED_AT_A_TIME)?;
+            let mark = |entry: &Entry| (entry.ended_at.nanoseconds(), (entry.debtor, entry.uetr, entry.index));
+            let (fresh, more) = pages.take(entries, reached_ns, mark).map_err(|_| archive::Error::Behind)?;
+            for entry in fresh {
                 let is_credit = entry.debtor != self.key;
                 sent += u64::from(!is_credit);
                 let own = flows.entry(entry.currency.to_string()).or_default();
                 own.add(is_credit, entry.original.is_some(), entry.amount_minor);
             }
-            let Some(reached) = reached_ns else { return Ok((flows, sent)) };
-            if Some(reached) == until_ns && fresh.is_empty() {
-                return Err(archive::Error::Behind); // more ended in one moment than are looked at
+            if !more {
+                return Ok((flows, sent));
             }
-            let at_edge: Vec<_> = fresh
-                .iter()
-                .filter(|entry| entry.ended_at.nanoseconds() == reached)
-                .map(|entry| identity(entry))
-                .collect();
-            if Some(reached) != until_ns {
-                edge.clear();
-            }
-            edge.extend(at_edge);
-            until_ns = Some(reached);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A statement: one position on one business date. It begins with what the one before ended with.
 
 use std::collections::HashSet;
+use std::hash::Hash;
 
 use serde::{Deserialize, Serialize};
 use settlement::{Day, Flow};
@@ -18,9 +19,12 @@ pub struct Sum {
 impl Sum {
     /// Minor units beyond what a number of JSON holds are cut off there; the text has them all.
     fn of(flow: &Flow, currency: Currency) -> Sum {
-        let amount_minor = flow.minor.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
-        Sum { count: flow.count, amount_minor, amount: text(flow.minor, currency) }
+        Sum { count: flow.count, amount_minor: cut_off(flow.minor), amount: text(flow.minor, currency) }
     }
+}
+
+fn cut_off(minor: i128) -> i64 {
+    minor.clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }
 
 /// Decimal text of any number of minor units.
@@ -91,6 +95,13 @@ pub struct Line {
     pub entry: u64,
 }
 
+impl Line {
+    /// When it ended, and what tells it from others.
+    pub fn mark(&self) -> (u64, (String, u64)) {
+        (self.at_ns, (self.uetr.clone(), self.entry))
+    }
+}
+
 /// A part of the lines, the latest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lines {
@@ -102,36 +113,46 @@ pub struct Lines {
     pub is_partial: bool,
 }
 
-/// Goes through the lines of a date, part by part. Parts overlap where payments ended in the same moment.
-#[derive(Default)]
-pub struct Pages {
+/// Goes through what ended on a date, the latest first, part by part. Parts overlap where payments ended in the same moment;
+/// `I` tells them apart.
+pub struct Pages<I> {
     /// What the next part is asked for.
     pub until_ns: Option<u64>,
-    /// Lines of that moment that were taken.
-    edge: HashSet<(String, u64)>,
-    /// Some part was not whole.
-    pub is_partial: bool,
+    /// Those of that moment that were taken.
+    edge: HashSet<I>,
 }
 
-impl Pages {
-    /// The lines of a part that were not in one before, and whether there is another part.
-    pub fn take(&mut self, part: Lines) -> Result<(Vec<Line>, bool), String> {
-        let Lines { mut lines, reached_ns, is_partial } = part;
-        self.is_partial |= is_partial;
-        lines.retain(|line| !self.edge.contains(&(line.uetr.clone(), line.entry)));
-        let Some(reached) = reached_ns else { return Ok((lines, false)) };
-        if Some(reached) == self.until_ns && lines.is_empty() {
+impl<I> Default for Pages<I> {
+    fn default() -> Self {
+        Pages { until_ns: None, edge: HashSet::new() }
+    }
+}
+
+impl<I: Eq + Hash> Pages<I> {
+    /// Those of a part that were not in one before, and whether there is another part. `mark` gives when one ended.
+    pub fn take<T>(
+        &mut self,
+        mut part: Vec<T>,
+        reached_ns: Option<u64>,
+        mark: impl Fn(&T) -> (u64, I),
+    ) -> Result<(Vec<T>, bool), String> {
+        // What lies before comes again, with the next part.
+        let from = reached_ns.unwrap_or_default();
+        part.retain(|own| {
+            let (at_ns, identity) = mark(own);
+            at_ns >= from && !self.edge.contains(&identity)
+        });
+        let Some(reached) = reached_ns else { return Ok((part, false)) };
+        if Some(reached) == self.until_ns && part.is_empty() {
             return Err("the list does not come on: too many payments ended in one moment".into());
         }
-        // What lies before comes again, with the next part.
-        lines.retain(|line| line.at_ns >= reached);
         if Some(reached) != self.until_ns {
             self.edge.clear();
         }
-        let at_edge = lines.iter().filter(|line| line.at_ns == reached);
-        self.edge.extend(at_edge.map(|line| (line.uetr.clone(), line.entry)));
+        let at_edge = part.iter().map(mark).filter(|(at_ns, _)| *at_ns == reached);
+        self.edge.extend(at_edge.map(|(_, identity)| identity));
         self.until_ns = Some(reached);
-        Ok((lines, true))
+        Ok((part, true))
     }
 }
 
@@ -221,10 +242,9 @@ impl Flows {
     /// What they and the sums of the book do not agree on.
     pub fn faults(&self, totals: &Totals) -> Vec<String> {
         let sums = [&totals.sent, &totals.received, &totals.returns_sent, &totals.returns_received];
-        let clamped = |minor: i128| minor.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
         let differing = self.0.iter().zip(sums).zip(Self::NAMES);
         let differing =
-            differing.filter(|(((count, minor), sum), _)| (*count, clamped(*minor)) != (sum.count, sum.amount_minor));
+            differing.filter(|(((count, minor), sum), _)| (*count, cut_off(*minor)) != (sum.count, sum.amount_minor));
         let tell = |(((count, minor), sum), name): ((&(u64, i128), &Sum), &str)| {
             let Sum { count: booked, amount_minor, .. } = sum;
             format!(
@@ -278,7 +298,7 @@ mod tests {
             let until = pages.until_ns.unwrap_or(u64::MAX);
             let lines: Vec<Line> = all.iter().filter(|line| line.at_ns <= until).take(4).cloned().collect();
             let reached_ns = (lines.len() == 4).then(|| lines[3].at_ns);
-            let (lines, more) = pages.take(Lines { lines, reached_ns, is_partial: false }).unwrap();
+            let (lines, more) = pages.take(lines, reached_ns, Line::mark).unwrap();
             taken.extend(lines);
             if !more {
                 break;
@@ -286,9 +306,8 @@ mod tests {
         }
         assert_eq!(taken, all);
         let mut pages = Pages::default();
-        let stuck =
-            || Lines { lines: (0..4).map(|number| line(number, 7)).collect(), reached_ns: Some(7), is_partial: false };
-        assert!(pages.take(stuck()).is_ok() && pages.take(stuck()).is_err());
+        let mut stuck = || pages.take((0..4).map(|number| line(number, 7)).collect(), Some(7), Line::mark);
+        assert!(stuck().is_ok() && stuck().is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use persistence::{Entry, Fold, Freeze};
 use serde::Serialize;
-use settlement::{Book, Fact, Facts, Participant, State};
+use settlement::{Book, Facts, Participant, State};
 
 use self::disk::LookOnly;
 use crate::admin::asked::AuditHead;
@@ -187,7 +187,7 @@ impl Fold for Replay {
                 _ if !self.unreadable.is_empty() => return,
                 Err(error) => self.unreadable.push(format!("entry {}: {error}", entry.index)),
                 Ok(fact) => {
-                    *self.facts.entry(kind(&fact)).or_default() += 1;
+                    *self.facts.entry(fact.name()).or_default() += 1;
                     self.book.apply(&fact, &mut ());
                 }
             }
@@ -200,26 +200,5 @@ impl Fold for Replay {
 
     fn freeze(&mut self) -> Freeze {
         Box::new(|_| Ok(()))
-    }
-}
-
-fn kind(fact: &Fact<'_>) -> &'static str {
-    match fact {
-        Fact::Registered { .. } => "registered",
-        Fact::SignedOn(_) => "signed_on",
-        Fact::SignedOff(_) => "signed_off",
-        Fact::Suspended(_) => "suspended",
-        Fact::Resumed(_) => "resumed",
-        Fact::Funded(_) => "funded",
-        Fact::Defunded(_) => "defunded",
-        Fact::LimitChanged(_) => "limit_changed",
-        Fact::DayRolled { .. } => "day_rolled",
-        Fact::Reserved(_) => "reserved",
-        Fact::Rejected(_) => "rejected",
-        Fact::Settled(_) => "settled",
-        Fact::Returned(_) => "returned",
-        Fact::Expired(_) => "expired",
-        Fact::Annotated(_) => "annotated",
-        Fact::Audited(_) => "audited",
     }
 }

@@ -167,7 +167,15 @@ pub enum StageName {
 }
 
 impl StageName {
+    /// Where the switch waits for somebody else it is said loudly.
     pub fn words(self) -> &'static str {
+        match self {
+            StageName::CreditorWait => "CREDITOR",
+            own => own.label(),
+        }
+    }
+
+    pub fn label(self) -> &'static str {
         match self {
             StageName::Decode => "decode",
             StageName::Wait => "wait",
@@ -178,7 +186,7 @@ impl StageName {
             StageName::Commit => "commit",
             StageName::Apply => "apply",
             StageName::Write => "write",
-            StageName::CreditorWait => "CREDITOR",
+            StageName::CreditorWait => "creditor_wait",
         }
     }
 }

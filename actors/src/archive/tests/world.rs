@@ -1,18 +1,17 @@
 //! A log with a random history of payments, and what a naive archive would hold of it.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use persistence::disk::RealDisk;
-use persistence::{Fold, Freeze, Log};
+use persistence::{Fold, Log};
 use settlement::{
     Book, Expired, Fact, Key, Payment, Position, PositionMoved, Rejected, Reserved, Settled, Stage, State,
 };
 use tempfile::TempDir;
 use wire::{BusinessDate, Currency, MessageId, ParticipantId, Reason, Reasons, Status, Timestamp, Uetr};
 
-use crate::archive::{Archive, Config, Entry, Gatherer, Latest, LogEnd, Prepared, Search, merge, prepare};
+use crate::archive::{Archive, Config, Entry, Gatherer, Latest, LogEnd, Nothing, Prepared, Search, merge, prepare};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const START: Timestamp = Timestamp(1_795_442_531_000_000_000);
@@ -27,21 +26,6 @@ impl Dice {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((mixed ^ (mixed >> 31)) % sides as u64) as usize
-    }
-}
-
-struct Nothing;
-
-impl Fold for Nothing {
-    type Passenger = ();
-    fn restore(&mut self, _: &mut dyn io::Read) -> Result<(), String> {
-        Ok(())
-    }
-    fn committed(&mut self, _: persistence::Entry<'_>, _: &mut Vec<()>) {}
-    fn delivered(&mut self, _: &mut Vec<()>) {}
-    fn standing(&mut self, _: persistence::Standing) {}
-    fn freeze(&mut self) -> Freeze {
-        Box::new(|_| Ok(()))
     }
 }
 

@@ -57,7 +57,7 @@ metrics! {
         out.times(&["failed"], &now.payments.failed);
     };
     "crosstie_transfer_stage_duration_seconds" Histogram ["stage"] "Time spent in one part of the way; creditor_wait is the creditor agent's own.", |now, out| {
-        now.stages.iter().for_each(|stage| out.times(&[stage_name(stage.name)], &stage.latency));
+        now.stages.iter().for_each(|stage| out.times(&[stage.name.label()], &stage.latency));
     };
     "crosstie_transfers_in_flight" Gauge [] "Payments and returns that have not ended.", |now, out| out.count(&[], now.payments.in_flight);
     "crosstie_transfers_in_flight_oldest_age_seconds" Gauge [] "Age of the oldest of them by its own timestamp; on the leader.", |now, out| {
@@ -230,20 +230,5 @@ fn positions<'a>(now: &'a Snapshot, out: &mut Series<'a>, of: fn(&Position) -> O
         for position in &own.positions {
             of(position).iter().for_each(|figure| out.number(&[&own.id, &position.currency], *figure));
         }
-    }
-}
-
-fn stage_name(name: StageName) -> &'static str {
-    match name {
-        StageName::Decode => "decode",
-        StageName::Wait => "wait",
-        StageName::Decide => "decide",
-        StageName::Append => "append",
-        StageName::Sync => "sync",
-        StageName::Replicate => "replicate",
-        StageName::Commit => "commit",
-        StageName::Apply => "apply",
-        StageName::Write => "write",
-        StageName::CreditorWait => "creditor_wait",
     }
 }
