@@ -349,6 +349,7 @@ impl Desk {
             warnings: latest.warnings.clone(),
             settled_per_second: latest.payments.settled_per_second,
             settled: latest.payments.settled.clone(),
+            budget: latest.payments.budget,
         })
     }
 

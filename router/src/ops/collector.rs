@@ -74,14 +74,12 @@ impl Collector {
                 Err(_) => {}
             }
             let now = Arc::new(self.take());
-            if self.before.number > 0 {
-                self.history.write().add(Moment::between(&self.before, &now));
-            }
             self.before = now.clone();
             self.publish.send_replace(now);
         }
     }
 
+    /// The next snapshot; what has changed since the one before goes into the history.
     fn take(&mut self) -> Snapshot {
         self.second.take(&self.from.switch, &self.from.measured);
         self.totals.turn(&self.second);
@@ -106,10 +104,13 @@ impl Collector {
         now.node.imbalance_minor = reading::imbalance(book);
         now.payments.in_flight = reading::in_flight(book);
         now.payments.oldest_in_flight_us = oldest_in_flight_us(&from.switch);
-        let rates = Moment::between(&self.before, &now);
         if self.before.number > 0 {
-            now.payments.started_per_second = rates.started_per_second;
-            now.payments.settled_per_second = rates.settled_per_second;
+            let moment = Moment::between(&self.before, &now);
+            now.payments.started_per_second = moment.started_per_second;
+            now.payments.settled_per_second = moment.settled_per_second;
+            let mut history = self.history.write();
+            history.add(moment);
+            now.payments.budget = history.budget();
         }
         watch::judge(&mut now, &self.before);
         now
