@@ -278,6 +278,7 @@ mod tests {
             history.add(Moment { at_ms, ..Moment::default() });
         }
         assert_eq!(history.moments().len(), MOMENTS_MAX);
+        assert!(size_of::<Moment>() <= 400, "{} bytes", size_of::<Moment>());
         assert_eq!(history.moments().next().map(|moment| moment.at_ms), Some(5));
     }
 }

@@ -152,7 +152,7 @@ fn charts() -> Markup {
         div.charts data-charts="/history" {
             figure { figcaption { "payments per second: settled, rejected, timed out" } div #rates.chart role="img" aria-label="payments per second" {} }
             figure {
-                figcaption { "latency: cells all that ended, lines those settled, ◆ a slow one: open it " span #cell.cell {} }
+                figcaption { "latency: " span #cell { "cells all that ended, the stronger the more; lines those settled; ◆ a slow one, open it" } }
                 div #latency.chart data-edges=(heat::edges()) role="group" aria-label="latency" {}
                 details #slow { summary { "as a table, with the slowest payments" } div.scrolls tabindex="0" role="region" aria-label="latency as a table" {} }
             }
