@@ -32,6 +32,7 @@ fn participants(switch: &Switch, names: &[String], totals: &Totals) -> ActorKind
     let gauges = switch.gauges();
     let each = switch.participants_per_actor();
     let name = |place: usize| names.get(place * each).cloned().unwrap_or_default();
+    let oldest = Gauge::oldest_among(&gauges);
     let mut busiest: Vec<(usize, &Arc<Gauge>)> = gauges.iter().enumerate().collect();
     busiest.sort_by_key(|(_, gauge)| std::cmp::Reverse((gauge.queued(), gauge.handled())));
     let one = |(place, gauge): &(usize, &Arc<Gauge>)| BusiestActor {
@@ -48,6 +49,8 @@ fn participants(switch: &Switch, names: &[String], totals: &Totals) -> ActorKind
         instances: gauges.len() as u64,
         queued: gauges.iter().map(|gauge| gauge.queued()).sum(),
         queued_longest: gauges.iter().map(|gauge| gauge.queued()).max().unwrap_or(0),
+        oldest_us: oldest.map_or(0, |(_, oldest_us)| oldest_us),
+        oldest_in: oldest.map_or_else(String::new, |(place, _)| name(place)),
         capacity: 0,
         wait: totals.stage(StageName::Wait),
         handled: handle.iter().map(|(message, latency)| (message.clone(), latency.count)).collect(),
