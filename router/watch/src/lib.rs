@@ -11,7 +11,7 @@ mod window;
 
 pub use history::{History, MOMENTS_MAX, Mark, MarkKind, Moment};
 pub use snapshot::{
-    Actor, ActorKind, Archive, BusiestActor, Deed, Latency, Log, Node, Outcomes, Participant, Payments, Peer, Position,
+    Actor, ActorKind, Archive, BusiestActor, Deed, Failing, Latency, Log, Node, Outcomes, Participant, Payments, Peer, Position,
     Severity, Snapshot, Stage, StageName, Telemetry, Verdict, Warning,
 };
 pub use verdict::{CODES, judge};
