@@ -88,8 +88,7 @@ mod tests {
         logbook.acted("fund", &said(ProblemKind::NotFound));
         logbook.acted("drain", &said(ProblemKind::Unavailable));
         let told: Vec<_> = logbook.actions().into_iter().map(|own| (own.action, own.result, own.count)).collect();
-        let expected =
-            [("drain", "unknown", 1), ("fund", "done", 2), ("fund", "proposed", 1), ("fund", "refused", 1)];
+        let expected = [("drain", "unknown", 1), ("fund", "done", 2), ("fund", "proposed", 1), ("fund", "refused", 1)];
         assert_eq!(told, expected.map(|(action, result, count)| (action.into(), result.into(), count)));
     }
 }

@@ -1,7 +1,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::{Actions, ActorKind, AuditCheck, Messages, Participant, Peer, Position, SelfCheck, Stage, StageName, Window};
+use crate::{
+    Actions, ActorKind, AuditCheck, Messages, Participant, Peer, Position, SelfCheck, Stage, StageName, Window,
+};
 
 /// One of everything.
 pub(crate) fn full() -> Arc<Snapshot> {
