@@ -151,9 +151,9 @@ impl Tracker {
     }
 
     /// Notes a fact that the book has just applied.
-    pub(crate) fn note(&mut self, fact: &Fact<'_>, book: &Book) {
+    pub(crate) fn note(&mut self, fact: &Fact<'_>, book: &Book, decided_at: Option<Timestamp>) {
         if self.trail.is_followed()
-            && let Some(step) = Step::of(fact, book)
+            && let Some(step) = Step::of(fact, book, decided_at)
         {
             self.steps.push(step);
         }
@@ -176,7 +176,7 @@ impl Tracker {
 }
 
 impl Step {
-    fn of(fact: &Fact<'_>, book: &Book) -> Option<Step> {
+    fn of(fact: &Fact<'_>, book: &Book, decided_at: Option<Timestamp>) -> Option<Step> {
         let (what, is_creditor_told) = match fact {
             Fact::Reserved(_) => (What::Reserved, false),
             Fact::Settled(_) | Fact::Returned(_) => (What::Settled, true),
@@ -185,8 +185,7 @@ impl Step {
             _ => return None,
         };
         let Payment { debtor, creditor, uetr, original, .. } = *fact.payment()?;
-        let record = book.participant(debtor).and_then(|debtor| debtor.payment(uetr));
-        let began = record.map_or(fact.at(), |record| record.at);
+        let began = decided_at.unwrap_or(fact.at());
         let number = |party, is_told| if is_told { book.last_notice(party) } else { 0 };
         let notices = [number(debtor, what != What::Reserved), number(creditor, is_creditor_told)];
         Some(Step { uetr, debtor, creditor, original, what, at: fact.at(), began, notices })

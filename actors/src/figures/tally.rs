@@ -131,8 +131,8 @@ impl Tally {
         *self = Tally { settled, failed, creditor_wait, apply, rejects, participants, ..Tally::default() };
     }
 
-    /// Notes a fact that the book has just applied.
-    pub(crate) fn note(&mut self, fact: &Fact<'_>, book: &Book, known: &mut Known) {
+    /// Notes a fact that the book has just applied; `decided_at` is what the book said about it.
+    pub(crate) fn note(&mut self, fact: &Fact<'_>, book: &Book, decided_at: Option<Timestamp>, known: &mut Known) {
         let Some(payment) = fact.payment() else { return };
         match fact {
             Fact::Reserved(reserved) => {
@@ -155,11 +155,11 @@ impl Tally {
                     own.within_objective += 1;
                 });
             }
-            _ => self.ended(fact, payment, book, known),
+            _ => self.ended(fact, payment, decided_at.unwrap_or(fact.at()), known),
         }
     }
 
-    fn ended(&mut self, fact: &Fact<'_>, payment: &Payment, book: &Book, known: &Known) {
+    fn ended(&mut self, fact: &Fact<'_>, payment: &Payment, began: Timestamp, known: &mut Known) {
         if !self.outcomes.count(fact) {
             return;
         }
@@ -172,8 +172,6 @@ impl Tally {
             }
             _ => false,
         };
-        let record = book.participant(payment.debtor).and_then(|debtor| debtor.payment(payment.uetr));
-        let began = record.map_or(fact.at(), |record| record.at);
         let took = fact.at().since(began);
         let is_within = took <= OBJECTIVE;
         match fact {
@@ -226,6 +224,16 @@ pub(crate) struct Known {
     entries: VecDeque<(Timestamp, Timestamp)>,
     latest: Option<Timestamp>,
     has_forgotten: bool,
+    /// The last answer: payments end in bunches, as they began.
+    bunch: Bunch,
+}
+
+/// What was decided later than `after` and not later than `latest` was folded at `folded`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bunch {
+    after: Timestamp,
+    latest: Timestamp,
+    folded: Timestamp,
 }
 
 impl Known {
@@ -246,13 +254,19 @@ impl Known {
     }
 
     /// When it was known what was decided at `decided`; that itself where it is too long ago to tell them apart.
-    fn at(&self, decided: Timestamp) -> Timestamp {
-        let place = self.entries.partition_point(|(latest, _)| *latest < decided);
-        match self.entries.get(place) {
-            Some(_) if place == 0 && self.has_forgotten => decided,
-            Some((_, folded)) => (*folded).max(decided),
-            None => decided,
+    fn at(&mut self, decided: Timestamp) -> Timestamp {
+        if decided <= self.bunch.after || decided > self.bunch.latest {
+            let place = self.entries.partition_point(|(latest, _)| *latest < decided);
+            let after = place.checked_sub(1).map(|before| self.entries[before].0);
+            match self.entries.get(place) {
+                Some(_) if after.is_none() && self.has_forgotten => return decided,
+                None => return decided,
+                Some((latest, folded)) => {
+                    self.bunch = Bunch { after: after.unwrap_or_default(), latest: *latest, folded: *folded };
+                }
+            }
         }
+        self.bunch.folded.max(decided)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Takes the snapshot, each second.
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::Builder;
 use std::time::{Duration, Instant, SystemTime};
@@ -77,7 +78,8 @@ impl Collector {
                 Ok(Err(_)) => return,
                 Err(_) => {}
             }
-            let now = Arc::new(self.take());
+            // A snapshot that fails is told and the next one taken: nobody should go blind for good.
+            let Ok(now) = catch_unwind(AssertUnwindSafe(|| Arc::new(self.take()))) else { continue };
             if self.before.number > 0 {
                 self.history.write().add(Moment::between(&self.before, &now));
             }

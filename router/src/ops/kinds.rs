@@ -33,7 +33,8 @@ fn participants(switch: &Switch, names: &[String], totals: &Totals) -> ActorKind
     let each = switch.participants_per_actor();
     let name = |place: usize| names.get(place * each).cloned().unwrap_or_default();
     let mut busiest: Vec<(usize, &Arc<Gauge>)> = gauges.iter().enumerate().collect();
-    busiest.sort_by_key(|(_, gauge)| std::cmp::Reverse((gauge.queued(), gauge.handled())));
+    // They go on while they are put in order: each is asked once.
+    busiest.sort_by_cached_key(|(_, gauge)| std::cmp::Reverse((gauge.queued(), gauge.handled())));
     let one = |(place, gauge): &(usize, &Arc<Gauge>)| BusiestActor {
         name: name(*place),
         queued: gauge.queued(),
@@ -64,7 +65,7 @@ fn sessions(totals: &Totals, outlets: &[Arc<Outlet>], window: u64) -> ActorKind 
     let outstanding = |outlet: &Arc<Outlet>| u64::from(outlet.line().outstanding());
     let decode = totals.stage(StageName::Decode);
     let mut busiest: Vec<_> = outlets.iter().collect();
-    busiest.sort_by_key(|outlet| std::cmp::Reverse(outstanding(outlet)));
+    busiest.sort_by_cached_key(|outlet| std::cmp::Reverse(outstanding(outlet)));
     let one = |outlet: &&Arc<Outlet>| BusiestActor {
         name: outlet.line().participant().to_string(),
         queued: outstanding(outlet),

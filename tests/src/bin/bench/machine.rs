@@ -30,6 +30,20 @@ pub(super) fn steal_since(before: (f64, f64)) -> f64 {
     100.0 * (after.1 - before.1) / (after.0 - before.0).max(1.0)
 }
 
+/// CPU time of a process's threads of these names; of all when none is named.
+pub(super) fn thread_seconds(pid: u32, names: &[&str]) -> f64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let jiffies = tasks.filter_map(|task| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
+        let (begin, rest) = stat.rsplit_once(')')?;
+        let (_, name) = begin.split_once('(')?;
+        let own = names.is_empty() || names.contains(&name);
+        let numbers = rest.split_ascii_whitespace().skip(11).take(2).filter_map(|number| number.parse::<f64>().ok());
+        own.then(|| numbers.sum::<f64>())
+    });
+    jiffies.sum::<f64>() / 100.0
+}
+
 pub(super) fn resident_mib(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
