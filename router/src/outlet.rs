@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
+use crate::ops::messages::Counts;
 use crate::session::Heard;
 
 /// Pulled at a time, bytes.
@@ -50,6 +51,7 @@ pub(crate) struct Outlet {
     feed: Arc<Feed>,
     everyone: Arc<Feed>,
     trail: Arc<Trail>,
+    counts: Arc<Counts>,
     pending: Mutex<Pending>,
     needs: Notify,
 }
@@ -63,14 +65,20 @@ impl Outlet {
         ((feed, own), (everyone, shared)): ((Arc<Feed>, Cursor), (Arc<Feed>, Cursor)),
         greeting: Vec<u8>,
         trail: Arc<Trail>,
+        counts: Arc<Counts>,
     ) -> Self {
         let told = own.last();
         let pending = Pending { out: greeting, sent: 0, own, everyone: shared, need: None, told, is_over: false };
-        Outlet { line, heard, socket, feed, everyone, trail, pending: Mutex::new(pending), needs: Notify::new() }
+        let needs = Notify::new();
+        Outlet { line, heard, socket, feed, everyone, trail, counts, pending: Mutex::new(pending), needs }
     }
 
     pub(crate) fn line(&self) -> &Arc<Line> {
         &self.line
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// How long nothing was read from the connection.
@@ -106,6 +114,7 @@ impl Outlet {
     fn pump_until(&self, pending: &mut Pending) -> Result<(), Need> {
         loop {
             if pending.sent == pending.out.len() {
+                self.counts.written(&pending.out);
                 pending.out.clear();
                 pending.sent = 0;
                 if pending.is_over {

@@ -385,6 +385,8 @@ pub struct Status {
     pub settled_per_second: f64,
     #[serde(default)]
     pub settled: watch::Latency,
+    #[serde(default)]
+    pub checks: watch::Checks,
 }
 
 /// The cluster as one node sees it.

@@ -82,6 +82,8 @@ pub(super) fn status(node: &Node) -> Result<Exit, Failure> {
                 traffic.instructions, traffic.letters, traffic.restarts
             ),
         );
+        let now_ms = wire::Timestamp::now().nanoseconds() / 1_000_000;
+        status.checks.told(now_ms).into_iter().for_each(|(name, how)| line(name, how));
         let recovery = status.recovery;
         line(
             "recovered",

@@ -15,6 +15,8 @@ use watch::{History, Moment, Participant, Snapshot};
 use super::reading::{self, Reading};
 use super::totals::{Second, Totals};
 use super::{Measured, Watcher, kinds, node, process};
+use crate::admin::Logbook;
+use crate::cluster::Lines;
 use crate::config::Config;
 use crate::courier::Outlets;
 use crate::door::Door;
@@ -30,6 +32,8 @@ pub(crate) struct Sources {
     pub(crate) door: Arc<Door>,
     pub(crate) outlets: Arc<Outlets>,
     pub(crate) measured: Arc<Measured>,
+    pub(crate) lines: Lines,
+    pub(crate) logbook: Arc<Logbook>,
     pub(crate) config: Config,
     pub(crate) address: SocketAddr,
     pub(crate) started: Instant,
@@ -99,10 +103,12 @@ impl Collector {
             stages: totals.stages(),
             participants: self.participants(),
             actors: kinds::kinds(&from.switch, &names, totals, &outlets, from.config.listen.window),
-            peers: node::peers(&cluster),
+            peers: node::peers(&cluster, &from.lines.clock_offsets_ns()),
             log: node::log(from, totals, self.certificate_expires_ms),
             archive: node::archive(&from.switch),
             telemetry: node::telemetry(),
+            checks: from.logbook.checks(),
+            actions: from.logbook.actions(),
             ..Snapshot::default()
         };
         now.node.imbalance_minor = reading::imbalance(book);
@@ -123,6 +129,7 @@ impl Collector {
         let mut all: Vec<Participant> = self.book.iter().map(Reading::participant).collect();
         for (place, own) in all.iter_mut().enumerate() {
             self.totals.fill(place, own);
+            own.messages = self.from.measured.messages.told(place);
         }
         for outlet in self.from.outlets.all() {
             let Some(own) = all.get_mut(outlet.line().key().place()) else { continue };
