@@ -2,7 +2,7 @@
 //!
 //! In reading order: `node` (the whole switch, wired on one page), `cluster` (the other nodes),
 //! `session`, `outlet`, `needs`, `courier` (a participant's connection); `serve` (a node as a process), `config`, `admin`, `ops` (what
-//! is measured, each second), `story` (of a payment), `report` (for treasury), `console` (the page on the wall), `day`, `logs`,
+//! is measured, each second), `story` (of a payment), `tap` (payments as they end), `report` (for treasury), `console` (the page on the wall), `day`, `logs`,
 //! `traces`; `local` (a cluster on this
 //! machine), `demo`; `cli` (every subcommand), `verify` (a
 //! log replayed offline), `exit` (how the program ends).
@@ -27,6 +27,7 @@ pub mod report;
 pub mod serve;
 pub mod session;
 pub mod story;
+pub mod tap;
 mod top;
 pub mod traces;
 pub mod verify;

@@ -6,13 +6,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actors::trail::Trail;
+use actors::trail::{Interest, Trail};
 use actors::{Cursor, Feed, Line, Progress};
 use parking_lot::Mutex;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
-use crate::session::Heard;
+use crate::session::{Heard, Opened};
 
 /// Pulled at a time, bytes.
 const PULL_BYTES_MAX: usize = 256 << 10;
@@ -45,6 +45,7 @@ struct Pending {
 /// See the file's head.
 pub(crate) struct Outlet {
     line: Arc<Line>,
+    pub(crate) opened: Opened,
     heard: Arc<Heard>,
     socket: OwnedWriteHalf,
     feed: Arc<Feed>,
@@ -58,6 +59,7 @@ impl Outlet {
     /// `greeting` goes out first, then the feeds from the cursors on.
     pub(crate) fn new(
         line: Arc<Line>,
+        opened: Opened,
         heard: Arc<Heard>,
         socket: OwnedWriteHalf,
         ((feed, own), (everyone, shared)): ((Arc<Feed>, Cursor), (Arc<Feed>, Cursor)),
@@ -66,7 +68,17 @@ impl Outlet {
     ) -> Self {
         let told = own.last();
         let pending = Pending { out: greeting, sent: 0, own, everyone: shared, need: None, told, is_over: false };
-        Outlet { line, heard, socket, feed, everyone, trail, pending: Mutex::new(pending), needs: Notify::new() }
+        Outlet {
+            line,
+            opened,
+            heard,
+            socket,
+            feed,
+            everyone,
+            trail,
+            pending: Mutex::new(pending),
+            needs: Notify::new(),
+        }
     }
 
     pub(crate) fn line(&self) -> &Arc<Line> {
@@ -76,6 +88,16 @@ impl Outlet {
     /// How long nothing was read from the connection.
     pub(crate) fn silent(&self) -> Duration {
         self.heard.silent()
+    }
+
+    /// How long it has been since the sign-on.
+    pub(crate) fn age(&self) -> Duration {
+        self.heard.age()
+    }
+
+    /// Number of the last notice that was taken from its feed to be sent, and of the last there is.
+    pub(crate) fn notices(&self) -> (u64, u64) {
+        (self.pending.lock().own.last(), self.feed.last())
     }
 
     /// Bytes that were pulled and not taken by the socket yet, and replies behind them.
@@ -91,7 +113,7 @@ impl Outlet {
             return;
         }
         match self.pump_until(&mut pending) {
-            Ok(()) if self.trail.is_followed() && pending.own.last() > pending.told => {
+            Ok(()) if self.trail.is_wanted(Interest::Everything) && pending.own.last() > pending.told => {
                 pending.told = pending.own.last();
                 self.trail.written(self.line.key(), pending.told);
             }

@@ -17,6 +17,7 @@ use crate::admin::{self, Desk};
 use crate::config::{Config, Seed};
 use crate::exit::{Exit, Failure};
 use crate::node::{self, Node};
+use crate::tap::Taps;
 use crate::{console, day, logs, ops, traces};
 
 /// Runs a node until it is stopped.
@@ -77,6 +78,7 @@ async fn live(config: Config) -> Result<Exit, Failure> {
         recovery: node.recovery.clone(),
         started,
         watcher,
+        taps: Taps::default(),
         stop: stop.clone(),
         changing: Mutex::new(()),
         waiting: Mutex::new(()),

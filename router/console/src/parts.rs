@@ -1,6 +1,6 @@
 //! Pieces of pages: signs, tables, bars, tiles. A colour is never the only signal: there is a shape and a word.
 
-use maud::{Markup, html};
+use maud::{Markup, Render, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use watch::Severity;
 use watch::rows::{Order, Row, Rows};
@@ -34,6 +34,21 @@ fn small_sign(severity: Severity) -> Markup {
         span class={ "sign " (class(severity)) } title=(class(severity)) { span aria-hidden="true" { (shape(severity)) } }
         span.hidden { (class(severity)) }
     }
+}
+
+/// With a sentence of its own beside it.
+pub(crate) fn sign_of(severity: Severity, sentence: &str) -> Markup {
+    html! { span class={ "sign " (class(severity)) } { span aria-hidden="true" { (shape(severity)) } " " (sentence) } }
+}
+
+/// A participant's name, as the way to its page.
+pub fn participant(id: &str) -> Markup {
+    html! { a href={ "/participants/" (encoded(id)) } { (id) } }
+}
+
+/// A payment's UETR, as the way to its story.
+pub fn payment(uetr: &str) -> Markup {
+    html! { a href={ "/payments/" (encoded(uetr)) } { code { (uetr) } } }
 }
 
 pub(crate) fn encoded(text: &str) -> String {
@@ -158,6 +173,6 @@ fn tr(rows: &Rows, row: &Row, link: &impl Fn(&str) -> Option<String>, extra: Opt
 }
 
 /// Names and what they are.
-pub fn facts(facts: &[(&str, String)]) -> Markup {
+pub fn facts(facts: &[(&str, impl Render)]) -> Markup {
     html! { dl.facts { @for (name, text) in facts { div { dt { (name) } dd { (text) } } } } }
 }
