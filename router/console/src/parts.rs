@@ -1,7 +1,7 @@
 //! Pieces of pages: signs, tables, bars, tiles. A colour is never the only signal: there is a shape and a word.
 
 use maud::{Markup, Render, html};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use watch::Severity;
 use watch::rows::{Order, Row, Rows};
 
@@ -51,8 +51,11 @@ pub fn payment(uetr: &str) -> Markup {
     html! { a href={ "/payments/" (encoded(uetr)) } { code { (uetr) } } }
 }
 
+/// All but what a part of a URL may have as it is (RFC 3986, section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 pub(crate) fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 /// A figure and what it is; `help` says where else it is found.

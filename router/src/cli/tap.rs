@@ -39,16 +39,20 @@ impl Tap {
     pub(super) fn run(self) -> Result<Exit, Failure> {
         let Tap { outcome, reason, participant, slower_than, node } = self;
         let filter = Filter { outcome, reason, participant, slower_than };
-        let (mut besides, mut shown, mut said_at) = (Tapped::default(), 0, Instant::now());
+        let (mut besides, mut shown, mut said_at) = (Tapped::default(), 0, None::<Instant>);
         let take = |value: Value| {
             let told: Tapped = read(&value)?;
+            if said_at.is_none() {
+                eprintln!("payments that end from now on; Ctrl-C ends it");
+            }
+            let said = said_at.get_or_insert_with(Instant::now);
             besides.count(&told);
             shown += told.lines.len() as u64;
-            if said_at.elapsed() >= SAY_EVERY {
+            if said.elapsed() >= SAY_EVERY {
                 if let Some(what) = std::mem::take(&mut besides).besides(shown) {
                     eprintln!("{what}");
                 }
-                (shown, said_at) = (0, Instant::now());
+                (shown, *said) = (0, Instant::now());
             }
             print(&told.lines, |own| match node.output {
                 output if output.json => serde_json::to_string(own).unwrap_or_default(),

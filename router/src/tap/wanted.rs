@@ -24,10 +24,9 @@ pub(super) struct Wanted {
 impl Wanted {
     /// Why not, in words that name what would be right. `key` knows the participants.
     pub(super) fn parse(filter: &Filter, key: impl FnOnce(&str) -> Result<Key, Problem>) -> Result<Wanted, Problem> {
-        let Filter { outcome, reason, participant, slower_than } = filter;
         let given = |word: &str| (!word.trim().is_empty()).then(|| word.trim().to_string());
         let of = |what: &str, why: String| wrong(format!("{what}: {why}"));
-        let reason = |code: String| {
+        let code = |code: String| {
             code.parse::<Reason>().map_err(|_| {
                 let why = format!("{code:?} is no reason code: four capital letters or digits, such as AM04 or AB05");
                 Problem { next: Some("crosstie errors lists them".into()), ..of("reason", why) }
@@ -38,10 +37,10 @@ impl Wanted {
                 .map_err(|_| of("slower than", format!("{text:?} is no length of time: write 250ms, 2s or 1m")))
         };
         Ok(Wanted {
-            outcome: given(outcome).map(|word| word.parse().map_err(|why| of("outcome", why))).transpose()?,
-            reason: given(&filter.reason).map(reason).transpose()?,
-            participant: given(participant).map(|id| key(&id)).transpose()?,
-            slower_than: given(slower_than).map(length).transpose()?.unwrap_or_default(),
+            outcome: given(&filter.outcome).map(|word| word.parse().map_err(|why| of("outcome", why))).transpose()?,
+            reason: given(&filter.reason).map(code).transpose()?,
+            participant: given(&filter.participant).map(|id| key(&id)).transpose()?,
+            slower_than: given(&filter.slower_than).map(length).transpose()?.unwrap_or_default(),
         })
     }
 
