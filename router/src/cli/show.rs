@@ -119,6 +119,28 @@ pub(super) fn participants(node: &Node, value: &Value) -> Result<Exit, Failure> 
     })
 }
 
+/// One, with its connection.
+pub(super) fn participant(node: &Node, value: &Value) -> Result<Exit, Failure> {
+    participants(node, value)?;
+    if node.output.json || node.output.plain {
+        return Ok(Exit::Done);
+    }
+    say("\n")?;
+    node.output.show(value, || {
+        let mut table = Table::default();
+        match read::<Participant>(value)?.session {
+            Some(own) => {
+                let now_ms = wire::Timestamp::now().nanoseconds() / 1_000_000;
+                watch::facts::session(&own, now_ms)
+                    .into_iter()
+                    .for_each(|(name, text)| table.row([name.to_string(), text]));
+            }
+            None => table.row(["session", "none with this node"]),
+        }
+        Ok(table)
+    })
+}
+
 /// Currency, balance, reserved, available, net debit cap, maximum of one payment.
 pub(super) fn position_cells(position: &Position) -> [String; 6] {
     let limit = |limit: &Option<String>| limit.clone().unwrap_or_else(|| "-".into());

@@ -211,6 +211,8 @@ pub struct Participant {
     /// When something was last heard of it here, milliseconds since 1970; 0 when it never was.
     pub last_heard_ms: u64,
     pub send_buffer_bytes: u64,
+    /// Its connection to this node, if there is one.
+    pub session: Option<Session>,
     /// Sent by it as debtor agent.
     pub started: u64,
     pub outcomes: Outcomes,
@@ -245,6 +247,31 @@ pub struct Messages {
     pub errors: BTreeMap<String, u64>,
     /// `connect`, `disconnect`, `sign_on_refused`, `heartbeat_missed`, `goaway`, `resync`.
     pub events: BTreeMap<String, u64>,
+}
+
+/// A participant's connection to this node, from its sign-on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Counts the node's connections; log lines have it as `session`.
+    pub number: u64,
+    /// Where it comes from.
+    pub address: String,
+    /// Name and version of the client, as it says.
+    pub software: String,
+    pub protocol: u16,
+    /// Nobody but the two ends can read it.
+    pub is_encrypted: bool,
+    /// Milliseconds since 1970.
+    pub since_ms: u64,
+    pub last_heard_ms: u64,
+    /// Instructions that were read and are not decided and committed yet, and how many may be.
+    pub outstanding: u64,
+    pub window: u64,
+    /// Number of the last notice that was taken from its feed to be sent, and of the last there is.
+    pub notice_sent: u64,
+    pub notice_last: u64,
+    /// What was taken to be sent, and its socket has not taken yet.
+    pub unsent_bytes: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
