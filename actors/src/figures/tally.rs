@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use meter::{Distribution, Resolution};
 use settlement::{Book, Fact, Key, Payment, Stage};
-use wire::{Reason, Timestamp};
+use wire::{Currency, Reason, Timestamp};
 
 use super::ends::{Ends, Outcome, Outcomes};
 
@@ -17,6 +17,8 @@ pub const OBJECTIVE: Duration = Duration::from_secs(10);
 pub struct Own {
     /// Decided of what it sent: set aside, or refused at once.
     pub started: u64,
+    /// Of those, by the currencies in which it has a position.
+    pub started_in: Vec<(Currency, u64)>,
     /// How those ended.
     pub outcomes: Outcomes,
     pub within_objective: u64,
@@ -35,6 +37,7 @@ impl Default for Own {
         let coarse = || Distribution::new(Resolution::Coarse);
         Own {
             started: 0,
+            started_in: Vec::new(),
             outcomes: Outcomes::default(),
             within_objective: 0,
             beyond_objective: 0,
@@ -48,10 +51,20 @@ impl Default for Own {
 
 impl Own {
     fn clear(&mut self) {
-        let (mut total, mut answer) = (std::mem::take(&mut self.total), std::mem::take(&mut self.answer));
+        let Own { mut started_in, mut total, mut answer, .. } = std::mem::take(self);
+        started_in.clear();
         total.clear();
         answer.clear();
-        *self = Own { total, answer, ..Own::default() };
+        *self = Own { started_in, total, answer, ..Own::default() };
+    }
+
+    fn start(&mut self, currency: Option<Currency>) {
+        self.started += 1;
+        let Some(currency) = currency else { return };
+        match self.started_in.iter_mut().find(|(known, _)| *known == currency) {
+            Some((_, count)) => *count += 1,
+            None => self.started_in.push((currency, 1)),
+        }
     }
 }
 
@@ -94,14 +107,14 @@ impl Tally {
         *self = Tally { settled, failed, creditor_wait, apply, rejects, participants, ..Tally::default() };
     }
 
-    /// Notes a fact that the book has just applied.
-    pub(crate) fn note(&mut self, fact: &Fact<'_>, book: &Book, known: &mut Known) {
+    /// Notes a fact that the book has just applied; `decided_at` is what the book said about it.
+    pub(crate) fn note(&mut self, fact: &Fact<'_>, book: &Book, decided_at: Option<Timestamp>, known: &mut Known) {
         let Some(payment) = fact.payment() else { return };
         match fact {
             Fact::Reserved(reserved) => {
                 known.decided(reserved.at);
                 self.started += 1;
-                self.own(payment.debtor, |own| own.started += 1);
+                self.own(payment.debtor, |own| own.start(Some(payment.currency)));
                 self.own(payment.creditor, |own| own.received += 1);
             }
             Fact::Rejected(rejected) if rejected.stage == Stage::Submit => {
@@ -109,17 +122,20 @@ impl Tally {
                 self.outcomes.rejected += 1;
                 self.within_objective += 1;
                 self.reject(rejected.reasons.first(), false);
+                // Whoever is refused may have asked for any currency.
+                let debtor = book.participant(payment.debtor);
+                let is_held = debtor.is_some_and(|debtor| debtor.position(payment.currency).is_some());
                 self.own(payment.debtor, |own| {
-                    own.started += 1;
+                    own.start(Some(payment.currency).filter(|_| is_held));
                     own.outcomes.rejected += 1;
                     own.within_objective += 1;
                 });
             }
-            _ => self.ended(fact, payment, book, known),
+            _ => self.ended(fact, payment, decided_at.unwrap_or(fact.at()), known),
         }
     }
 
-    fn ended(&mut self, fact: &Fact<'_>, payment: &Payment, book: &Book, known: &Known) {
+    fn ended(&mut self, fact: &Fact<'_>, payment: &Payment, began: Timestamp, known: &mut Known) {
         let Some(outcome) = Outcome::of(fact) else { return };
         self.outcomes.count(outcome);
         let by_creditor = match fact {
@@ -131,8 +147,6 @@ impl Tally {
             }
             _ => false,
         };
-        let record = book.participant(payment.debtor).and_then(|debtor| debtor.payment(payment.uetr));
-        let began = record.map_or(fact.at(), |record| record.at);
         let took = fact.at().since(began);
         let is_within = took <= OBJECTIVE;
         let ends = if outcome.is_settled() { &mut self.settled } else { &mut self.failed };
@@ -183,6 +197,16 @@ pub(crate) struct Known {
     entries: VecDeque<(Timestamp, Timestamp)>,
     latest: Option<Timestamp>,
     has_forgotten: bool,
+    /// The last answer: payments end in bunches, as they began.
+    bunch: Bunch,
+}
+
+/// What was decided later than `after` and not later than `latest` was folded at `folded`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bunch {
+    after: Timestamp,
+    latest: Timestamp,
+    folded: Timestamp,
 }
 
 impl Known {
@@ -203,13 +227,19 @@ impl Known {
     }
 
     /// When it was known what was decided at `decided`; that itself where it is too long ago to tell them apart.
-    fn at(&self, decided: Timestamp) -> Timestamp {
-        let place = self.entries.partition_point(|(latest, _)| *latest < decided);
-        match self.entries.get(place) {
-            Some(_) if place == 0 && self.has_forgotten => decided,
-            Some((_, folded)) => (*folded).max(decided),
-            None => decided,
+    fn at(&mut self, decided: Timestamp) -> Timestamp {
+        if decided <= self.bunch.after || decided > self.bunch.latest {
+            let place = self.entries.partition_point(|(latest, _)| *latest < decided);
+            let after = place.checked_sub(1).map(|before| self.entries[before].0);
+            match self.entries.get(place) {
+                Some(_) if after.is_none() && self.has_forgotten => return decided,
+                None => return decided,
+                Some((latest, folded)) => {
+                    self.bunch = Bunch { after: after.unwrap_or_default(), latest: *latest, folded: *folded };
+                }
+            }
         }
+        self.bunch.folded.max(decided)
     }
 }
 

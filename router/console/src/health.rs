@@ -25,7 +25,7 @@ pub(crate) async fn startupz(State(app): State<Arc<App>>) -> Response {
 /// With `?verbose` every check that fails has a line, as Kubernetes has it.
 pub(crate) async fn readyz(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
     let failing = match &*app.looks.borrow() {
-        Some(look) => look.now.node.not_ready.clone(),
+        Some(look) => look.now.node.not_ready.iter().cloned().chain(look.too_old()).collect(),
         None => vec!["the node is starting".to_string()],
     };
     let status = if failing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -44,6 +44,9 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> 
     let Some(look) = app.looks.borrow().clone() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "the node is starting\n").into_response();
     };
+    if let Some(words) = look.too_old() {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("{words}\n")).into_response();
+    }
     let accepted: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|own| own.to_str().ok()).collect();
     let (kind, text) = match prefers_open_metrics(&accepted.join(",")) {
         true => (OPEN_METRICS, encode(&look.now)),

@@ -5,8 +5,9 @@ use std::net::TcpStream;
 use std::process::Command;
 
 use serde_json::json;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use wire::client::{Client, FinalStatus, Options, Reply, Transfer};
-use wire::{Currency, Message, Money};
+use wire::{Currency, Message, Money, Reason};
 
 use crate::browser::Browser;
 use crate::support::Node;
@@ -19,8 +20,11 @@ async fn connect(node: &Node, id: &str) -> Client {
     tokio::spawn(async move {
         while let Ok(Some(notice)) = notices.next().await {
             if let Message::TransferNotice(offer) = notice.view() {
-                let yes = Reply::yes(offer.transfer.debtor_agent, offer.transfer.uetr);
-                answering.answer(&yes).await.unwrap();
+                let (payer, uetr) = (offer.transfer.debtor_agent, offer.transfer.uetr);
+                // Yes to whole amounts.
+                let says_yes = offer.transfer.amount_minor % 100 == 0;
+                let reply = if says_yes { Reply::yes(payer, uetr) } else { Reply::no(payer, uetr, Reason::AC04) };
+                answering.answer(&reply).await.unwrap();
             }
             notices.processed(&notice);
         }
@@ -58,16 +62,26 @@ async fn the_page_in_a_browser() {
     let address = page.strip_prefix("http://").unwrap().to_string();
 
     let (debtor, _creditor) = (connect(&node, "BANK-0001").await, connect(&node, "BANK-0002").await);
-    let mut paid = Vec::new();
-    for _ in 0..25 {
-        let amount = Money::parse("2.00", Currency::EUR).unwrap();
+    let pay = async |amount: &str| {
+        let amount = Money::parse(amount, Currency::EUR).unwrap();
         let transfer = Transfer::new("BANK-0002".parse().unwrap(), amount).from(HOSTILE, "DE01").to(HOSTILE, "DE02");
         let handle = debtor.submit(&transfer.remittance_information(HOSTILE)).await.unwrap();
-        paid.push(handle.uetr().to_string());
-        assert_eq!(handle.outcome().await.unwrap().status, FinalStatus::Settled);
+        (handle.uetr().to_string(), handle.outcome().await.unwrap().status)
+    };
+    let mut paid = Vec::new();
+    for _ in 0..25 {
+        let (uetr, status) = pay("2.00").await;
+        assert_eq!(status, FinalStatus::Settled);
+        paid.push(uetr);
     }
     let passphrase = node.ask(&["operator", "add", "ann", "--role", "operator"]).with(0).stdout;
-    tokio::task::spawn_blocking(move || walk(&node, &page, &address, &paid, passphrase.trim())).await.unwrap();
+    let (ask, mut asked) = unbounded_channel();
+    let walking =
+        tokio::task::spawn_blocking(move || walk(&node, &page, &address, &paid, passphrase.trim(), &Payments(ask)));
+    while let Some(amount) = asked.recv().await {
+        pay(amount).await;
+    }
+    walking.await.unwrap();
 }
 
 /// From a slow tail to a payment of it: on the map, in the table, and by the exemplars that Prometheus reads.
@@ -123,8 +137,11 @@ fn read_by_prometheus(text: &str) {
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
 }
 
+/// Pays while somebody walks through the pages.
+struct Payments(UnboundedSender<&'static str>);
+
 /// What an operator does.
-fn walk(node: &Node, page: &str, address: &str, paid: &[String], passphrase: &str) {
+fn walk(node: &Node, page: &str, address: &str, paid: &[String], passphrase: &str, payments: &Payments) {
     let mut browser = Browser::start();
     browser.look(1280, 800, "light");
     browser.open(&format!("{page}/"));
@@ -163,7 +180,7 @@ fn walk(node: &Node, page: &str, address: &str, paid: &[String], passphrase: &st
     assert!(fastest_ms < 1000.0, "it loads within a second: {fastest_ms} ms");
 
     // A payment, and text of others.
-    let uetr = &paid[0];
+    let uetr = &paid[paid.len() - 1];
     browser.open(&format!("{page}/payments?q={uetr}"));
     browser.until(&format!("location.pathname == '/payments/{uetr}'"));
     let story = browser.text();
@@ -180,6 +197,9 @@ fn walk(node: &Node, page: &str, address: &str, paid: &[String], passphrase: &st
     assert_eq!(browser.eval("document.querySelectorAll('main img').length"), 0);
     // That page was answered with 422, and Chromium notes every such answer.
     browser.complaints.retain(|complaint| !complaint.contains("status of 422"));
+
+    tap(&mut browser, page, payments);
+    keys_and_actors(&mut browser, page, uetr);
 
     // A deed: what will happen is said, the name is typed, and the command line sees it.
     browser.open(&format!("{page}/participants/BANK-0003"));
@@ -212,4 +232,78 @@ fn walk(node: &Node, page: &str, address: &str, paid: &[String], passphrase: &st
     assert!(["ann", "suspend", "BANK-0003", "case 9", "done"].iter().all(|part| trail.contains(part)), "{trail}");
     assert_eq!(browser.barriers(), [""; 0], "audit");
     assert_eq!(browser.complaints, [""; 0]);
+}
+
+/// A filtered tap shows what fits it and nothing else, as it ends.
+fn tap(browser: &mut Browser, page: &str, payments: &Payments) {
+    browser.open(&format!("{page}/tap?outcome=rejected&participant=BANK-0002"));
+    browser.until("document.getElementById('freshness').textContent == '● live'");
+    browser.until("document.querySelector('[data-part=tap]').innerText.includes('0 matched since')");
+    assert_eq!(browser.barriers(), [""; 0], "an empty tap");
+    ["3.00", "0.01"].into_iter().for_each(|amount| payments.0.send(amount).unwrap());
+    browser.until("document.querySelectorAll('[data-lines] tr').length > 0");
+    let lines = browser.eval("document.querySelector('[data-lines]').innerText").to_string();
+    assert!(lines.contains("rejected AC04 by BANK-0002") && lines.contains("0.01"), "{lines}");
+    assert!(!lines.contains("settled") && !lines.contains("3.00"), "{lines}");
+    assert_eq!(browser.eval("document.querySelectorAll('[data-lines] tr').length"), 1);
+    browser.until("document.querySelector('[data-part=tap]').innerText.startsWith('1 matched since')");
+    for (width, height, scheme) in [(1280, 800, "light"), (390, 844, "dark")] {
+        browser.look(width, height, scheme);
+        assert_eq!(browser.barriers(), [""; 0], "tap {width} {scheme}");
+        assert_eq!(browser.eval("document.documentElement.scrollWidth > innerWidth"), false, "tap, {width} wide");
+    }
+    browser.look(1280, 800, "light");
+    press(browser, "p");
+    browser.until("document.getElementById('freshness').textContent.includes('paused')");
+    assert_eq!(browser.eval("document.querySelectorAll('[data-lines] tr').length"), 1, "to be read");
+    browser.eval("document.querySelector('[data-lines] th a').click()");
+    browser.until("location.pathname.startsWith('/payments/') && document.readyState == 'complete'");
+    assert!(browser.text().contains("rejected"));
+
+    browser.open(&format!("{page}/tap?outcome=lost"));
+    let refused = browser.text();
+    assert!(refused.contains("settled, rejected, timed_out, returned"), "{refused}");
+    assert_eq!(browser.barriers(), [""; 0], "a wrong filter");
+    browser.complaints.retain(|complaint| !complaint.contains("status of 422"));
+}
+
+fn press(browser: &mut Browser, key: &str) {
+    browser
+        .eval(&format!("document.body.dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}', bubbles: true }}))"));
+}
+
+/// From a key to all kinds, to one kind, to one actor, to a payment it decided; every link is of the page.
+fn keys_and_actors(browser: &mut Browser, page: &str, uetr: &str) {
+    press(browser, "/");
+    assert_eq!(browser.eval("document.activeElement.id"), "search");
+    browser
+        .eval("document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', bubbles: true }))");
+    assert_eq!(browser.eval("document.activeElement.tagName"), "BODY");
+    press(browser, "?");
+    assert_eq!(browser.eval("document.getElementById('help').open"), true);
+    press(browser, "?");
+    assert!(browser.text().contains("Live tap"));
+    press(browser, "g");
+    press(browser, "k");
+    let click = |browser: &mut Browser, name: &str, path: &str| {
+        browser.eval(&format!(
+            "[...document.querySelectorAll('main a')].find((own) => own.innerText == '{name}').click()"
+        ));
+        browser.until(&format!("location.pathname == '{path}' && document.readyState == 'complete'"));
+    };
+    browser.until("location.pathname == '/actors' && document.readyState == 'complete'");
+    assert_eq!(browser.barriers(), [""; 0], "actors");
+    click(browser, "participant", "/actors/participant");
+    click(browser, "BANK-0001", "/actors/participant/BANK-0001");
+    let text = browser.text();
+    for part in ["In its mailbox", "Offered and not ended", "What it decided last", "settled", uetr] {
+        assert!(text.to_lowercase().contains(&part.to_lowercase()), "{part} is not in\n{text}");
+    }
+    assert_eq!(browser.barriers(), [""; 0], "an actor");
+    click(browser, uetr, &format!("/payments/{uetr}"));
+    click(browser, "BANK-0002", "/participants/BANK-0002");
+    browser.until("document.querySelector('[data-part=session]').innerText.includes('this session is not encrypted')");
+    browser.open(&format!("{page}/actors/participant/NOBODY"));
+    assert!(browser.text().contains("no participant of that name is registered"), "{}", browser.text());
+    browser.complaints.retain(|complaint| !complaint.contains("status of 404"));
 }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use wire::Uetr;
 
+use crate::Outcome;
+
 /// A payment that ended: the slowest of its band and second. Its UETR is a random number and no personal data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exemplar {
@@ -13,32 +15,6 @@ pub struct Exemplar {
     pub took_us: u64,
     /// When it ended, milliseconds since 1970.
     pub at_ms: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    Settled,
-    Rejected,
-    TimedOut,
-    /// A return that settled.
-    Returned,
-}
-
-impl Outcome {
-    /// Money moved.
-    pub fn is_settled(self) -> bool {
-        matches!(self, Outcome::Settled | Outcome::Returned)
-    }
-
-    pub fn words(self) -> &'static str {
-        match self {
-            Outcome::Settled => "settled",
-            Outcome::Rejected => "rejected",
-            Outcome::TimedOut => "timed out",
-            Outcome::Returned => "returned",
-        }
-    }
 }
 
 impl Exemplar {
