@@ -37,9 +37,9 @@ impl Made {
         let mut snapshot = snapshot(number, at_ms, self.environment);
         let mut last = self.last.lock();
         if let Some(before) = &*last {
-            let mut history = self.history.lock();
-            history.add(Moment::between(before, &snapshot));
-            snapshot.payments.budget = history.budget();
+            let (mut history, moment) = (self.history.lock(), Moment::between(before, &snapshot));
+            snapshot.payments.budget = history.budget(&moment);
+            history.add(moment);
         }
         *last = Some(snapshot);
     }
