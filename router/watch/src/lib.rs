@@ -11,8 +11,8 @@ mod window;
 
 pub use history::{History, MOMENTS_MAX, Mark, MarkKind, Moment};
 pub use snapshot::{
-    Actor, ActorKind, Archive, BusiestActor, Deed, Failing, Latency, Log, Node, Outcomes, Participant, Payments, Peer, Position,
-    Severity, Snapshot, Stage, StageName, Telemetry, Verdict, Warning,
+    Actor, ActorKind, Archive, BusiestActor, Deed, Failing, Latency, Log, Node, Outcomes, Participant, Payments, Peer,
+    Position, Severity, Snapshot, Stage, StageName, Telemetry, Verdict, Warning,
 };
 pub use verdict::{CODES, judge};
 pub use window::{COARSE_EDGES_US, EDGES_US, Window};
