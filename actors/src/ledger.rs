@@ -182,7 +182,7 @@ impl Ledger {
             if !entry.replay {
                 archive.note(&fact, entry.index, decided_at);
                 tracker.note(&fact, book, decided_at);
-                tally.note(&fact, decided_at, known);
+                tally.note(&fact, book, decided_at, known);
                 if let Fact::Expired(expired) = &fact
                     && throne.leads()
                 {

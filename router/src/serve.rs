@@ -13,11 +13,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
 
-use crate::admin::{self, Desk};
+use crate::admin::{self, Desk, Logbook};
 use crate::config::{Config, Seed};
 use crate::exit::{Exit, Failure};
 use crate::node::{self, Node};
 use crate::office::Office;
+use crate::tap::Taps;
 use crate::{console, day, logs, ops, traces};
 
 /// Runs a node until it is stopped.
@@ -61,13 +62,16 @@ async fn live(config: Config) -> Result<Exit, Failure> {
     let taking_in = tokio::spawn(take_in_at_every_reign(node.switch.clone(), config.participants.clone()));
 
     let stop = Arc::new(Notify::new());
+    let logbook = Arc::<Logbook>::default();
     let watcher = ops::start(ops::Sources {
         switch: node.switch.clone(),
         door: node.door.clone(),
         outlets: node.outlets.clone(),
         measured: node.measured.clone(),
+        lines: node.lines.clone(),
         config: config.clone(),
         address: node.address,
+        logbook: logbook.clone(),
         started,
     })?;
     let desk = Arc::new(Desk {
@@ -78,17 +82,18 @@ async fn live(config: Config) -> Result<Exit, Failure> {
         recovery: node.recovery.clone(),
         started,
         watcher,
+        taps: Taps::default(),
         stop: stop.clone(),
         changing: Mutex::new(()),
         waiting: Mutex::new(()),
         reading: Mutex::new(()),
-        checked: parking_lot::Mutex::default(),
+        logbook,
     });
     let console = open_console(&config, &desk);
     say_ready(&config, &node, console.as_ref(), started);
     let rolling = tokio::spawn(day::roll_daily(node.switch.clone(), config.scheme.day_roll));
     let office = Office::open(async move {
-        tokio::spawn(desk.clone().check_daily());
+        tokio::spawn(desk.clone().check_regularly());
         let others = desk.clone();
         tokio::spawn(async move { tokio::join!(others.serve_others(), others.record_what_waits()) });
         server.serve(desk).await;

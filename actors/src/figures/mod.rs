@@ -21,7 +21,7 @@ pub use gauge::{Deed, Gauge};
 pub(crate) use gauge::{Deeds, now_us};
 pub(crate) use tally::Known;
 pub use tally::{OBJECTIVE, Outcomes, Own, Rejects, Tally};
-pub use work::{MessageKind, Work};
+pub use work::{MessageKind, Told, Work};
 
 /// As long as the process, whoever leads.
 #[derive(Default)]

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use meter::{Distribution, Resolution};
-use settlement::{Fact, Key, Payment, Stage};
-use wire::{Reason, Timestamp};
+use settlement::{Book, Fact, Key, Payment, Stage};
+use wire::{Currency, Reason, Timestamp};
 
 /// Final within this is what the scheme promises.
 pub const OBJECTIVE: Duration = Duration::from_secs(10);
@@ -40,6 +40,8 @@ impl Outcomes {
 pub struct Own {
     /// Decided of what it sent: set aside, or refused at once.
     pub started: u64,
+    /// Of those, by the currencies in which it has a position.
+    pub started_in: Vec<(Currency, u64)>,
     /// How those ended.
     pub outcomes: Outcomes,
     pub within_objective: u64,
@@ -58,6 +60,7 @@ impl Default for Own {
         let coarse = || Distribution::new(Resolution::Coarse);
         Own {
             started: 0,
+            started_in: Vec::new(),
             outcomes: Outcomes::default(),
             within_objective: 0,
             beyond_objective: 0,
@@ -71,10 +74,20 @@ impl Default for Own {
 
 impl Own {
     fn clear(&mut self) {
-        let (mut total, mut answer) = (std::mem::take(&mut self.total), std::mem::take(&mut self.answer));
+        let Own { mut started_in, mut total, mut answer, .. } = std::mem::take(self);
+        started_in.clear();
         total.clear();
         answer.clear();
-        *self = Own { total, answer, ..Own::default() };
+        *self = Own { started_in, total, answer, ..Own::default() };
+    }
+
+    fn start(&mut self, currency: Option<Currency>) {
+        self.started += 1;
+        let Some(currency) = currency else { return };
+        match self.started_in.iter_mut().find(|(known, _)| *known == currency) {
+            Some((_, count)) => *count += 1,
+            None => self.started_in.push((currency, 1)),
+        }
     }
 }
 
@@ -119,13 +132,13 @@ impl Tally {
     }
 
     /// Notes a fact that the book has just applied; `decided_at` is what the book said about it.
-    pub(crate) fn note(&mut self, fact: &Fact<'_>, decided_at: Option<Timestamp>, known: &mut Known) {
+    pub(crate) fn note(&mut self, fact: &Fact<'_>, book: &Book, decided_at: Option<Timestamp>, known: &mut Known) {
         let Some(payment) = fact.payment() else { return };
         match fact {
             Fact::Reserved(reserved) => {
                 known.decided(reserved.at);
                 self.started += 1;
-                self.own(payment.debtor, |own| own.started += 1);
+                self.own(payment.debtor, |own| own.start(Some(payment.currency)));
                 self.own(payment.creditor, |own| own.received += 1);
             }
             Fact::Rejected(rejected) if rejected.stage == Stage::Submit => {
@@ -133,8 +146,11 @@ impl Tally {
                 self.outcomes.rejected += 1;
                 self.within_objective += 1;
                 self.reject(rejected.reasons.first(), false);
+                // Whoever is refused may have asked for any currency.
+                let debtor = book.participant(payment.debtor);
+                let is_held = debtor.is_some_and(|debtor| debtor.position(payment.currency).is_some());
                 self.own(payment.debtor, |own| {
-                    own.started += 1;
+                    own.start(Some(payment.currency).filter(|_| is_held));
                     own.outcomes.rejected += 1;
                     own.within_objective += 1;
                 });

@@ -82,6 +82,8 @@ pub(super) fn status(node: &Node) -> Result<Exit, Failure> {
                 traffic.instructions, traffic.letters, traffic.restarts
             ),
         );
+        let now_ms = wire::Timestamp::now().nanoseconds() / 1_000_000;
+        status.checks.told(now_ms).into_iter().for_each(|(name, how)| line(name, how));
         let recovery = status.recovery;
         line(
             "recovered",
@@ -112,6 +114,28 @@ pub(super) fn participants(node: &Node, value: &Value) -> Result<Exit, Failure> 
                 cells.push(if place == 0 { in_process.clone() } else { String::new() });
                 table.row(cells);
             }
+        }
+        Ok(table)
+    })
+}
+
+/// One, with its connection.
+pub(super) fn participant(node: &Node, value: &Value) -> Result<Exit, Failure> {
+    participants(node, value)?;
+    if node.output.json || node.output.plain {
+        return Ok(Exit::Done);
+    }
+    say("\n")?;
+    node.output.show(value, || {
+        let mut table = Table::default();
+        match read::<Participant>(value)?.session {
+            Some(own) => {
+                let now_ms = wire::Timestamp::now().nanoseconds() / 1_000_000;
+                watch::facts::session(&own, now_ms)
+                    .into_iter()
+                    .for_each(|(name, text)| table.row([name.to_string(), text]));
+            }
+            None => table.row(["session", "none with this node"]),
         }
         Ok(table)
     })

@@ -15,10 +15,14 @@ use watch::{History, Moment, Participant, Snapshot};
 use super::reading::{self, Reading};
 use super::totals::{Second, Totals};
 use super::{Measured, Watcher, kinds, node, process};
+use crate::admin::Logbook;
+use crate::cluster::Lines;
 use crate::config::Config;
 use crate::courier::Outlets;
 use crate::door::Door;
 use crate::exit::{Exit, Failure};
+use crate::outlet::Outlet;
+use crate::session::Opened;
 
 const EVERY: Duration = Duration::from_secs(1);
 /// Without an answer from the journal's thread the book is told as it was: that the log stands still must be seen.
@@ -30,6 +34,8 @@ pub(crate) struct Sources {
     pub(crate) door: Arc<Door>,
     pub(crate) outlets: Arc<Outlets>,
     pub(crate) measured: Arc<Measured>,
+    pub(crate) lines: Lines,
+    pub(crate) logbook: Arc<Logbook>,
     pub(crate) config: Config,
     pub(crate) address: SocketAddr,
     pub(crate) started: Instant,
@@ -99,10 +105,12 @@ impl Collector {
             stages: totals.stages(),
             participants: self.participants(),
             actors: kinds::kinds(&from.switch, &names, totals, &outlets, from.config.listen.window),
-            peers: node::peers(&cluster),
+            peers: node::peers(&cluster, &from.lines.clock_offsets_ns()),
             log: node::log(from, totals, self.certificate_expires_ms),
             archive: node::archive(&from.switch),
             telemetry: node::telemetry(),
+            checks: from.logbook.checks(),
+            actions: from.logbook.actions(),
             ..Snapshot::default()
         };
         now.node.imbalance_minor = reading::imbalance(book);
@@ -123,12 +131,14 @@ impl Collector {
         let mut all: Vec<Participant> = self.book.iter().map(Reading::participant).collect();
         for (place, own) in all.iter_mut().enumerate() {
             self.totals.fill(place, own);
+            own.messages = self.from.measured.messages.told(place);
         }
         for outlet in self.from.outlets.all() {
             let Some(own) = all.get_mut(outlet.line().key().place()) else { continue };
             own.sessions = 1;
             own.last_heard_ms = now_ms.saturating_sub(outlet.silent().as_millis() as u64);
             own.send_buffer_bytes = outlet.unsent_bytes() as u64;
+            own.session = Some(session(&outlet, self.from.config.listen.window, now_ms));
         }
         // Who has gone was heard of before.
         for own in all.iter_mut().filter(|own| own.sessions == 0) {
@@ -138,6 +148,27 @@ impl Collector {
         }
         all.sort_by(|one, other| one.id.cmp(&other.id));
         all
+    }
+}
+
+fn session(outlet: &Outlet, window: u64, now_ms: u64) -> watch::Session {
+    let Opened { session, address, software, protocol } = &outlet.opened;
+    let (notice_sent, notice_last) = outlet.notices();
+    let before = |length: Duration| now_ms.saturating_sub(length.as_millis() as u64);
+    watch::Session {
+        number: *session,
+        address: address.clone(),
+        software: software.clone(),
+        protocol: *protocol,
+        // Sessions have no TLS yet.
+        is_encrypted: false,
+        since_ms: before(outlet.age()),
+        last_heard_ms: before(outlet.silent()),
+        outstanding: u64::from(outlet.line().outstanding()),
+        window,
+        notice_sent,
+        notice_last,
+        unsent_bytes: outlet.unsent_bytes() as u64,
     }
 }
 

@@ -45,6 +45,7 @@ pub(super) fn node(from: &Sources, cluster: &Cluster, sessions: u64) -> Node {
         leader: cluster.leadership.leader.map(name),
         leader_changes: statistics.leader_changes,
         closed: from.door.closed().map(|closed| closed.name().into()),
+        is_draining: switch.is_draining(),
         business_date: switch.scheme().business_date().to_string(),
         sessions,
         cpu_seconds: process.cpu_seconds,
@@ -67,7 +68,9 @@ fn not_ready(switch: &Switch, closed: Option<Closed>, leader: Option<u64>) -> Ve
     checks.iter().filter(|(holds, _)| !holds).map(|(_, what)| (*what).to_string()).collect()
 }
 
-pub(super) fn peers(cluster: &Cluster) -> Vec<Peer> {
+/// `clocks`: of connected nodes less this one's, nanoseconds.
+pub(super) fn peers(cluster: &Cluster, clocks: &[(u64, i64)]) -> Vec<Peer> {
+    let clock = |node: u64| clocks.iter().find(|(other, _)| *other == node).map(|(_, ahead_ns)| ahead_ns / 1000);
     let role = |member: &Member| {
         match (member.kind.as_str(), member.state.as_deref()) {
             (_, Some("leader")) => "leader",
@@ -88,6 +91,7 @@ pub(super) fn peers(cluster: &Cluster) -> Vec<Peer> {
         lag_entries: member.lag_entries,
         lag_ms: member.lag_ms,
         round_trip_us: member.round_trip_us,
+        clock_offset_us: clock(member.node),
         agreed_index: Some(cluster.agreed_index).filter(|index| *index > 0),
         serves: member.serves.as_ref().is_some_and(|serves| serves.contains(':')),
     };

@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use serde::{Deserialize, Serialize};
 use settlement::{Day, Flow};
-use wire::{BusinessDate, Currency};
+use wire::{BusinessDate, Currency, Timestamp};
 
 /// How many, and what they come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -271,6 +271,21 @@ pub struct SelfCheck {
     pub faults: Vec<String>,
     /// What cannot be said here, and why: another node may be asked.
     pub unchecked: Vec<String>,
+}
+
+impl SelfCheck {
+    /// As the snapshot tells it.
+    pub fn noted(&self, at: Timestamp) -> watch::SelfCheck {
+        watch::SelfCheck {
+            at_ms: at.nanoseconds() / 1_000_000,
+            date: Some(self.date.clone()).filter(|date| !date.is_empty()),
+            positions: self.positions,
+            payments: self.payments,
+            differences: self.faults.len() as u64,
+            first: self.faults.first().cloned(),
+            unchecked: self.unchecked.len() as u64,
+        }
+    }
 }
 
 #[cfg(test)]

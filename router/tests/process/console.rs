@@ -3,8 +3,9 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use wire::client::{Client, FinalStatus, Options, Reply, Transfer};
-use wire::{Currency, Message, Money};
+use wire::{Currency, Message, Money, Reason};
 
 use crate::browser::Browser;
 use crate::support::Node;
@@ -17,8 +18,11 @@ async fn connect(node: &Node, id: &str) -> Client {
     tokio::spawn(async move {
         while let Ok(Some(notice)) = notices.next().await {
             if let Message::TransferNotice(offer) = notice.view() {
-                let yes = Reply::yes(offer.transfer.debtor_agent, offer.transfer.uetr);
-                answering.answer(&yes).await.unwrap();
+                let (payer, uetr) = (offer.transfer.debtor_agent, offer.transfer.uetr);
+                // Yes to whole amounts.
+                let says_yes = offer.transfer.amount_minor % 100 == 0;
+                let reply = if says_yes { Reply::yes(payer, uetr) } else { Reply::no(payer, uetr, Reason::AC04) };
+                answering.answer(&reply).await.unwrap();
             }
             notices.processed(&notice);
         }
@@ -49,21 +53,34 @@ async fn the_page_in_a_browser() {
     let address = page.strip_prefix("http://").unwrap().to_string();
 
     let (debtor, _creditor) = (connect(&node, "BANK-0001").await, connect(&node, "BANK-0002").await);
-    let mut last = None;
-    for _ in 0..25 {
-        let amount = Money::parse("2.00", Currency::EUR).unwrap();
+    let pay = async |amount: &str| {
+        let amount = Money::parse(amount, Currency::EUR).unwrap();
         let transfer = Transfer::new("BANK-0002".parse().unwrap(), amount).from(HOSTILE, "DE01").to(HOSTILE, "DE02");
         let handle = debtor.submit(&transfer.remittance_information(HOSTILE)).await.unwrap();
-        last = Some(handle.uetr());
-        assert_eq!(handle.outcome().await.unwrap().status, FinalStatus::Settled);
+        (handle.uetr(), handle.outcome().await.unwrap().status)
+    };
+    let mut last = None;
+    for _ in 0..25 {
+        let (uetr, status) = pay("2.00").await;
+        assert_eq!(status, FinalStatus::Settled);
+        last = Some(uetr);
     }
     let uetr = last.unwrap().to_string();
     let passphrase = node.ask(&["operator", "add", "ann", "--role", "operator"]).with(0).stdout;
-    tokio::task::spawn_blocking(move || walk(&node, &page, &address, &uetr, passphrase.trim())).await.unwrap();
+    let (ask, mut asked) = unbounded_channel();
+    let walking =
+        tokio::task::spawn_blocking(move || walk(&node, &page, &address, &uetr, passphrase.trim(), &Payments(ask)));
+    while let Some(amount) = asked.recv().await {
+        pay(amount).await;
+    }
+    walking.await.unwrap();
 }
 
+/// Pays while somebody walks through the pages.
+struct Payments(UnboundedSender<&'static str>);
+
 /// What an operator does.
-fn walk(node: &Node, page: &str, address: &str, uetr: &str, passphrase: &str) {
+fn walk(node: &Node, page: &str, address: &str, uetr: &str, passphrase: &str, payments: &Payments) {
     let mut browser = Browser::start();
     browser.look(1280, 800, "light");
     browser.open(&format!("{page}/"));
@@ -118,6 +135,9 @@ fn walk(node: &Node, page: &str, address: &str, uetr: &str, passphrase: &str) {
     // That page was answered with 422, and Chromium notes every such answer.
     browser.complaints.retain(|complaint| !complaint.contains("status of 422"));
 
+    tap(&mut browser, page, payments);
+    keys_and_actors(&mut browser, page, uetr);
+
     // A deed: what will happen is said, the name is typed, and the command line sees it.
     browser.open(&format!("{page}/participants/BANK-0003"));
     assert_eq!(browser.barriers(), [""; 0], "participant");
@@ -149,4 +169,78 @@ fn walk(node: &Node, page: &str, address: &str, uetr: &str, passphrase: &str) {
     assert!(["ann", "suspend", "BANK-0003", "case 9", "done"].iter().all(|part| trail.contains(part)), "{trail}");
     assert_eq!(browser.barriers(), [""; 0], "audit");
     assert_eq!(browser.complaints, [""; 0]);
+}
+
+/// A filtered tap shows what fits it and nothing else, as it ends.
+fn tap(browser: &mut Browser, page: &str, payments: &Payments) {
+    browser.open(&format!("{page}/tap?outcome=rejected&participant=BANK-0002"));
+    browser.until("document.getElementById('freshness').textContent == '● live'");
+    browser.until("document.querySelector('[data-part=tap]').innerText.includes('0 matched since')");
+    assert_eq!(browser.barriers(), [""; 0], "an empty tap");
+    ["3.00", "0.01"].into_iter().for_each(|amount| payments.0.send(amount).unwrap());
+    browser.until("document.querySelectorAll('[data-lines] tr').length > 0");
+    let lines = browser.eval("document.querySelector('[data-lines]').innerText").to_string();
+    assert!(lines.contains("rejected AC04 by BANK-0002") && lines.contains("0.01"), "{lines}");
+    assert!(!lines.contains("settled") && !lines.contains("3.00"), "{lines}");
+    assert_eq!(browser.eval("document.querySelectorAll('[data-lines] tr').length"), 1);
+    browser.until("document.querySelector('[data-part=tap]').innerText.startsWith('1 matched since')");
+    for (width, height, scheme) in [(1280, 800, "light"), (390, 844, "dark")] {
+        browser.look(width, height, scheme);
+        assert_eq!(browser.barriers(), [""; 0], "tap {width} {scheme}");
+        assert_eq!(browser.eval("document.documentElement.scrollWidth > innerWidth"), false, "tap, {width} wide");
+    }
+    browser.look(1280, 800, "light");
+    press(browser, "p");
+    browser.until("document.getElementById('freshness').textContent.includes('paused')");
+    assert_eq!(browser.eval("document.querySelectorAll('[data-lines] tr').length"), 1, "to be read");
+    browser.eval("document.querySelector('[data-lines] th a').click()");
+    browser.until("location.pathname.startsWith('/payments/') && document.readyState == 'complete'");
+    assert!(browser.text().contains("rejected"));
+
+    browser.open(&format!("{page}/tap?outcome=lost"));
+    let refused = browser.text();
+    assert!(refused.contains("settled, rejected, timed_out, returned"), "{refused}");
+    assert_eq!(browser.barriers(), [""; 0], "a wrong filter");
+    browser.complaints.retain(|complaint| !complaint.contains("status of 422"));
+}
+
+fn press(browser: &mut Browser, key: &str) {
+    browser
+        .eval(&format!("document.body.dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}', bubbles: true }}))"));
+}
+
+/// From a key to all kinds, to one kind, to one actor, to a payment it decided; every link is of the page.
+fn keys_and_actors(browser: &mut Browser, page: &str, uetr: &str) {
+    press(browser, "/");
+    assert_eq!(browser.eval("document.activeElement.id"), "search");
+    browser
+        .eval("document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', bubbles: true }))");
+    assert_eq!(browser.eval("document.activeElement.tagName"), "BODY");
+    press(browser, "?");
+    assert_eq!(browser.eval("document.getElementById('help').open"), true);
+    press(browser, "?");
+    assert!(browser.text().contains("Live tap"));
+    press(browser, "g");
+    press(browser, "k");
+    let click = |browser: &mut Browser, name: &str, path: &str| {
+        browser.eval(&format!(
+            "[...document.querySelectorAll('main a')].find((own) => own.innerText == '{name}').click()"
+        ));
+        browser.until(&format!("location.pathname == '{path}' && document.readyState == 'complete'"));
+    };
+    browser.until("location.pathname == '/actors' && document.readyState == 'complete'");
+    assert_eq!(browser.barriers(), [""; 0], "actors");
+    click(browser, "participant", "/actors/participant");
+    click(browser, "BANK-0001", "/actors/participant/BANK-0001");
+    let text = browser.text();
+    for part in ["In its mailbox", "Offered and not ended", "What it decided last", "settled", uetr] {
+        assert!(text.to_lowercase().contains(&part.to_lowercase()), "{part} is not in\n{text}");
+    }
+    assert_eq!(browser.barriers(), [""; 0], "an actor");
+    click(browser, uetr, &format!("/payments/{uetr}"));
+    click(browser, "BANK-0002", "/participants/BANK-0002");
+    browser.until("document.querySelector('[data-part=session]').innerText.includes('this session is not encrypted')");
+    browser.open(&format!("{page}/actors/participant/NOBODY"));
+    assert!(browser.text().contains("no participant of that name is registered"), "{}", browser.text());
+    browser.complaints.retain(|complaint| !complaint.contains("status of 404"));
 }

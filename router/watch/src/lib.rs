@@ -1,18 +1,23 @@
 //! What a node looks like at one moment, taken once a second and told everywhere alike: by the console page, `crosstie top`,
-//! `--json` and `/metrics`. Nothing here knows the switch: whoever takes a snapshot fills it, whoever shows one reads it.
+//! `--json` and `/metrics`; and payments as they end, for a live tap. Nothing here knows the switch: whoever takes a snapshot
+//! fills it, whoever shows one reads it.
 
+mod checks;
+pub mod facts;
 mod history;
 pub mod metrics;
 pub mod rows;
 mod snapshot;
+pub mod tap;
 pub mod text;
 mod verdict;
 mod window;
 
+pub use checks::{Actions, AuditCheck, Checks, SelfCheck};
 pub use history::{History, MOMENTS_MAX, Mark, MarkKind, Moment};
 pub use snapshot::{
-    Actor, ActorKind, Archive, BusiestActor, Deed, Failing, Latency, Log, Node, Outcomes, Participant, Payments, Peer,
-    Position, Severity, Snapshot, Stage, StageName, Telemetry, Verdict, Warning,
+    Actor, ActorKind, Archive, BusiestActor, Deed, Failing, Latency, Log, Messages, Node, Outcomes, Participant,
+    Payments, Peer, Position, Session, Severity, Snapshot, Stage, StageName, Telemetry, Verdict, Warning,
 };
 pub use verdict::{CODES, judge};
 pub use window::{COARSE_EDGES_US, EDGES_US, Window};

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Actions, Checks};
+
 /// One node at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -27,6 +29,9 @@ pub struct Snapshot {
     pub log: Log,
     pub archive: Archive,
     pub telemetry: Telemetry,
+    pub checks: Checks,
+    /// What was carried out at this node, by name and then by result.
+    pub actions: Vec<Actions>,
 }
 
 /// Is it fine, in one sentence.
@@ -80,6 +85,8 @@ pub struct Node {
     pub leader_changes: u64,
     /// Why participants are not served here, if they are not: `draining`, `stopping`, `witness`…
     pub closed: Option<String>,
+    /// It takes no new payments, and those in process go on.
+    pub is_draining: bool,
     pub business_date: String,
     pub sessions: u64,
     pub cpu_seconds: f64,
@@ -102,9 +109,6 @@ pub struct Payments {
     /// Final within the objective of 10 s, and not.
     pub within_objective: u64,
     pub beyond_objective: u64,
-    /// Instructions with a UETR seen before. Known to the leader alone.
-    pub duplicates_same: u64,
-    pub duplicates_conflict: u64,
     pub in_flight: u64,
     /// Since the time that its instruction says; 0 when none is in flight. Known to the leader alone.
     pub oldest_in_flight_us: u64,
@@ -208,6 +212,8 @@ pub struct Participant {
     /// When something was last heard of it here, milliseconds since 1970; 0 when it never was.
     pub last_heard_ms: u64,
     pub send_buffer_bytes: u64,
+    /// Its connection to this node, if there is one.
+    pub session: Option<Session>,
     /// Sent by it as debtor agent.
     pub started: u64,
     pub outcomes: Outcomes,
@@ -222,7 +228,51 @@ pub struct Participant {
     pub total: Latency,
     pub in_flight_out: u64,
     pub in_flight_in: u64,
+    /// Its instructions with a UETR seen before, and those that were not taken because the node drained or its log had no
+    /// room. Known to the leader alone.
+    pub duplicates_same: u64,
+    pub duplicates_conflict: u64,
+    pub refused_draining: u64,
+    pub refused_full: u64,
+    pub messages: Messages,
     pub positions: Vec<Position>,
+}
+
+/// What went over the connections of a participant to this node. Empty when there has been none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Messages {
+    /// By kind, as in `wire/PROTOCOL.md`; kinds of which there was none are left out.
+    pub received: BTreeMap<String, u64>,
+    pub sent: BTreeMap<String, u64>,
+    /// Refused before they were instructions: `frame`, `schema`, `agent`.
+    pub errors: BTreeMap<String, u64>,
+    /// `connect`, `disconnect`, `sign_on_refused`, `heartbeat_missed`, `goaway`, `resync`.
+    pub events: BTreeMap<String, u64>,
+}
+
+/// A participant's connection to this node, from its sign-on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Counts the node's connections; log lines have it as `session`.
+    pub number: u64,
+    /// Where it comes from.
+    pub address: String,
+    /// Name and version of the client, as it says.
+    pub software: String,
+    pub protocol: u16,
+    /// Nobody but the two ends can read it.
+    pub is_encrypted: bool,
+    /// Milliseconds since 1970.
+    pub since_ms: u64,
+    pub last_heard_ms: u64,
+    /// Instructions that were read and are not decided and committed yet, and how many may be.
+    pub outstanding: u64,
+    pub window: u64,
+    /// Number of the last notice that was taken from its feed to be sent, and of the last there is.
+    pub notice_sent: u64,
+    pub notice_last: u64,
+    /// What was taken to be sent, and its socket has not taken yet.
+    pub unsent_bytes: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -237,6 +287,8 @@ pub struct Position {
     pub payment_max_minor: Option<i64>,
     /// The free part of what could be used at most, 0 to 1.
     pub headroom: f64,
+    /// Of what the participant sent as debtor agent, what was in this currency.
+    pub started: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -287,6 +339,8 @@ pub struct Peer {
     pub lag_entries: Option<u64>,
     pub lag_ms: Option<u64>,
     pub round_trip_us: Option<u64>,
+    /// Its clock less this node's; none of a node that is not connected.
+    pub clock_offset_us: Option<i64>,
     /// Its book agreed with the majority's at this entry.
     pub agreed_index: Option<u64>,
     pub serves: bool,

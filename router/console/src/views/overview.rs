@@ -2,12 +2,16 @@
 
 use maud::{Markup, html};
 use serde_json::Value;
-use watch::{Snapshot, Warning, text};
+use watch::tap::Filter;
+use watch::text::{self, ago};
+use watch::{Snapshot, Warning};
 
+use super::actors::page_of_kind;
 use crate::Problem;
-use crate::live::{Ask, Section, View, ago, order, time_of_day};
+use crate::live::{Ask, Section, View, order, time_of_day};
 use crate::look::Look;
 use crate::parts::{Stand, Tile, bar, class, encoded, sign, table, tiles};
+use crate::tap;
 use crate::visitor::Visitor;
 
 const WARNINGS_MAX: usize = 5;
@@ -35,7 +39,6 @@ impl View for Overview {
         let stand = Stand { path: "/", ask, order, rows_max: PARTICIPANTS_MAX };
         let link = |id: &str| Some(format!("/participants/{}", encoded(id)));
         let bar_of: &dyn Fn(&str) -> Markup = &|id: &str| position(now, id);
-        let kind = |kind: &str| Some(format!("/actors/{}", encoded(kind)));
         Ok(vec![
             part("verdict", "", verdict(now)),
             part("warnings", "", warnings(now)),
@@ -50,8 +53,9 @@ impl View for Overview {
                     table(&participants, Some(&stand), link, Some(("used · reserved · free", bar_of))),
                 )
             },
-            part("actors", "Actors by kind", table(&pair.actors(), None, kind, None)),
+            part("actors", "Actors by kind", table(&pair.actors(), None, page_of_kind, None)),
             part("nodes", "Nodes and replication", table(&pair.nodes(), None, |_| Some("/nodes".into()), None)),
+            Section { tools: tap::form(look, &Filter::default()), ..part("tap", "Live tap", tap_hint()) },
             part("marks", "What happened", marks(look)),
         ])
     }
@@ -208,6 +212,10 @@ fn position(now: &Snapshot, id: &str) -> Markup {
             (bar(&[("used", used), ("reserved", reserved)]))
         }
     }
+}
+
+fn tap_hint() -> Markup {
+    html! { p.hint { "Payments as they end, a line each. Nothing is gathered while nobody taps." } }
 }
 
 fn marks(look: &Look) -> Markup {

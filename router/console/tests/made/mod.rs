@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use console::{Order, Page, Problem, ProblemKind, Subject, Switch, Waiting};
+use console::{Order, Page, Problem, ProblemKind, Subject, Switch, Tap, Waiting};
 use parking_lot::Mutex;
+use watch::tap::{By, Ended, Filter, Outcome, Tapped};
 use watch::{
     ActorKind, BusiestActor, History, Latency, Moment, Outcomes, Participant, Peer, Position, Severity, Snapshot,
     Stage, StageName, Verdict, Warning,
@@ -81,6 +82,76 @@ impl Switch for Made {
                 }),
             }
         })
+    }
+
+    fn tap(&self, filter: &Filter) -> Result<Box<dyn Tap>, Problem> {
+        let wrong = |message: String| Problem { kind: ProblemKind::Usage, message, next: None };
+        let wanted = (!filter.outcome.is_empty()).then(|| filter.outcome.parse().map_err(wrong)).transpose()?;
+        Ok(Box::new(MadeTap { wanted, number: 0 }))
+    }
+
+    fn actor(&self, participant: &str) -> Result<watch::Actor, Problem> {
+        let deed = |number: u64| watch::Deed {
+            at_ms: now_ms() - number * 40,
+            what: ["settled", "reserved", "rejected"][number as usize % 3].into(),
+            uetr: Some(ended(number).uetr),
+        };
+        Ok(watch::Actor {
+            kind: "participant".into(),
+            name: participant.into(),
+            participants: vec![participant.into()],
+            queued: 3,
+            oldest_us: 900,
+            handled: 450_000,
+            in_flight: 28,
+            next_deadline_ms: Some(now_ms() + 4_000),
+            restarts: 0,
+            deeds: (0..16).map(deed).collect(),
+        })
+    }
+}
+
+/// Half of the payments are rejected, and every tenth times out.
+struct MadeTap {
+    wanted: Option<Outcome>,
+    number: u64,
+}
+
+impl Tap for MadeTap {
+    fn next(&mut self) -> Waiting<'_, Result<Tapped, String>> {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let numbers = self.number..self.number + 3;
+            self.number = numbers.end;
+            let lines: Vec<Ended> = numbers.map(ended).collect();
+            let lines: Vec<Ended> =
+                lines.into_iter().filter(|own| self.wanted.is_none_or(|wanted| wanted == own.outcome)).collect();
+            Ok(Tapped { matched: lines.len() as u64 * 70, lines, not_followed: self.number / 100, ..Tapped::default() })
+        })
+    }
+}
+
+fn ended(number: u64) -> Ended {
+    let (outcome, reason, by) = match number % 10 {
+        0 => (Outcome::TimedOut, Some("AB05"), Some(By::Creditor)),
+        1 | 3 | 5 => (Outcome::Rejected, Some("AC04"), Some(By::Creditor)),
+        7 => (Outcome::Rejected, Some("AM04"), Some(By::Switch)),
+        _ => (Outcome::Settled, None, None),
+    };
+    let of_day = now_ms() % 86_400_000;
+    let (seconds, ms) = (of_day / 1000, of_day % 1000);
+    Ended {
+        at: format!("2031-03-01T{:02}:{:02}:{:02}.{ms:03}000Z", seconds / 3600, seconds / 60 % 60, seconds % 60),
+        uetr: format!("7b0e0d4c-52f3-4a3e-9c7e-{number:012x}"),
+        is_return: false,
+        debtor_agent: "BANK-A".into(),
+        creditor_agent: Some(if number.is_multiple_of(10) { "BANK-F" } else { "BANK-C" }.into()),
+        amount: format!("{}.{:02}", number * 37 % 1000, number % 100),
+        currency: "EUR".into(),
+        outcome,
+        reason: reason.map(Into::into),
+        by,
+        took_us: if outcome == Outcome::TimedOut { 10_000_000 } else { 41_000 + number % 1000 * 10 },
     }
 }
 
@@ -232,6 +303,20 @@ fn participant(number: u64, at_ms: u64, place: u64, id: &str) -> Participant {
         state: if id == "BANK-H" { "suspended_sending" } else { "active" }.into(),
         sessions: 4,
         last_heard_ms: at_ms - 300,
+        session: Some(watch::Session {
+            number: 17 + place,
+            address: format!("10.2.0.{place}:41532"),
+            software: "bank-gateway 4.1".into(),
+            protocol: 1,
+            is_encrypted: false,
+            since_ms: at_ms - 1_800_000,
+            last_heard_ms: at_ms - 300,
+            outstanding: 3,
+            window: 1024,
+            notice_sent: 88_214 + number,
+            notice_last: 88_214 + number,
+            unsent_bytes: 0,
+        }),
         started: settled + number * place + 28,
         outcomes,
         received: settled,

@@ -1,7 +1,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::{ActorKind, Participant, Peer, Position, Stage, StageName, Window};
+use crate::{
+    Actions, ActorKind, AuditCheck, Messages, Participant, Peer, Position, SelfCheck, Stage, StageName, Window,
+};
 
 /// One of everything.
 pub(crate) fn full() -> Arc<Snapshot> {
@@ -24,10 +26,19 @@ pub(crate) fn full() -> Arc<Snapshot> {
         currency: "EUR".into(),
         net_debit_cap_minor: Some(7),
         balance_minor: -3,
+        started: 4,
         ..Position::default()
     }];
+    let one = |what: &str| [(what.to_string(), 1)].into();
+    let messages =
+        Messages { received: one("Answer"), sent: one("GoAway"), errors: one("frame"), events: one("connect") };
     let (id, state) = ("BANK-0001".to_string(), "active".to_string());
-    now.participants.push(Participant { id, state, positions, answer: latency.clone(), ..Participant::default() });
+    let answer = latency.clone();
+    now.participants.push(Participant { id, state, started: 5, positions, answer, messages, ..Participant::default() });
+    now.node.is_draining = true;
+    now.checks.self_check = Some(SelfCheck { at_ms: 1_500, differences: 2, ..SelfCheck::default() });
+    now.checks.audit = Some(AuditCheck { at_ms: 2_500, ..AuditCheck::default() });
+    now.actions.push(Actions { action: "fund".into(), result: "done".into(), count: 6 });
     let handle = [("letters".to_string(), latency.clone())].into();
     let handled = [("letters".to_string(), 2)].into();
     let dropped = [("stopped".to_string(), 0)].into();
@@ -39,6 +50,7 @@ pub(crate) fn full() -> Arc<Snapshot> {
         lag_entries: Some(1),
         lag_ms: Some(2),
         round_trip_us: Some(3),
+        clock_offset_us: Some(-70_000),
         ..Peer::default()
     };
     now.peers.push(other);
@@ -103,6 +115,13 @@ fn figures_come_out_as_they_are() {
     has(r#"crosstie_transfer_duration_seconds_bucket{le="+Inf",outcome="settled"} 2"#);
     has(r#"crosstie_transfer_duration_seconds_count{outcome="settled"} 2"#);
     has(r#"crosstie_replication_lag_seconds{peer="n2"} 0.002"#);
+    has(r#"crosstie_transfers_started_total{debtor="BANK-0001",currency="EUR"} 4.0"#);
+    has(r#"crosstie_transfers_started_total{debtor="BANK-0001",currency="other"} 1.0"#);
+    has(r#"crosstie_messages_total{participant="BANK-0001",direction="in",type="Answer"} 1.0"#);
+    has(r#"crosstie_messages_total{participant="BANK-0001",direction="out",type="GoAway"} 1.0"#);
+    has(r#"crosstie_clock_offset_seconds{peer="n2"} -0.07"#);
+    has(r#"crosstie_report_last_success_timestamp_seconds{report="self_check"} 1.5"#);
+    has(r#"crosstie_operator_actions_total{action="fund",result="done"} 6.0"#);
     has("# TYPE crosstie_leader_changes counter");
 }
 
@@ -119,6 +138,8 @@ fn the_plain_format_names_counters_in_full() {
 #[test]
 fn an_empty_snapshot_has_no_series_of_what_is_not_there() {
     let text = encode(&Arc::default());
-    assert!(!text.contains("crosstie_participant_state") && !text.contains("crosstie_replication_lag_seconds"));
+    for name in ["participant_state", "replication_lag_seconds", "clock_offset", "report_last", "audit_last"] {
+        assert!(!text.contains(&format!("crosstie_{name}")), "{name}");
+    }
     assert!(text.contains("crosstie_leader_known 0.0\n"));
 }
