@@ -354,6 +354,7 @@ impl Desk {
             settled_per_second: latest.payments.settled_per_second,
             settled: latest.payments.settled.clone(),
             checks: self.logbook.checks(),
+            budget: latest.payments.budget,
         })
     }
 

@@ -390,6 +390,8 @@ pub struct Status {
     pub settled: watch::Latency,
     #[serde(default)]
     pub checks: watch::Checks,
+    #[serde(default)]
+    pub budget: watch::Budget,
 }
 
 /// The cluster as one node sees it.

@@ -54,6 +54,8 @@ pub(super) fn status(node: &Node) -> Result<Exit, Failure> {
             [settled.p50_us, settled.p99_us, settled.p999_us].map(|us| watch::text::percentile(us, settled.recent));
         let rate = watch::text::rate(status.settled_per_second);
         line("payments settling", format!("{rate} per second, p50 {p50}, p99 {p99}, p99.9 {p999}"));
+        let budget = &status.budget;
+        line("final in 10 s", format!("{} in the last {}; {}", budget.share(), budget.window(), budget.sentence()));
         line("payments in process", payments.in_process.to_string());
         line("payments remembered", format!("{} ({mebibytes} MiB)", payments.remembered));
         let archive = status.archive;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Actions, Checks};
+use crate::{Actions, Budget, Checks, Exemplar};
 
 /// One node at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -109,6 +109,8 @@ pub struct Payments {
     /// Final within the objective of 10 s, and not.
     pub within_objective: u64,
     pub beyond_objective: u64,
+    /// The same over the last hour, against the goal.
+    pub budget: Budget,
     pub in_flight: u64,
     /// Since the time that its instruction says; 0 when none is in flight. Known to the leader alone.
     pub oldest_in_flight_us: u64,
@@ -116,6 +118,8 @@ pub struct Payments {
     pub settled: Latency,
     /// The same of those that ended otherwise after funds had been set aside.
     pub failed: Latency,
+    /// Of each bucket of those two the payment that was the slowest of the latest second in which there was one.
+    pub exemplars: Vec<Exemplar>,
     /// Rejections by reason code; codes that are not ISO's or ours count as `other`.
     pub reasons: BTreeMap<String, u64>,
     /// Of those, what the creditor agent answered; the rest the switch decided.
@@ -147,6 +151,18 @@ pub struct Latency {
     pub p99_us: u64,
     pub p999_us: u64,
     pub max_us: u64,
+}
+
+impl Latency {
+    /// How many were in each bucket and in none before it; at last those longer than all edges.
+    pub(crate) fn parted(&self) -> impl Iterator<Item = u64> {
+        let mut below = 0;
+        self.buckets.iter().map(|(_, count)| *count).chain([self.count]).map(move |count| {
+            let own = count.saturating_sub(below);
+            below = count;
+            own
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
