@@ -94,7 +94,7 @@ impl Running {
 fn whoever_is_on_the_machine_may_look_and_do_nothing() {
     let running = Running::start("dev");
     for (path, part) in [
-        ("/", "BANK-F answers late"),
+        ("/", "answers late"),
         ("/nodes", "Nodes and replication"),
         ("/participants/BANK-A", "BANK-A"),
         ("/actors/participant", "Busiest twenty"),

@@ -76,12 +76,15 @@ async fn pay(debtor: &Client, creditor: &Client, offers: &mut Notices, amount: &
             }
         }
         let payer = debtor.participant();
-        match says {
-            None => creditor.answer(&Reply::yes(payer, uetr)).await.unwrap(),
+        let reply = match says {
+            None => Some(Reply::yes(payer, uetr)),
             // It says nothing at all.
-            Some(Reason::AB05) => {}
-            Some(reason) => creditor.answer(&Reply::no(payer, uetr, reason)).await.unwrap(),
+            Some(Reason::AB05) => None,
+            Some(reason) => Some(Reply::no(payer, uetr, reason)),
         };
+        if let Some(reply) = reply {
+            creditor.answer(&reply).await.unwrap();
+        }
     }
     _ = handle.outcome().await;
     uetr
