@@ -7,15 +7,14 @@ use std::time::{Duration, Instant};
 use persistence::Refused;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use settlement::{
-    Book, Command, Deadlines, Decision, Direction, Fact, Key, Limits, Operation, Participant, Purpose, Reply, Scheme,
-    View,
+    Book, Command, Deadlines, Decision, Direction, Fact, Key, Limits, Operation, Participant, Reply, Scheme, View,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wire::{Currency, Reason, Timestamp, Uetr};
 
 use crate::draft::Draft;
-use crate::figures::{Deed, Deeds, Gauge, MessageKind, now_us};
+use crate::figures::{Deed, Deeds, Gauge, MessageKind, Told, now_us};
 use crate::instruction::Instructions;
 use crate::ledger::{Answered, Passenger};
 use crate::post::{Outbox, PostOffice};
@@ -136,17 +135,14 @@ impl State {
         let Instructions { line, batch, .. } = instructions;
         let mut replies = Vec::new();
         let (began, count) = (Instant::now(), items.len());
-        let (mut same, mut conflict) = (0, 0);
+        let mut told = Told::default();
         for (at, instruction) in (0..).zip(&batch.items[items]) {
             let reply = match instruction.command(&batch.bytes, &scheme) {
                 Ok(command) => self.decide(line.key(), command, &view),
                 Err(reason) => Some(Reply::Refused(reason)),
             };
             if let Some(reply) = reply {
-                match &reply {
-                    Reply::Inquire(inquiry) => same += u64::from(inquiry.purpose == Purpose::Repeat),
-                    Reply::Refused(reason) => conflict += u64::from(*reason == Reason::DUPL),
-                }
+                told.count(&reply);
                 let (kind, uetr) = instruction.subject();
                 replies.push(Answered { at, kind, uetr, reply });
             }
@@ -155,8 +151,7 @@ impl State {
         self.outbox.passengers.push(done);
         let mut work = post.premises.figures.work.lock();
         work.decide.record_many(began.elapsed(), count);
-        work.duplicates_same += same;
-        work.duplicates_conflict += conflict;
+        work.tell(line.key(), &told);
     }
 
     /// Decides, applies, keeps the fact and its letter for the post office; gives back what the asker is to hear.

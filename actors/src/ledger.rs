@@ -172,12 +172,12 @@ impl Ledger {
                 self.throne.note(&news);
             }
             let Ledger { book, staged, staged_everyone, rung, archive, tracker, known, throne, .. } = self;
-            book.apply(&fact, &mut Staging { staged, staged_everyone, changed: &mut rung.feeds });
+            let decided_at = book.apply(&fact, &mut Staging { staged, staged_everyone, changed: &mut rung.feeds });
             // What is replayed the archive reads from the log, if it lacks it.
             if !entry.replay {
-                archive.note(&fact, entry.index, book);
-                tracker.note(&fact, book);
-                tally.note(&fact, book, known);
+                archive.note(&fact, entry.index, decided_at);
+                tracker.note(&fact, book, decided_at);
+                tally.note(&fact, book, decided_at, known);
                 if let Fact::Expired(expired) = &fact
                     && throne.leads()
                 {

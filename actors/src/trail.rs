@@ -203,10 +203,10 @@ impl Tracker {
     }
 
     /// Notes a fact that the book has just applied.
-    pub(crate) fn note(&mut self, fact: &Fact<'_>, book: &Book) {
+    pub(crate) fn note(&mut self, fact: &Fact<'_>, book: &Book, decided_at: Option<Timestamp>) {
         let interest = if matches!(fact, Fact::Reserved(_)) { Interest::Everything } else { Interest::Ends };
         if self.trail.is_wanted(interest)
-            && let Some(step) = Step::of(fact, book)
+            && let Some(step) = Step::of(fact, book, decided_at)
         {
             self.steps.push(step);
         }
@@ -228,7 +228,7 @@ impl Tracker {
 }
 
 impl Step {
-    fn of(fact: &Fact<'_>, book: &Book) -> Option<Step> {
+    fn of(fact: &Fact<'_>, book: &Book, decided_at: Option<Timestamp>) -> Option<Step> {
         let (what, is_creditor_told) = match fact {
             Fact::Reserved(_) => (What::Reserved, false),
             Fact::Settled(_) | Fact::Returned(_) => (What::Settled, true),
@@ -239,8 +239,7 @@ impl Step {
             _ => return None,
         };
         let Payment { debtor, creditor, uetr, amount_minor, currency, original, .. } = *fact.payment()?;
-        let record = book.participant(debtor).and_then(|debtor| debtor.payment(uetr));
-        let (at, began) = (fact.at(), record.map_or(fact.at(), |record| record.at));
+        let (at, began) = (fact.at(), decided_at.unwrap_or(fact.at()));
         let number = |party, is_told| if is_told { book.last_notice(party) } else { 0 };
         let notices = [number(debtor, what != What::Reserved), number(creditor, is_creditor_told)];
         Some(Step { uetr, debtor, creditor, amount_minor, currency, original, what, at, began, notices })
@@ -265,10 +264,13 @@ mod tests {
     fn fold(tracker: &mut Tracker, index: Index) {
         let (at, payment, book) = (Timestamp(index), payment(), Book::default());
         let (content, deadline, horizon) = (0, Timestamp(0), Timestamp(0));
-        tracker
-            .note(&Fact::Reserved(settlement::Reserved { at, payment, content, deadline, horizon, body: &[] }), &book);
+        tracker.note(
+            &Fact::Reserved(settlement::Reserved { at, payment, content, deadline, horizon, body: &[] }),
+            &book,
+            None,
+        );
         let (status, settlement_date) = (wire::Status::ACSC, BusinessDate::NONE);
-        tracker.note(&Fact::Settled(settlement::Settled { at, payment, status, settlement_date }), &book);
+        tracker.note(&Fact::Settled(settlement::Settled { at, payment, status, settlement_date }), &book, Some(at));
         tracker.folded(index, true);
     }
 

@@ -126,6 +126,12 @@ impl Lines {
         Ok(())
     }
 
+    /// The clocks of connected nodes less this one's, nanoseconds.
+    pub(crate) fn clock_offsets_ns(&self) -> Vec<(NodeId, i64)> {
+        let seen = self.0.peers.get().map(Peers::statistics).unwrap_or_default();
+        seen.peers.iter().filter_map(|peer| Some((peer.node, peer.clock_offset_ns?))).collect()
+    }
+
     /// Ends all connections.
     pub(crate) fn end(&self) {
         if let Some(peers) = self.0.peers.get() {

@@ -6,6 +6,7 @@ use persistence::{Index, MemberKind, NodeId};
 use settlement::Recipient;
 use wire::Reason;
 
+use crate::ops::messages::Event;
 use crate::outlet::{Need, Outlet};
 use crate::session::Context;
 
@@ -29,6 +30,7 @@ pub(crate) async fn meet(context: &Context, outlet: &Outlet, need: Need) -> Resu
             Err(Some(Ending::elsewhere(Reason::AG09, NOBODY_HAS_IT_MS, text)))
         }
         Need::CatchUp { everyone, wanted, first, until, index } => {
+            outlet.counts().event(Event::Resync);
             // The log is read for few at a time: what one reads slowly the others should not.
             let Ok(_turn) = context.catch_ups.acquire().await else { return Err(None) };
             let switch = &context.switch;

@@ -60,7 +60,7 @@ pub struct Node {
     pub(crate) door: Arc<Door>,
     pub(crate) outlets: Arc<Outlets>,
     pub(crate) measured: Arc<Measured>,
-    lines: Lines,
+    pub(crate) lines: Lines,
     accepting: tokio::task::JoinHandle<()>,
 }
 

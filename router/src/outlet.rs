@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
+use crate::ops::messages::Counts;
 use crate::session::{Heard, Opened};
 
 /// Pulled at a time, bytes.
@@ -42,6 +43,12 @@ struct Pending {
     is_over: bool,
 }
 
+/// Who is told of what goes out.
+pub(crate) struct Onlookers {
+    pub(crate) trail: Arc<Trail>,
+    pub(crate) counts: Arc<Counts>,
+}
+
 /// See the file's head.
 pub(crate) struct Outlet {
     line: Arc<Line>,
@@ -50,7 +57,7 @@ pub(crate) struct Outlet {
     socket: OwnedWriteHalf,
     feed: Arc<Feed>,
     everyone: Arc<Feed>,
-    trail: Arc<Trail>,
+    onlookers: Onlookers,
     pending: Mutex<Pending>,
     needs: Notify,
 }
@@ -64,25 +71,20 @@ impl Outlet {
         socket: OwnedWriteHalf,
         ((feed, own), (everyone, shared)): ((Arc<Feed>, Cursor), (Arc<Feed>, Cursor)),
         greeting: Vec<u8>,
-        trail: Arc<Trail>,
+        onlookers: Onlookers,
     ) -> Self {
         let told = own.last();
         let pending = Pending { out: greeting, sent: 0, own, everyone: shared, need: None, told, is_over: false };
-        Outlet {
-            line,
-            opened,
-            heard,
-            socket,
-            feed,
-            everyone,
-            trail,
-            pending: Mutex::new(pending),
-            needs: Notify::new(),
-        }
+        let (pending, needs) = (Mutex::new(pending), Notify::new());
+        Outlet { line, opened, heard, socket, feed, everyone, onlookers, pending, needs }
     }
 
     pub(crate) fn line(&self) -> &Arc<Line> {
         &self.line
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.onlookers.counts
     }
 
     /// How long nothing was read from the connection.
@@ -113,9 +115,9 @@ impl Outlet {
             return;
         }
         match self.pump_until(&mut pending) {
-            Ok(()) if self.trail.is_wanted(Interest::Everything) && pending.own.last() > pending.told => {
+            Ok(()) if self.onlookers.trail.is_wanted(Interest::Everything) && pending.own.last() > pending.told => {
                 pending.told = pending.own.last();
-                self.trail.written(self.line.key(), pending.told);
+                self.onlookers.trail.written(self.line.key(), pending.told);
             }
             Ok(()) => {}
             Err(need) => {
@@ -128,6 +130,7 @@ impl Outlet {
     fn pump_until(&self, pending: &mut Pending) -> Result<(), Need> {
         loop {
             if pending.sent == pending.out.len() {
+                self.onlookers.counts.written(&pending.out);
                 pending.out.clear();
                 pending.sent = 0;
                 if pending.is_over {

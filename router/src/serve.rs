@@ -13,10 +13,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
 
-use crate::admin::{self, Desk};
+use crate::admin::{self, Desk, Logbook};
 use crate::config::{Config, Seed};
 use crate::exit::{Exit, Failure};
 use crate::node::{self, Node};
+use crate::office::Office;
 use crate::tap::Taps;
 use crate::{console, day, logs, ops, traces};
 
@@ -61,13 +62,16 @@ async fn live(config: Config) -> Result<Exit, Failure> {
     let taking_in = tokio::spawn(take_in_at_every_reign(node.switch.clone(), config.participants.clone()));
 
     let stop = Arc::new(Notify::new());
+    let logbook = Arc::<Logbook>::default();
     let watcher = ops::start(ops::Sources {
         switch: node.switch.clone(),
         door: node.door.clone(),
         outlets: node.outlets.clone(),
         measured: node.measured.clone(),
+        lines: node.lines.clone(),
         config: config.clone(),
         address: node.address,
+        logbook: logbook.clone(),
         started,
     })?;
     let desk = Arc::new(Desk {
@@ -83,22 +87,24 @@ async fn live(config: Config) -> Result<Exit, Failure> {
         changing: Mutex::new(()),
         waiting: Mutex::new(()),
         reading: Mutex::new(()),
-        checked: parking_lot::Mutex::default(),
+        logbook,
     });
     let console = open_console(&config, &desk);
     say_ready(&config, &node, console.as_ref(), started);
     let rolling = tokio::spawn(day::roll_daily(node.switch.clone(), config.scheme.day_roll));
-    let checking = tokio::spawn(desk.clone().check_daily());
-    let others = desk.clone();
-    let serving_others = tokio::spawn(async move { tokio::join!(others.serve_others(), others.record_what_waits()) });
-    let serving = tokio::spawn(async move { server.serve(desk).await });
+    let office = Office::open(async move {
+        tokio::spawn(desk.clone().check_regularly());
+        let others = desk.clone();
+        tokio::spawn(async move { tokio::join!(others.serve_others(), others.record_what_waits()) });
+        server.serve(desk).await;
+    });
+    let office = office.map_err(|error| Failure::new(Exit::No, format!("the thread for operators: {error}")))?;
 
     let why = tokio::select! {
         name = signals.next() => name,
         () = stop.notified() => "operator",
     };
     rolling.abort();
-    checking.abort();
     taking_in.abort();
     let deadline_ms = config.drain.deadline.as_millis() as u64;
     tracing::info!(event = "stopping", why, deadline_ms, "no new payments; those in process may end");
@@ -121,10 +127,8 @@ async fn live(config: Config) -> Result<Exit, Failure> {
     if let Some(traces) = traces {
         traces.stop();
     }
-    serving_others.abort();
-    serving.abort();
     // Its end removes the socket.
-    _ = serving.await;
+    drop(office);
     Ok(exit)
 }
 

@@ -21,7 +21,8 @@ use crate::courier::Outlets;
 use crate::door::Door;
 use crate::needs::meet;
 use crate::ops::Measured;
-use crate::outlet::Outlet;
+use crate::ops::messages::{Counts, Event, Mistake};
+use crate::outlet::{Onlookers, Outlet};
 
 /// Settings of every session.
 #[derive(Clone, Debug)]
@@ -115,8 +116,11 @@ pub(crate) async fn serve(context: Arc<Context>, stream: TcpStream) {
     let Accepted { line, participant, software, protocol, feeds, greeting } = accepted;
     let heard = Arc::new(Heard { since: Instant::now(), last_ms: AtomicU64::new(0) });
     let trail = context.switch.trail.clone();
+    let counts = context.measured.messages.of(line.key());
+    counts.event(Event::Connect);
     let opened = Opened { session, address, software, protocol };
-    let outlet = Arc::new(Outlet::new(line.clone(), opened, heard.clone(), writer, feeds, greeting, trail));
+    let onlookers = Onlookers { trail, counts: counts.clone() };
+    let outlet = Arc::new(Outlet::new(line.clone(), opened, heard.clone(), writer, feeds, greeting, onlookers));
     context.switch.connect(&line);
     context.outlets.insert(outlet.clone());
     outlet.pump();
@@ -124,8 +128,15 @@ pub(crate) async fn serve(context: Arc<Context>, stream: TcpStream) {
     tracing::info!(event = "signed_on", %participant, session);
 
     let spare = spare.unwrap_or_default();
-    let reading =
-        Reading { context: context.clone(), line: line.clone(), participant, session, heard: heard.clone(), spare };
+    let reading = Reading {
+        context: context.clone(),
+        line: line.clone(),
+        participant,
+        session,
+        heard: heard.clone(),
+        counts: counts.clone(),
+        spare,
+    };
     let task = tokio::spawn({
         let outlet = outlet.clone();
         async move { reading.run(reader, buffer, &outlet).await }
@@ -136,6 +147,12 @@ pub(crate) async fn serve(context: Arc<Context>, stream: TcpStream) {
     }
     context.outlets.remove(&outlet);
     context.switch.disconnect(&line);
+    counts.event(Event::Disconnect);
+    match ending.as_ref().map(|ending| ending.reason) {
+        None | Some(Reason::SOFF) => {}
+        Some(Reason::IDLE) => counts.event(Event::HeartbeatMissed),
+        Some(_) => counts.event(Event::GoAway),
+    }
     let code = ending.as_ref().map(|ending| ending.reason.as_str());
     let why = match &ending {
         None => "the connection broke or was closed by the participant",
@@ -166,8 +183,13 @@ async fn sign_on(context: &Context, reader: &mut OwnedReadHalf, buffer: &mut Vec
             let kind = u16::from_le_bytes([frame[4], frame[5]]);
             return match decode(kind, &frame[HEADER_BYTES..]).map_err(broken)? {
                 Message::SignOn(sign_on) => {
+                    let counts = counts_of(context, &sign_on);
+                    counts.iter().for_each(|counts| counts.read(&frame));
                     // It waits, on a node that was cut off from the others for as long as that lasts.
-                    let accepted = accept_when_caught_up(context, &sign_on).await?;
+                    let accepted = accept_when_caught_up(context, &sign_on).await;
+                    let accepted = accepted.inspect_err(|_| {
+                        counts.iter().for_each(|counts| counts.event(Event::SignOnRefused));
+                    })?;
                     match is_closed(reader, buffer) {
                         true => Err(ending(Reason::SIGN, 0, "the connection was closed behind its SignOn")),
                         false => Ok(accepted),
@@ -181,6 +203,12 @@ async fn sign_on(context: &Context, reader: &mut OwnedReadHalf, buffer: &mut Vec
             Ok(_) => {}
         }
     }
+}
+
+/// Whoever is not registered is not counted: anybody may call himself anything.
+fn counts_of(context: &Context, sign_on: &SignOn<'_>) -> Option<Arc<Counts>> {
+    let key = context.switch.scheme().key(sign_on.participant)?;
+    Some(context.measured.messages.of(key))
 }
 
 /// A connection that was given up must not supersede the one that replaced it.
@@ -281,6 +309,7 @@ struct Reading {
     participant: ParticipantId,
     session: u64,
     heard: Arc<Heard>,
+    counts: Arc<Counts>,
     /// Memory for the next read.
     spare: Arc<Batch>,
 }
@@ -292,7 +321,10 @@ impl Reading {
             match self.take_frames(&mut buffer, outlet) {
                 Ok(false) => {}
                 Ok(true) => return self.signed_off().await,
-                Err(error) => return Some(ending(Reason::FORM, 1000, error.to_string())),
+                Err(error) => {
+                    self.counts.mistake(Mistake::Frame);
+                    return Some(ending(Reason::FORM, 1000, error.to_string()));
+                }
             }
             if !self.line.has_room() {
                 self.line.wait_for_room().await;
@@ -330,6 +362,7 @@ impl Reading {
 
     fn take(&mut self, mut batch: Arc<Batch>, outlet: &Outlet) -> bool {
         let (mut replied, began) = (false, Instant::now());
+        self.counts.read(&batch.bytes);
         let signed_off = Arc::make_mut(&mut batch).decode(self.participant, |other| {
             replied = true;
             match other {
@@ -353,6 +386,7 @@ impl Reading {
     }
 
     fn refuse(&self, kind: u16, body: &[u8], reason: Reason, error: Option<wire::Error>) {
+        self.counts.mistake(if reason == Reason::AGNT { Mistake::Agent } else { Mistake::Schema });
         // The error's text shows what came, and that may be anything.
         let field = error.as_ref().and_then(wire::Error::field);
         let (participant, session) = (self.participant, self.session);

@@ -154,7 +154,9 @@ fn written(facts: &[Fact<'_>]) -> Vec<u8> {
 
 fn fold(facts: &[u8]) -> Book {
     let mut book = Book::default();
-    Facts::new(facts).for_each(|fact| book.apply(&fact.unwrap(), &mut ()));
+    Facts::new(facts).for_each(|fact| {
+        book.apply(&fact.unwrap(), &mut ());
+    });
     book
 }
 

@@ -67,7 +67,9 @@ fn main() {
         }
         spent[0] += began.elapsed().as_nanos();
         let began = Instant::now();
-        letters.iter().for_each(|(_, letter)| live[1].apply(letter));
+        letters.iter().for_each(|(_, letter)| {
+            live[1].apply(letter);
+        });
         spent[1] += began.elapsed().as_nanos();
         letters.clear();
         let debtor_agent = scheme.id(Key(0));
@@ -82,7 +84,9 @@ fn main() {
         }
         spent[2] += began.elapsed().as_nanos();
         let began = Instant::now();
-        letters.iter().for_each(|(_, letter)| live[0].apply(letter));
+        letters.iter().for_each(|(_, letter)| {
+            live[0].apply(letter);
+        });
         spent[3] += began.elapsed().as_nanos();
         let mut notices = Buffer::default();
         let began = Instant::now();

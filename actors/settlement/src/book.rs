@@ -1,7 +1,9 @@
 //! The book: the fold of all committed facts. Everything a participant is ever told is read from it.
 
+use std::sync::Arc;
+
 use wire::message::{Refused, StatusReport};
-use wire::{Currency, Kind, Message, ParticipantId, Reason};
+use wire::{Currency, Kind, Message, ParticipantId, Reason, Timestamp};
 
 use crate::days::{self, Diary};
 use crate::fact::{Fact, LimitChanged, PositionMoved, Stage, Standing};
@@ -29,8 +31,8 @@ pub struct Book {
     pub(crate) notices: Vec<u64>,
     pub(crate) system_notices: u64,
     pub(crate) trail: Trail,
-    /// What moved on each business date, by participant.
-    pub(crate) diaries: Vec<Diary>,
+    /// What moved on each business date, by participant; shared with a frozen book until it changes.
+    pub(crate) diaries: Vec<Arc<Diary>>,
 }
 
 impl Book {
@@ -66,18 +68,20 @@ impl Book {
 
     /// What moved on each business date.
     pub fn diary(&self, key: Key) -> Option<&Diary> {
-        self.diaries.get(key.place())
+        self.diaries.get(key.place()).map(Arc::as_ref)
     }
 
-    /// Folds one committed fact in and writes the notices it makes.
-    pub fn apply(&mut self, fact: &Fact<'_>, sink: &mut impl Sink) {
+    /// Folds one committed fact in and writes the notices it makes. Says when the payment was decided on that the fact
+    /// ended, if it ended one that is remembered.
+    pub fn apply(&mut self, fact: &Fact<'_>, sink: &mut impl Sink) -> Option<Timestamp> {
         self.scheme.apply(fact);
+        let mut decided_at = None;
         match fact {
             Fact::Registered { key, .. } => {
                 let listing = self.scheme.listing(*key).cloned();
                 self.participants.extend(listing.map(|listing| Participant::new(*key, listing)));
                 self.notices.push(0);
-                self.diaries.push(Diary::default());
+                self.diaries.push(Arc::default());
             }
             Fact::SignedOn(Standing { participant, .. })
             | Fact::SignedOff(Standing { participant, .. })
@@ -85,9 +89,13 @@ impl Book {
             | Fact::Resumed(Standing { participant, .. })
             | Fact::Funded(PositionMoved { participant, .. })
             | Fact::Defunded(PositionMoved { participant, .. })
-            | Fact::LimitChanged(LimitChanged { participant, .. }) => self.apply_to(*participant, fact),
+            | Fact::LimitChanged(LimitChanged { participant, .. }) => {
+                self.apply_to(*participant, fact);
+            }
             // A payment refused on submission never concerned its creditor agent.
-            Fact::Rejected(rejected) if rejected.stage == Stage::Submit => self.apply_to(rejected.payment.debtor, fact),
+            Fact::Rejected(rejected) if rejected.stage == Stage::Submit => {
+                self.apply_to(rejected.payment.debtor, fact);
+            }
             Fact::Reserved(_)
             | Fact::Rejected(_)
             | Fact::Settled(_)
@@ -95,7 +103,7 @@ impl Book {
             | Fact::Expired(_)
             | Fact::Annotated(_) => {
                 if let Some(payment) = fact.payment() {
-                    self.apply_to(payment.debtor, fact);
+                    decided_at = self.apply_to(payment.debtor, fact);
                     self.apply_to(payment.creditor, fact);
                 }
             }
@@ -115,12 +123,11 @@ impl Book {
                 sink.notice(to, number, |out| write(number, out));
             }
         });
+        decided_at
     }
 
-    fn apply_to(&mut self, key: Key, fact: &Fact<'_>) {
-        if let Some(participant) = self.participants.get_mut(key.place()) {
-            participant.apply(fact);
-        }
+    fn apply_to(&mut self, key: Key, fact: &Fact<'_>) -> Option<Timestamp> {
+        self.participants.get_mut(key.place())?.apply(fact)
     }
 
     /// What `asker` is told about a payment; `None` when the book does not (or no longer) remember it.

@@ -176,7 +176,9 @@ mod tests {
         let facts: Vec<_> = Facts::new(&table.facts).map(|fact| fact.unwrap()).collect();
         for cut in 0..=facts.len() {
             let mut whole = Book::default();
-            facts[..cut].iter().for_each(|fact| whole.apply(fact, &mut ()));
+            for fact in &facts[..cut] {
+                whole.apply(fact, &mut ());
+            }
             let mut book = whole.clone();
             let mut bytes = Vec::new();
             book.freeze().write(&mut bytes).unwrap();
@@ -207,6 +209,9 @@ mod tests {
         let right = story().book;
         let uetr = right.participants[0].payments.iter().next().unwrap().uetr;
         type Change = fn(&mut Book, wire::Uetr);
+        fn record(book: &mut Book, uetr: wire::Uetr, change: fn(&mut Record)) {
+            book.participants[0].payments.change(uetr, change).expect("it is remembered");
+        }
         fn offer(book: &mut Book, change: fn(&mut Incoming)) {
             book.participants[1].incoming.values_mut().for_each(change);
         }
@@ -217,22 +222,17 @@ mod tests {
             |book, _| book.notices[1] += 1,
             |book, _| book.system_notices += 1,
             |book, _| book.trail.append(table::audited()),
-            |book, uetr| book.participants[0].payments.change(uetr, |record| record.state = State::Rejected),
-            |book, uetr| book.participants[0].payments.change(uetr, |record| record.amount_minor += 1),
-            |book, uetr| book.participants[0].payments.change(uetr, |record| record.returned_minor += 1),
-            |book, uetr| book.participants[0].payments.change(uetr, |record| record.ended_at.0 += 1_000),
-            |book, uetr| book.participants[0].payments.change(uetr, |record| record.at.0 += 1_000),
-            |book, uetr| book.participants[0].payments.change(uetr, |record| record.content ^= 1),
-            |book, uetr| book.participants[0].payments.change(uetr, |record| record.creditor.0 = 2),
-            |book, uetr| book.participants[0].payments.change(uetr, |record| record.currency = Currency::USD),
-            |book, uetr| book.participants[0].payments.change(uetr, |record| record.is_return = true),
-            |book, uetr| {
-                book.participants[0].payments.change(uetr, |record| record.reasons = Reasons::one(Reason::AC04))
-            },
-            |book, uetr| {
-                let next = |record: &mut Record| record.settlement_date = record.settlement_date.next();
-                book.participants[0].payments.change(uetr, next);
-            },
+            |book, uetr| record(book, uetr, |record| record.state = State::Rejected),
+            |book, uetr| record(book, uetr, |record| record.amount_minor += 1),
+            |book, uetr| record(book, uetr, |record| record.returned_minor += 1),
+            |book, uetr| record(book, uetr, |record| record.ended_at.0 += 1_000),
+            |book, uetr| record(book, uetr, |record| record.at.0 += 1_000),
+            |book, uetr| record(book, uetr, |record| record.content ^= 1),
+            |book, uetr| record(book, uetr, |record| record.creditor.0 = 2),
+            |book, uetr| record(book, uetr, |record| record.currency = Currency::USD),
+            |book, uetr| record(book, uetr, |record| record.is_return = true),
+            |book, uetr| record(book, uetr, |record| record.reasons = Reasons::one(Reason::AC04)),
+            |book, uetr| record(book, uetr, |record| record.settlement_date = record.settlement_date.next()),
             |book, _| drop(book.participants[1].incoming.drain()),
             |book, _| offer(book, |offer| offer.deadline.0 += 1),
             |book, _| offer(book, |offer| offer.payment.amount_minor += 1),

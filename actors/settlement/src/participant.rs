@@ -187,23 +187,24 @@ impl Participant {
         }
     }
 
-    /// Changes only, and only this participant's leg. Never fails: a fact is already true.
-    pub fn apply(&mut self, fact: &Fact<'_>) {
+    /// Changes only, and only this participant's leg. Never fails: a fact is already true. The debtor says when the payment
+    /// was decided on that the fact ended, if it remembers it.
+    pub fn apply(&mut self, fact: &Fact<'_>) -> Option<Timestamp> {
         match fact {
             Fact::Reserved(reserved) if reserved.payment.debtor == self.key => self.set_aside(reserved),
             Fact::Reserved(reserved) => self.offer(reserved),
             Fact::Rejected(rejected) if rejected.stage == Stage::Submit => self.remember_refusal(rejected),
             Fact::Rejected(rejected) => {
-                self.release(&rejected.payment, |record| {
+                return self.release(&rejected.payment, |record| {
                     (record.state, record.reasons, record.ended_at) = (State::Rejected, rejected.reasons, rejected.at);
                 });
             }
             Fact::Expired(expired) => {
-                self.release(&expired.payment, |record| {
+                return self.release(&expired.payment, |record| {
                     (record.state, record.reasons, record.ended_at) = (State::Expired, expired.reasons, expired.at);
                 });
             }
-            Fact::Settled(settled) | Fact::Returned(settled) => self.settle(settled),
+            Fact::Settled(settled) | Fact::Returned(settled) => return self.settle(settled),
             Fact::Annotated(annotated) => {
                 if annotated.payment.creditor == self.key && annotated.status != wire::Status::PDNG {
                     self.unposted.remove(&identity(&annotated.payment));
@@ -218,6 +219,7 @@ impl Participant {
             Fact::LimitChanged(changed) => self.hold(changed.currency).limits = changed.position.limits,
             Fact::Registered { .. } | Fact::DayRolled { .. } | Fact::Audited(_) => {}
         }
+        None
     }
 
     fn set_aside(&mut self, fact: &Reserved<'_>) {
@@ -268,16 +270,16 @@ impl Participant {
         }
     }
 
-    fn release(&mut self, payment: &Payment, end: impl FnOnce(&mut Record)) {
+    fn release(&mut self, payment: &Payment, end: impl FnOnce(&mut Record)) -> Option<Timestamp> {
         if payment.debtor == self.key {
             self.hold(payment.currency).release(payment.amount_minor);
-            self.payments.change(payment.uetr, end);
-            return;
+            return self.payments.change(payment.uetr, end);
         }
         self.incoming.remove(&identity(payment));
         if let Some(original) = payment.original {
             self.claim(original, payment, -payment.amount_minor);
         }
+        None
     }
 
     /// Counts a return against its original, if it comes from the agent that was paid; all others are rejected anyway.
@@ -289,24 +291,25 @@ impl Participant {
         });
     }
 
-    fn settle(&mut self, fact: &Settled) {
+    fn settle(&mut self, fact: &Settled) -> Option<Timestamp> {
         let payment = fact.payment;
         let without_posting = fact.status == wire::Status::ACWP;
         if payment.debtor == self.key {
             self.hold(payment.currency).debit(payment.amount_minor);
-            self.payments.change(payment.uetr, |record| {
+            let decided_at = self.payments.change(payment.uetr, |record| {
                 record.state = if without_posting { State::SettledWithoutPosting } else { State::Settled };
                 record.settlement_date = fact.settlement_date;
                 record.ended_at = fact.at;
             });
             self.resolve_returned(&payment);
-            return;
+            return decided_at;
         }
         self.incoming.remove(&identity(&payment));
         self.hold(payment.currency).credit(payment.amount_minor);
         if without_posting {
             self.unposted.insert(identity(&payment), payment);
         }
+        None
     }
 
     /// A payment that was accepted without posting and is given back wholly needs no further word.

@@ -263,10 +263,10 @@ impl Payments {
         self.recent[entry.hash as usize % RECENT_PLACES] = sequence as u32;
     }
 
-    /// Changes the record of `uetr`, if it is remembered.
-    pub(crate) fn change(&mut self, uetr: Uetr, change: impl FnOnce(&mut Record)) {
+    /// Changes the record of `uetr`, if it is remembered, and says when that payment was decided on.
+    pub(crate) fn change(&mut self, uetr: Uetr, change: impl FnOnce(&mut Record)) -> Option<Timestamp> {
         let entry = self.entry(uetr, 0);
-        let Some(sequence) = self.find_recent(uetr, entry).or_else(|| self.find(uetr, entry)) else { return };
+        let sequence = self.find_recent(uetr, entry).or_else(|| self.find(uetr, entry))?;
         let mut record = self.open(sequence);
         let was_in_flight = record.state == State::Reserved;
         change(&mut record);
@@ -283,6 +283,7 @@ impl Payments {
         }
         self.rare.extend(rare.map(|rare| (sequence, rare)));
         *place = packed;
+        Some(record.at)
     }
 
     /// Forgets the oldest records that were decided before `horizon` and have ended; at most `count_max` of them, so

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 use persistence::Index;
-use settlement::{Book, Fact, Key};
+use settlement::{Fact, Key};
 use wire::{Timestamp, Uetr};
 
 use super::Span;
@@ -64,12 +64,9 @@ pub(super) fn channel() -> (Gatherer, Sender<Message>, Receiver<Message>) {
 
 impl Gatherer {
     /// Notes a fact that the book has just applied.
-    pub(crate) fn note(&mut self, fact: &Fact<'_>, index: Index, book: &Book) {
+    pub(crate) fn note(&mut self, fact: &Fact<'_>, index: Index, decided_at: Option<Timestamp>) {
         if let Some(mut entry) = Entry::of(fact, index) {
-            if entry.decided_at == Timestamp(0) {
-                let record = book.participant(entry.debtor).and_then(|debtor| debtor.payment(entry.uetr));
-                entry.decided_at = record.map_or(Timestamp(0), |record| record.at);
-            }
+            entry.decided_at = decided_at.unwrap_or(entry.decided_at);
             self.add(entry);
         }
     }

@@ -5,41 +5,20 @@ use std::time::Duration;
 
 use meter::{Distribution, Resolution};
 use settlement::{Book, Fact, Key, Payment, Stage};
-use wire::{Reason, Timestamp};
+use wire::{Currency, Reason, Timestamp};
+
+use super::ends::{Ends, Outcome, Outcomes};
 
 /// Final within this is what the scheme promises.
 pub const OBJECTIVE: Duration = Duration::from_secs(10);
-
-/// Ends of payments and returns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outcomes {
-    pub settled: u64,
-    pub rejected: u64,
-    pub timed_out: u64,
-    /// Settled returns; not among `settled`.
-    pub returned: u64,
-}
-
-impl Outcomes {
-    /// Counts the end that a fact is; false when it is none.
-    fn count(&mut self, fact: &Fact<'_>) -> bool {
-        let count = match fact {
-            Fact::Settled(_) => &mut self.settled,
-            Fact::Returned(_) => &mut self.returned,
-            Fact::Rejected(_) => &mut self.rejected,
-            Fact::Expired(_) => &mut self.timed_out,
-            _ => return false,
-        };
-        *count += 1;
-        true
-    }
-}
 
 /// One participant's part.
 #[derive(Clone, Debug)]
 pub struct Own {
     /// Decided of what it sent: set aside, or refused at once.
     pub started: u64,
+    /// Of those, by the currencies in which it has a position.
+    pub started_in: Vec<(Currency, u64)>,
     /// How those ended.
     pub outcomes: Outcomes,
     pub within_objective: u64,
@@ -58,6 +37,7 @@ impl Default for Own {
         let coarse = || Distribution::new(Resolution::Coarse);
         Own {
             started: 0,
+            started_in: Vec::new(),
             outcomes: Outcomes::default(),
             within_objective: 0,
             beyond_objective: 0,
@@ -71,10 +51,20 @@ impl Default for Own {
 
 impl Own {
     fn clear(&mut self) {
-        let (mut total, mut answer) = (std::mem::take(&mut self.total), std::mem::take(&mut self.answer));
+        let Own { mut started_in, mut total, mut answer, .. } = std::mem::take(self);
+        started_in.clear();
         total.clear();
         answer.clear();
-        *self = Own { total, answer, ..Own::default() };
+        *self = Own { started_in, total, answer, ..Own::default() };
+    }
+
+    fn start(&mut self, currency: Option<Currency>) {
+        self.started += 1;
+        let Some(currency) = currency else { return };
+        match self.started_in.iter_mut().find(|(known, _)| *known == currency) {
+            Some((_, count)) => *count += 1,
+            None => self.started_in.push((currency, 1)),
+        }
     }
 }
 
@@ -95,8 +85,8 @@ pub struct Tally {
     pub within_objective: u64,
     pub beyond_objective: u64,
     /// From the decision to the end, of what settled; of what ended otherwise after funds had been set aside.
-    pub settled: Distribution,
-    pub failed: Distribution,
+    pub settled: Ends,
+    pub failed: Ends,
     pub creditor_wait: Distribution,
     /// Folding one entry.
     pub apply: Distribution,
@@ -109,23 +99,22 @@ impl Tally {
     /// Empty again; keeps its memory.
     pub fn clear(&mut self) {
         let mut own = std::mem::take(self);
-        for distribution in [&mut own.settled, &mut own.failed, &mut own.creditor_wait, &mut own.apply] {
-            distribution.clear();
-        }
+        [&mut own.settled, &mut own.failed].into_iter().for_each(Ends::clear);
+        [&mut own.creditor_wait, &mut own.apply].into_iter().for_each(Distribution::clear);
         own.rejects.clear();
         own.participants.iter_mut().for_each(Own::clear);
         let Tally { settled, failed, creditor_wait, apply, rejects, participants, .. } = own;
         *self = Tally { settled, failed, creditor_wait, apply, rejects, participants, ..Tally::default() };
     }
 
-    /// Notes a fact that the book has just applied.
-    pub(crate) fn note(&mut self, fact: &Fact<'_>, book: &Book, known: &mut Known) {
+    /// Notes a fact that the book has just applied; `decided_at` is what the book said about it.
+    pub(crate) fn note(&mut self, fact: &Fact<'_>, book: &Book, decided_at: Option<Timestamp>, known: &mut Known) {
         let Some(payment) = fact.payment() else { return };
         match fact {
             Fact::Reserved(reserved) => {
                 known.decided(reserved.at);
                 self.started += 1;
-                self.own(payment.debtor, |own| own.started += 1);
+                self.own(payment.debtor, |own| own.start(Some(payment.currency)));
                 self.own(payment.creditor, |own| own.received += 1);
             }
             Fact::Rejected(rejected) if rejected.stage == Stage::Submit => {
@@ -133,20 +122,22 @@ impl Tally {
                 self.outcomes.rejected += 1;
                 self.within_objective += 1;
                 self.reject(rejected.reasons.first(), false);
+                // Whoever is refused may have asked for any currency.
+                let debtor = book.participant(payment.debtor);
+                let is_held = debtor.is_some_and(|debtor| debtor.position(payment.currency).is_some());
                 self.own(payment.debtor, |own| {
-                    own.started += 1;
+                    own.start(Some(payment.currency).filter(|_| is_held));
                     own.outcomes.rejected += 1;
                     own.within_objective += 1;
                 });
             }
-            _ => self.ended(fact, payment, book, known),
+            _ => self.ended(fact, payment, decided_at.unwrap_or(fact.at()), known),
         }
     }
 
-    fn ended(&mut self, fact: &Fact<'_>, payment: &Payment, book: &Book, known: &Known) {
-        if !self.outcomes.count(fact) {
-            return;
-        }
+    fn ended(&mut self, fact: &Fact<'_>, payment: &Payment, began: Timestamp, known: &mut Known) {
+        let Some(outcome) = Outcome::of(fact) else { return };
+        self.outcomes.count(outcome);
         let by_creditor = match fact {
             Fact::Settled(_) | Fact::Returned(_) => true,
             Fact::Rejected(rejected) => {
@@ -156,18 +147,14 @@ impl Tally {
             }
             _ => false,
         };
-        let record = book.participant(payment.debtor).and_then(|debtor| debtor.payment(payment.uetr));
-        let began = record.map_or(fact.at(), |record| record.at);
         let took = fact.at().since(began);
         let is_within = took <= OBJECTIVE;
-        match fact {
-            Fact::Settled(_) | Fact::Returned(_) => self.settled.record(took),
-            _ => self.failed.record(took),
-        }
+        let ends = if outcome.is_settled() { &mut self.settled } else { &mut self.failed };
+        ends.note(payment.uetr, fact.at(), took, outcome);
         self.within_objective += u64::from(is_within);
         self.beyond_objective += u64::from(!is_within);
         self.own(payment.debtor, |own| {
-            own.outcomes.count(fact);
+            own.outcomes.count(outcome);
             own.within_objective += u64::from(is_within);
             own.beyond_objective += u64::from(!is_within);
             own.total.record(took);
@@ -177,7 +164,7 @@ impl Tally {
             self.creditor_wait.record(waited);
         }
         self.own(payment.creditor, |own| {
-            own.answered.count(fact);
+            own.answered.count(outcome);
             if let Some(waited) = waited {
                 own.answer.record(waited);
             }
@@ -210,6 +197,16 @@ pub(crate) struct Known {
     entries: VecDeque<(Timestamp, Timestamp)>,
     latest: Option<Timestamp>,
     has_forgotten: bool,
+    /// The last answer: payments end in bunches, as they began.
+    bunch: Bunch,
+}
+
+/// What was decided later than `after` and not later than `latest` was folded at `folded`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bunch {
+    after: Timestamp,
+    latest: Timestamp,
+    folded: Timestamp,
 }
 
 impl Known {
@@ -230,13 +227,19 @@ impl Known {
     }
 
     /// When it was known what was decided at `decided`; that itself where it is too long ago to tell them apart.
-    fn at(&self, decided: Timestamp) -> Timestamp {
-        let place = self.entries.partition_point(|(latest, _)| *latest < decided);
-        match self.entries.get(place) {
-            Some(_) if place == 0 && self.has_forgotten => decided,
-            Some((_, folded)) => (*folded).max(decided),
-            None => decided,
+    fn at(&mut self, decided: Timestamp) -> Timestamp {
+        if decided <= self.bunch.after || decided > self.bunch.latest {
+            let place = self.entries.partition_point(|(latest, _)| *latest < decided);
+            let after = place.checked_sub(1).map(|before| self.entries[before].0);
+            match self.entries.get(place) {
+                Some(_) if after.is_none() && self.has_forgotten => return decided,
+                None => return decided,
+                Some((latest, folded)) => {
+                    self.bunch = Bunch { after: after.unwrap_or_default(), latest: *latest, folded: *folded };
+                }
+            }
         }
+        self.bunch.folded.max(decided)
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the participants' actors did, all together.
 
 use meter::Distribution;
+use settlement::{Key, Purpose, Reply};
+use wire::Reason;
 
 use crate::host::Message;
 
@@ -50,6 +52,37 @@ impl Message {
     }
 }
 
+/// What one participant was told besides outcomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Its instructions whose UETR was known, with the same content and with another.
+    pub duplicates_same: u64,
+    pub duplicates_conflict: u64,
+    /// Not taken, because the node takes no new payments, and because its log has no room.
+    pub refused_draining: u64,
+    pub refused_full: u64,
+}
+
+impl Told {
+    pub(crate) fn count(&mut self, reply: &Reply) {
+        let count = match reply {
+            Reply::Inquire(inquiry) if inquiry.purpose == Purpose::Repeat => &mut self.duplicates_same,
+            Reply::Refused(Reason::DUPL) => &mut self.duplicates_conflict,
+            Reply::Refused(Reason::DRAN) => &mut self.refused_draining,
+            Reply::Refused(Reason::FULL) => &mut self.refused_full,
+            _ => return,
+        };
+        *count += 1;
+    }
+
+    pub fn add(&mut self, more: &Told) {
+        self.duplicates_same += more.duplicates_same;
+        self.duplicates_conflict += more.duplicates_conflict;
+        self.refused_draining += more.refused_draining;
+        self.refused_full += more.refused_full;
+    }
+}
+
 /// See the file's head.
 #[derive(Debug, Default)]
 pub struct Work {
@@ -59,19 +92,29 @@ pub struct Work {
     pub handled: [Distribution; 6],
     /// Deciding the instructions of one message, as each of them saw it.
     pub decide: Distribution,
-    /// Instructions whose UETR was known, with the same content and with another.
-    pub duplicates_same: u64,
-    pub duplicates_conflict: u64,
+    /// By key; short when nobody behind was told anything.
+    pub told: Vec<Told>,
     /// Messages for actors that had just ended.
     pub dropped: u64,
 }
 
 impl Work {
     pub fn clear(&mut self) {
-        let Work { mut wait, mut handled, mut decide, .. } = std::mem::take(self);
+        let Work { mut wait, mut handled, mut decide, mut told, .. } = std::mem::take(self);
         wait.clear();
         handled.iter_mut().for_each(Distribution::clear);
         decide.clear();
-        *self = Work { wait, handled, decide, ..Work::default() };
+        told.clear();
+        *self = Work { wait, handled, decide, told, ..Work::default() };
+    }
+
+    pub(crate) fn tell(&mut self, key: Key, told: &Told) {
+        if *told == Told::default() {
+            return;
+        }
+        if self.told.len() <= key.place() {
+            self.told.resize(key.place() + 1, Told::default());
+        }
+        self.told[key.place()].add(told);
     }
 }

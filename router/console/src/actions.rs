@@ -193,6 +193,8 @@ pub(crate) async fn ask(Path(kind): Path<Kind>, asked: Asked) -> Response {
 
 pub(crate) async fn carry_out(Path(kind): Path<Kind>, asked: Asked, Form(given): Form<Given>) -> Response {
     if !asked.visitor.may(kind.role()) {
+        let operator = asked.visitor.name.as_deref();
+        tracing::warn!(event = "console_action", action = kind.slug(), operator, result = "forbidden");
         return refused(&asked, StatusCode::FORBIDDEN, &forbidden(kind));
     }
     let Some(operator) = asked.visitor.name.clone().filter(|_| given.form_token == asked.visitor.form_token) else {
@@ -203,19 +205,23 @@ pub(crate) async fn carry_out(Path(kind): Path<Kind>, asked: Asked, Form(given):
     let done = match check(&asked, kind, &given) {
         Ok(()) => {
             let reason = given.reason.trim().to_string();
-            asked.app.switch.act(Order { action: given.action(kind), operator, reason }).await
+            asked.app.switch.act(Order { action: given.action(kind), operator: operator.clone(), reason }).await
         }
         Err(problem) => Err(problem),
     };
     match done {
         Ok(done) => {
+            tracing::info!(event = "console_action", action = kind.slug(), operator, result = "done");
             asked.app.sessions.tell(&asked.visitor.token, done);
             Redirect::to(&page_of(kind, &given.participant)).into_response()
         }
-        Err(problem) => match form::page(&asked, kind, &given, Some(&problem)) {
-            Ok(page) => (frame::status(problem.kind), page).into_response(),
-            Err(_) => frame::problem(&asked, &problem),
-        },
+        Err(problem) => {
+            tracing::warn!(event = "console_action", action = kind.slug(), operator, result = "refused");
+            match form::page(&asked, kind, &given, Some(&problem)) {
+                Ok(page) => (frame::status(problem.kind), page).into_response(),
+                Err(_) => frame::problem(&asked, &problem),
+            }
+        }
     }
 }
 

@@ -198,6 +198,7 @@ async fn file(Path(file): Path<String>) -> Response {
     const STYLE: &str = "text/css; charset=utf-8";
     let (kind, bytes) = match file.as_str() {
         "console.js" => (SCRIPT, include_str!("../static/console.js")),
+        "heat.js" => (SCRIPT, include_str!("../static/heat.js")),
         "charts.js" => (SCRIPT, include_str!("../static/charts.js")),
         "console.css" => (STYLE, include_str!("../static/console.css")),
         "uplot.js" => (SCRIPT, include_str!("../static/uplot-1.6.32.min.js")),

@@ -157,6 +157,7 @@ fn document(title: &str, body: &Markup, kind: Kind) -> Markup {
                 @if kind == Kind::Live {
                     noscript { meta http-equiv="refresh" content="5"; }
                     script src="/static/uplot.js" defer {}
+                    script src="/static/heat.js" defer {}
                     script src="/static/charts.js" defer {}
                 }
                 script src="/static/console.js" defer {}

@@ -14,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
+use crate::server::Peer;
 
 /// For a request to come in and be answered. A page that goes on by itself begins within it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,7 +35,12 @@ const SAID: [(&str, &str); 6] = [
 pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let refusal = refusal(&app.hosts, request.method(), request.headers());
     let mut response = match refusal {
-        Some((status, why)) => (status, format!("{why}\n")).into_response(),
+        Some((status, why)) => {
+            // What was asked for stands in no log: it may be anything.
+            let from = request.extensions().get::<Peer>().map(|peer| peer.0.ip().to_string());
+            tracing::warn!(event = "console_request_refused", status = status.as_u16(), from);
+            (status, format!("{why}\n")).into_response()
+        }
         None => tokio::time::timeout(PATIENCE, next.run(request)).await.unwrap_or_else(|_| {
             (StatusCode::REQUEST_TIMEOUT, "the request took too long to come in or to be answered\n").into_response()
         }),

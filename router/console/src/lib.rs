@@ -5,14 +5,15 @@
 //!
 //! In reading order: `server` (sockets and their limits), `guard` (what is asked of every request), `app` (every URL),
 //! `health`; `roles` (who may what), `operators` (their file), `sessions`, `sign_in`; `live` (a page, once and then each
-//! second), `look`, `views` (pages made of the snapshot), `links`, `hover`, `tap` (payments as they end), `frame` (what stands around every
-//! page), `actions`.
+//! second), `look`, `heat`, `views` (pages made of the snapshot), `links`, `hover`, `tap` (payments as they end), `frame`
+//! (what stands around every page), `actions`.
 
 mod actions;
 mod app;
 mod frame;
 mod guard;
 mod health;
+mod heat;
 mod hover;
 mod links;
 mod live;

@@ -17,7 +17,7 @@ use watch::Moment;
 use crate::app::{App, Asked};
 use crate::look::Look;
 use crate::visitor::Visitor;
-use crate::{Problem, ProblemKind, frame};
+use crate::{Problem, ProblemKind, frame, heat};
 
 /// What stands behind the question mark of a page.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -163,6 +163,8 @@ pub(crate) fn columns(moments: &[Moment]) -> Value {
         "p50": column(&|moment| ms(moment.p50_us)),
         "p99": column(&|moment| ms(moment.p99_us)),
         "p999": column(&|moment| ms(moment.p999_us)),
+        "bands": moments.iter().map(|moment| moment.bands).collect::<Vec<_>>(),
+        "slowest": heat::slowest(moments),
         "marks": marks.collect::<Vec<_>>(),
     })
 }

@@ -112,6 +112,7 @@ pub(crate) async fn sign_in(
     let known_as = &name[..name.floor_char_boundary(NAME_BYTES_MAX)];
     let too_long = name.len() > NAME_BYTES_MAX || passphrase.len() > PASSPHRASE_BYTES_MAX;
     if !app.attempts.may_try(known_as, from.ip(), Instant::now()) {
+        tracing::warn!(event = "sign_in_refused", from = %from.ip(), why = "too many attempts");
         let why = "Too many wrong attempts. Wait a minute, then try again.";
         return refuse(StatusCode::TOO_MANY_REQUESTS, why);
     }
@@ -124,12 +125,13 @@ pub(crate) async fn sign_in(
     };
     let Some(operator) = operator.filter(|_| is_right) else {
         app.attempts.was_wrong(known_as, from.ip(), Instant::now());
-        tracing::warn!(event = "sign_in_refused", from = %from.ip());
+        tracing::warn!(event = "sign_in_refused", from = %from.ip(), why = "wrong name or passphrase");
         return refuse(StatusCode::UNAUTHORIZED, "Name or passphrase is wrong.");
     };
     // A session that was there before is nobody's any more.
     app.token(&headers).iter().for_each(|token| app.sessions.end(token));
     let Some(token) = app.sessions.begin(&operator.name, Instant::now()) else {
+        tracing::warn!(event = "sign_in_refused", from = %from.ip(), why = "too many are signed in");
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "Too many people are signed in. Try again in some minutes.");
     };
     tracing::info!(event = "signed_in", operator = operator.name, from = %from.ip());

@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Json, Response};
 use maud::{Markup, html};
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
-use watch::tap::{Ended, Filter, Outcome, Tapped};
+use watch::Outcome;
+use watch::tap::{Ended, Filter, Tapped};
 use watch::text;
 
 use crate::app::{App, Asked};

@@ -145,6 +145,17 @@ fn whoever_is_on_the_machine_may_look_and_do_nothing() {
 }
 
 #[test]
+fn exemplars_are_for_who_asks_for_open_metrics() {
+    let running = Running::start("dev");
+    let older = running.get("/metrics", "");
+    assert!(older.head.contains("text/plain; version=0.0.4"), "{}", older.head);
+    assert!(!older.body.contains("trace_id") && !older.body.contains("# EOF"));
+    let newer = running.get("/metrics", "Accept: application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1\r\n");
+    assert!(newer.head.contains("application/openmetrics-text; version=1.0.0"), "{}", newer.head);
+    assert!(newer.body.contains("# {trace_id=\"") && newer.body.ends_with("# EOF\n"));
+}
+
+#[test]
 fn text_of_others_is_shown_as_text() {
     let running = Running::start("dev");
     let hostile = "%3Cimg%20src%3Dx%20onerror%3D%22document.title%3D'owned'%22%3E";

@@ -8,7 +8,7 @@
 //!
 //! | kind | connection | body | most bytes |
 //! |---|---|---|---|
-//! | 1 ping | messages | `u64` the sender's clock in ns, `u32` its health | 12 |
+//! | 1 ping | messages | `u64` the sender's clock, ns since 1970, `u32` its health | 12 |
 //! | 2 echo | messages | the clock of the ping, `u32` the health of the one who echoes | 12 |
 //! | 3 consensus | messages | opaque | 8 MiB |
 //! | 4 relay | messages | opaque | 4 MiB |

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use parking_lot::Mutex;
 use rustls::ServerConfig;
@@ -25,8 +24,6 @@ pub(crate) struct Hub {
     pub(crate) threads: Arc<Threads>,
     trust: Trust,
     peers: Mutex<BTreeMap<NodeId, Arc<Peer>>>,
-    /// Pings carry the time since then.
-    began: Instant,
 }
 
 impl Hub {
@@ -41,15 +38,10 @@ impl Hub {
             refusals: Refusals::default(),
             threads: Arc::default(),
             peers: Mutex::default(),
-            began: Instant::now(),
             config,
             upcalls,
             trust,
         })
-    }
-
-    pub(crate) fn clock_ns(&self) -> u64 {
-        self.began.elapsed().as_nanos() as u64
     }
 
     pub(crate) fn known(&self, node: NodeId) -> Option<Arc<Peer>> {

@@ -347,9 +347,9 @@ impl Peer {
 
     pub(crate) fn statistics(&self) -> PeerStatistics {
         let receives = self.is_heard();
-        let (round_trip, health) = {
+        let (round_trip, clock_offset_ns, health) = {
             let meter = self.meter.lock();
-            (meter.round_trip, meter.health)
+            (meter.round_trip, meter.clock_offset_ns(), meter.health)
         };
         let file = self.file.lock().as_ref().map(|sending| sending.progress);
         let out = self.outgoing.lock();
@@ -360,6 +360,7 @@ impl Peer {
             sends: out.link.is_some(),
             receives,
             round_trip,
+            clock_offset_ns,
             health,
             queued_bytes: out.consensus.bytes() + out.relay.bytes(),
             dropped: out.dropped,
@@ -377,6 +378,9 @@ pub(crate) struct Claim<'a> {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
+        if self.purpose == Purpose::Messages {
+            self.peer.meter.lock().unheard();
+        }
         *self.peer.incoming.lock().slot(self.purpose) = None;
         self.peer.vacated.notify_all();
     }

@@ -2,7 +2,7 @@
 //! by their echoes.
 
 use std::io::{ErrorKind, Read};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::Channel;
 use crate::accept::Accepted;
@@ -49,6 +49,7 @@ fn hand(hub: &Hub, peer: &Peer, kind: Kind, body: &[u8]) -> Result<(), String> {
         Kind::Relay => hub.upcalls.message(peer.node, Channel::Relay, body),
         Kind::Ping => {
             let ping = Pulse::decode(body).ok_or("its ping has the wrong length")?;
+            peer.meter.lock().heard(Instant::now(), hub.upcalls.clock_ns(), ping.clock_ns);
             let echo = Pulse { health: hub.upcalls.own_health(), ..ping };
             peer.echo(echo, hub.config.limits.queue_bytes_max);
         }
@@ -59,8 +60,8 @@ fn hand(hub: &Hub, peer: &Peer, kind: Kind, body: &[u8]) -> Result<(), String> {
 }
 
 fn echoed(hub: &Hub, peer: &Peer, echo: Pulse) {
-    // An echo of nothing we sent measures nothing.
-    let Some(took_ns) = hub.clock_ns().checked_sub(echo.clock_ns) else { return };
-    let round_trip = peer.meter.lock().echoed(Instant::now(), Duration::from_nanos(took_ns), echo.health);
-    hub.upcalls.round_trip(peer.node, round_trip, echo.health);
+    let measured = peer.meter.lock().echoed(Instant::now(), echo.clock_ns, echo.health);
+    if let Some(round_trip) = measured {
+        hub.upcalls.round_trip(peer.node, round_trip, echo.health);
+    }
 }

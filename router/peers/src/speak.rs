@@ -25,7 +25,7 @@ pub(crate) fn run(hub: &Hub, peer: &Peer, dialled: &mut Dialled) -> Option<Strin
             if let Err(why) = check_echo(hub, peer, now) {
                 return Some(why);
             }
-            sent = sent.and_then(|()| ping(hub, dialled));
+            sent = sent.and_then(|()| ping(hub, peer, dialled));
             ping_at = now + hub.config.limits.ping_every;
         }
         sent = sent.and_then(|()| dialled.flush());
@@ -39,8 +39,9 @@ pub(crate) fn run(hub: &Hub, peer: &Peer, dialled: &mut Dialled) -> Option<Strin
     None
 }
 
-fn ping(hub: &Hub, dialled: &mut Dialled) -> io::Result<()> {
-    let pulse = Pulse { clock_ns: hub.clock_ns(), health: hub.upcalls.own_health() };
+fn ping(hub: &Hub, peer: &Peer, dialled: &mut Dialled) -> io::Result<()> {
+    let pulse = Pulse { clock_ns: hub.upcalls.clock_ns(), health: hub.upcalls.own_health() };
+    peer.meter.lock().pinged(Instant::now(), pulse.clock_ns);
     dialled.write(&frame::header(Kind::Ping, Pulse::BYTES))?;
     dialled.write(&pulse.encode())
 }
@@ -53,7 +54,7 @@ fn check_echo(hub: &Hub, peer: &Peer, now: Instant) -> Result<(), String> {
     let mut meter = peer.meter.lock();
     let owed = meter.owed(now);
     if owed <= hub.config.limits.silence_max {
-        meter.pinged(now);
+        meter.expect(now);
         return Ok(());
     }
     meter.forgive();

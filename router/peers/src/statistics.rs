@@ -24,6 +24,8 @@ pub struct PeerStatistics {
     /// This node hears it.
     pub receives: bool,
     pub round_trip: Option<RoundTrip>,
+    /// Its clock less ours, nanoseconds; none while it is not heard. Right within half of a round trip.
+    pub clock_offset_ns: Option<i64>,
     /// As it says itself.
     pub health: Option<u32>,
     pub queued_bytes: usize,

@@ -1,5 +1,7 @@
 //! What the owner of the connections brings.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use crate::frame::Kind;
 use crate::{NodeId, RoundTrip};
 
@@ -52,6 +54,11 @@ pub trait Upcalls: Send + Sync + 'static {
     /// Told to every peer with each ping; means what its reader makes of it.
     fn own_health(&self) -> u32 {
         0
+    }
+
+    /// The wall clock, nanoseconds since 1970. Told to every peer with each ping, which compares it with its own.
+    fn clock_ns(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
     }
 }
 

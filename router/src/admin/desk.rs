@@ -19,12 +19,12 @@ use wire::{BusinessDate, Currency, Money, ParticipantId};
 
 use super::asked::{Forwarded, Who};
 use super::figures::{archive, journal, recovery, report};
+use super::logbook::Logbook;
 use super::protocol::{Command, Day, Leadership, Participant, Problem, ProblemKind, Reply, Request, Status, Traffic};
 use super::trail::Asking;
 use crate::config::{Config, SETTINGS};
 use crate::door::{Closed, Door};
 use crate::ops::{self, Watcher};
-use crate::report::statement::SelfCheck;
 use crate::tap::Taps;
 
 /// What the answers are made from.
@@ -45,8 +45,7 @@ pub struct Desk {
     pub waiting: Mutex<()>,
     /// So do readers of archive and log, so that however many ask they take no more than one thread.
     pub reading: Mutex<()>,
-    /// The last self-check.
-    pub checked: parking_lot::Mutex<Option<SelfCheck>>,
+    pub logbook: Arc<Logbook>,
 }
 
 const STEP_DOWN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
@@ -160,6 +159,7 @@ impl Desk {
         if let Some(record) = asking.record(&answer).filter(|_| is_audited) {
             self.record(record).await;
         }
+        self.logbook.acted(name, &answer);
         if is_last && answer.is_ok() {
             self.stop.notify_one();
         }
@@ -252,7 +252,7 @@ impl Desk {
             Command::SelfCheck { date } => value(self.self_check(date.as_deref()).await?),
             Command::AuditLog(search) => self.audit_log(search).await,
             Command::AuditExport { after } => self.audit_export(after).await,
-            Command::AuditVerify { number } => self.audit_verify(number).await,
+            Command::AuditVerify { number } => value(self.audit_verify(number).await?),
             Command::Tasks => self.tasks().await,
             Command::ApproveTask { number } => self.approve(number, asking).await,
             Command::RefuseTask { number } => self.refuse_task(number, asking).await,
@@ -353,6 +353,8 @@ impl Desk {
             warnings: latest.warnings.clone(),
             settled_per_second: latest.payments.settled_per_second,
             settled: latest.payments.settled.clone(),
+            checks: self.logbook.checks(),
+            budget: latest.payments.budget,
         })
     }
 

@@ -3,16 +3,19 @@
 //!
 //! In reading order: `protocol` (what can be asked and what comes back), `asked` (by whom), `desk` (how it is done on a
 //! switch), `figures` (of the book and the journal), `leading` (who leads), `members` (who belongs to the cluster), `drain`,
-//! `trail` (what operators changed), `tasks` (what waits for a second person), `server` (the socket), `client` (the other
-//! end). Payments are told and found by `story`.
+//! `trail` (what operators changed), `tasks` (what waits for a second person), `checks` (what the node checks of itself),
+//! `logbook` (what the snapshot tells of all that), `server` (the socket), `client` (the other end). Payments are told and
+//! found by `story`.
 
 pub mod asked;
+mod checks;
 pub mod client;
 mod cluster;
 pub(crate) mod desk;
 mod drain;
 mod figures;
 mod leading;
+mod logbook;
 mod members;
 pub mod protocol;
 pub mod server;
@@ -21,3 +24,4 @@ mod trail;
 
 pub(crate) use cluster::cluster;
 pub use desk::Desk;
+pub use logbook::Logbook;

@@ -388,6 +388,10 @@ pub struct Status {
     pub settled_per_second: f64,
     #[serde(default)]
     pub settled: watch::Latency,
+    #[serde(default)]
+    pub checks: watch::Checks,
+    #[serde(default)]
+    pub budget: watch::Budget,
 }
 
 /// The cluster as one node sees it.

@@ -121,8 +121,9 @@ impl Desk {
             return Err(Problem { next: Some(next.into()), ..problem(ProblemKind::Refused, message) });
         }
         let command = task.command()?;
-        let mut own = Asking::new(&command, task.ended_by(&asking.who));
+        let (name, mut own) = (command.name(), Asking::new(&command, task.ended_by(&asking.who)));
         let answer = Box::pin(self.carry_out(command, &mut own)).await;
+        self.logbook.acted(name, &answer);
         if let Some(record) = own.record(&answer) {
             self.record(record).await;
         }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use actors::Draft;
 use settlement::{Broken, Head, Trail};
 use tokio::time::{Instant, sleep, timeout_at};
+use watch::AuditCheck;
 use wire::Timestamp;
 
 use super::Desk;
@@ -204,10 +205,10 @@ impl Desk {
     }
 
     /// Reads the trail on a thread that may take its time.
-    async fn of_trail(
+    async fn of_trail<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Trail) -> Result<serde_json::Value, Broken> + Send + 'static,
-    ) -> Answer {
+        read: impl FnOnce(&Trail) -> Result<T, Broken> + Send + 'static,
+    ) -> Result<T, Problem> {
         let trail = self.trail().await?;
         let read = tokio::task::spawn_blocking(move || read(&trail)).await.map_err(unavailable)?;
         read.map_err(|broken| {
@@ -251,9 +252,19 @@ impl Desk {
         .await
     }
 
-    /// Computes every hash again. `number` is that of an entry whose hash is asked for.
-    pub(super) async fn audit_verify(&self, number: Option<u64>) -> Answer {
-        self.of_trail(move |trail| Ok(serde_json::json!(AuditHead::of(trail, number)?))).await
+    /// Computes every hash again, and notes what came of it. `number` is that of an entry whose hash is asked for.
+    pub async fn audit_verify(&self, number: Option<u64>) -> Result<AuditHead, Problem> {
+        let checked = self.of_trail(move |trail| AuditHead::of(trail, number)).await;
+        let at_ms = self.switch.clock().now().nanoseconds() / 1_000_000;
+        match &checked {
+            Ok(head) => self.logbook.audit_checked(AuditCheck { at_ms, entries: head.entries, broken: None }),
+            Err(Problem { kind: ProblemKind::Integrity, message, .. }) => {
+                tracing::error!(event = "audit_broken", what = message, "the audit trail is not what was written");
+                self.logbook.audit_checked(AuditCheck { at_ms, entries: 0, broken: Some(message.clone()) });
+            }
+            Err(_) => {}
+        }
+        checked
     }
 }
 

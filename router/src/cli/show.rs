@@ -54,6 +54,8 @@ pub(super) fn status(node: &Node) -> Result<Exit, Failure> {
             [settled.p50_us, settled.p99_us, settled.p999_us].map(|us| watch::text::percentile(us, settled.recent));
         let rate = watch::text::rate(status.settled_per_second);
         line("payments settling", format!("{rate} per second, p50 {p50}, p99 {p99}, p99.9 {p999}"));
+        let budget = &status.budget;
+        line("final in 10 s", format!("{} in the last {}; {}", budget.share(), budget.window(), budget.sentence()));
         line("payments in process", payments.in_process.to_string());
         line("payments remembered", format!("{} ({mebibytes} MiB)", payments.remembered));
         let archive = status.archive;
@@ -82,6 +84,8 @@ pub(super) fn status(node: &Node) -> Result<Exit, Failure> {
                 traffic.instructions, traffic.letters, traffic.restarts
             ),
         );
+        let now_ms = wire::Timestamp::now().nanoseconds() / 1_000_000;
+        status.checks.told(now_ms).into_iter().for_each(|(name, how)| line(name, how));
         let recovery = status.recovery;
         line(
             "recovered",

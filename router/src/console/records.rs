@@ -1,6 +1,6 @@
 //! The audit trail and what waits for a second person, as pages.
 
-use console::{Page, participant};
+use console::{Page, facts, participant};
 use maud::{Markup, html};
 use serde_json::json;
 
@@ -35,14 +35,17 @@ fn table(name: &str, heading: &[&str], rows: &[Markup]) -> Markup {
 pub(super) async fn audit(desk: &Desk) -> Result<Page, Problem> {
     let search = AuditSearch { since: None, operator: None, action: None, limit: ENTRIES_MAX };
     let entries: Vec<AuditEntry> = ask(desk, Command::AuditLog(search)).await?;
+    let (checks, now_ms) = (desk.logbook.checks(), desk.switch.clock().now().nanoseconds() / 1_000_000);
     let rows: Vec<Markup> = entries.iter().map(entry).collect();
     let heading = ["NUMBER", "AT", "OPERATOR", "SECOND PERSON", "ACTION", "PARAMETERS", "REASON", "OUTCOME"];
     let body = html! {
         h1 { "Audit trail" }
         p.hint { "The latest " (ENTRIES_MAX) ". crosstie audit log has all, crosstie audit verify checks the chain." }
         (table("entries", &heading, &rows))
+        h2 { "What this node checked of itself" }
+        (facts(&checks.told(now_ms)))
     };
-    Ok(Page { title: "Audit trail".into(), body, json: json!(entries) })
+    Ok(Page { title: "Audit trail".into(), body, json: json!({ "entries": entries, "checks": checks }) })
 }
 
 /// What was asked, name by name; participants lead to their pages.

@@ -71,9 +71,18 @@ pub const EVENTS: &[Event] = &[
     event("admin_accept_failed", "warn", "error", "a connection to the admin socket could not be taken"),
     event("admin_refused", "warn", "uid", "another user tried the admin socket"),
     event("admin_busy", "warn", "", "too many connections to the admin socket at once"),
+    event("audit_broken", "error", "what", "the audit trail of this node is not what was written: crosstie audit verify"),
     event("audit_entry_waits", "warn", "action", "no node leads: what an operator did goes into the trail when one does"),
     event("audit_entries_wait", "error", "error", "the file of entries that wait for the trail cannot be emptied"),
     event("audit_entry_lost", "error", "entry action error", "what an operator did is not in the trail: `entry`, with the reason as it was given, stands here alone"),
+    event("signed_in", "info", "operator from", "an operator signed in at the console"),
+    event("sign_in_refused", "warn", "from why", "somebody at this address gave a wrong name or passphrase, or has to wait"),
+    event("signed_out", "info", "operator", "an operator signed out at the console"),
+    event("console_action", "info warn", "action operator result", "an operator asked for this at the console; operator_action tells what the switch did"),
+    event("console_request_refused", "warn", "status from", "a request asked for a name that is not the console's, or came from a page of others: is ops.hosts right?"),
+    event("operators_unreadable", "error", "", "nobody can sign in: the file of operators cannot be read, `msg` says why"),
+    event("console_accept_failed", "warn", "error", "a connection to the console could not be taken: out of files?"),
+    event("console_connection_ended", "debug", "error", "a connection to the console ended otherwise than it should"),
     // Actors.
     event("actor_restarted", "error", "actor why", "a participants' actor died and is rebuilt from the book; report it"),
     // The log.

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use super::EVENTS;
 
 /// What a node runs. The client library runs in participants' programs.
-const ROOMS: [&str; 7] = [
+const ROOMS: [&str; 8] = [
     "router/src",
     "router/peers/src",
     "router/watch/src",
+    "router/console/src",
     "actors/src",
     "actors/settlement/src",
     "persistence/src",

@@ -1,6 +1,7 @@
 //! Takes the snapshot, each second.
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::Builder;
 use std::time::{Duration, Instant, SystemTime};
@@ -14,6 +15,8 @@ use watch::{History, Moment, Participant, Snapshot};
 use super::reading::{self, Reading};
 use super::totals::{Second, Totals};
 use super::{Measured, Watcher, kinds, node, process};
+use crate::admin::Logbook;
+use crate::cluster::Lines;
 use crate::config::Config;
 use crate::courier::Outlets;
 use crate::door::Door;
@@ -31,6 +34,8 @@ pub(crate) struct Sources {
     pub(crate) door: Arc<Door>,
     pub(crate) outlets: Arc<Outlets>,
     pub(crate) measured: Arc<Measured>,
+    pub(crate) lines: Lines,
+    pub(crate) logbook: Arc<Logbook>,
     pub(crate) config: Config,
     pub(crate) address: SocketAddr,
     pub(crate) started: Instant,
@@ -75,15 +80,14 @@ impl Collector {
                 Ok(Err(_)) => return,
                 Err(_) => {}
             }
-            let now = Arc::new(self.take());
-            if self.before.number > 0 {
-                self.history.write().add(Moment::between(&self.before, &now));
-            }
+            // A snapshot that fails is told and the next one taken: nobody should go blind for good.
+            let Ok(now) = catch_unwind(AssertUnwindSafe(|| Arc::new(self.take()))) else { continue };
             self.before = now.clone();
             self.publish.send_replace(now);
         }
     }
 
+    /// The next snapshot; what has changed since the one before goes into the history.
     fn take(&mut self) -> Snapshot {
         self.second.take(&self.from.switch, &self.from.measured);
         self.totals.turn(&self.second);
@@ -99,19 +103,24 @@ impl Collector {
             stages: totals.stages(),
             participants: self.participants(),
             actors: kinds::kinds(&from.switch, &names, totals, &outlets, from.config.listen.window),
-            peers: node::peers(&cluster),
+            peers: node::peers(&cluster, &from.lines.clock_offsets_ns()),
             log: node::log(from, totals, self.certificate_expires_ms),
             archive: node::archive(&from.switch),
             telemetry: node::telemetry(),
+            checks: from.logbook.checks(),
+            actions: from.logbook.actions(),
             ..Snapshot::default()
         };
         now.node.imbalance_minor = reading::imbalance(book);
         now.payments.in_flight = reading::in_flight(book);
         now.payments.oldest_in_flight_us = oldest_in_flight_us(&from.switch);
-        let rates = Moment::between(&self.before, &now);
         if self.before.number > 0 {
-            now.payments.started_per_second = rates.started_per_second;
-            now.payments.settled_per_second = rates.settled_per_second;
+            let moment = Moment::between(&self.before, &now);
+            now.payments.started_per_second = moment.started_per_second;
+            now.payments.settled_per_second = moment.settled_per_second;
+            let mut history = self.history.write();
+            history.add(moment);
+            now.payments.budget = history.budget();
         }
         watch::judge(&mut now, &self.before);
         now
@@ -123,6 +132,7 @@ impl Collector {
         let mut all: Vec<Participant> = self.book.iter().map(Reading::participant).collect();
         for (place, own) in all.iter_mut().enumerate() {
             self.totals.fill(place, own);
+            own.messages = self.from.measured.messages.told(place);
         }
         for outlet in self.from.outlets.all() {
             let Some(own) = all.get_mut(outlet.line().key().place()) else { continue };

@@ -32,8 +32,10 @@ fn participants(switch: &Switch, names: &[String], totals: &Totals) -> ActorKind
     let gauges = switch.gauges();
     let each = switch.participants_per_actor();
     let name = |place: usize| names.get(place * each).cloned().unwrap_or_default();
+    let oldest = Gauge::oldest_among(&gauges);
     let mut busiest: Vec<(usize, &Arc<Gauge>)> = gauges.iter().enumerate().collect();
-    busiest.sort_by_key(|(_, gauge)| std::cmp::Reverse((gauge.queued(), gauge.handled())));
+    // They go on while they are put in order: each is asked once.
+    busiest.sort_by_cached_key(|(_, gauge)| std::cmp::Reverse((gauge.queued(), gauge.handled())));
     let one = |(place, gauge): &(usize, &Arc<Gauge>)| BusiestActor {
         name: name(*place),
         queued: gauge.queued(),
@@ -48,6 +50,8 @@ fn participants(switch: &Switch, names: &[String], totals: &Totals) -> ActorKind
         instances: gauges.len() as u64,
         queued: gauges.iter().map(|gauge| gauge.queued()).sum(),
         queued_longest: gauges.iter().map(|gauge| gauge.queued()).max().unwrap_or(0),
+        oldest_us: oldest.map_or(0, |(_, oldest_us)| oldest_us),
+        oldest_in: oldest.map_or_else(String::new, |(place, _)| name(place)),
         capacity: 0,
         wait: totals.stage(StageName::Wait),
         handled: handle.iter().map(|(message, latency)| (message.clone(), latency.count)).collect(),
@@ -64,7 +68,7 @@ fn sessions(totals: &Totals, outlets: &[Arc<Outlet>], window: u64) -> ActorKind 
     let outstanding = |outlet: &Arc<Outlet>| u64::from(outlet.line().outstanding());
     let decode = totals.stage(StageName::Decode);
     let mut busiest: Vec<_> = outlets.iter().collect();
-    busiest.sort_by_key(|outlet| std::cmp::Reverse(outstanding(outlet)));
+    busiest.sort_by_cached_key(|outlet| std::cmp::Reverse(outstanding(outlet)));
     let one = |outlet: &&Arc<Outlet>| BusiestActor {
         name: outlet.line().participant().to_string(),
         queued: outstanding(outlet),

@@ -6,11 +6,13 @@
 //! ```
 //!
 //! It costs the same whether anybody looks or not. In reading order: this file (what readers hold), `collector` (the loop),
-//! `totals` (from seconds to counts since the start), `reading` (what is read from the book), `node` and `kinds` (the other
-//! parts), `process` (what the system says).
+//! `totals` and `ends` (from seconds to counts since the start), `messages` (of participants' connections), `reading` (what is
+//! read from the book), `node` and `kinds` (the other parts), `process` (what the system says).
 
 mod collector;
+mod ends;
 mod kinds;
+pub(crate) mod messages;
 mod node;
 mod process;
 mod reading;
@@ -25,6 +27,7 @@ use watch::{History, Moment, Snapshot};
 
 pub(crate) use collector::{Sources, start};
 pub(crate) use kinds::actor;
+use messages::Messages;
 
 /// What sessions measure.
 #[derive(Default)]
@@ -33,6 +36,7 @@ pub(crate) struct Measured {
     pub(crate) decode: Mutex<Distribution>,
     /// From the ring until all that it was for were written to.
     pub(crate) write: Mutex<Distribution>,
+    pub(crate) messages: Messages,
 }
 
 /// The latest snapshot and the last hour; clones see the same.

@@ -1,7 +1,8 @@
 //! What a snapshot tells of the node itself, the others, and the log.
 
 use actors::Switch;
-use watch::{Archive, Log, Node, Peer, StageName, Telemetry};
+use actors::archive::{Failing as Failed, Work};
+use watch::{Archive, Failing, Log, Node, Peer, StageName, Telemetry};
 use wire::Timestamp;
 
 use super::collector::Sources;
@@ -44,6 +45,7 @@ pub(super) fn node(from: &Sources, cluster: &Cluster, sessions: u64) -> Node {
         leader: cluster.leadership.leader.map(name),
         leader_changes: statistics.leader_changes,
         closed: from.door.closed().map(|closed| closed.name().into()),
+        is_draining: switch.is_draining(),
         business_date: switch.scheme().business_date().to_string(),
         sessions,
         cpu_seconds: process.cpu_seconds,
@@ -66,7 +68,9 @@ fn not_ready(switch: &Switch, closed: Option<Closed>, leader: Option<u64>) -> Ve
     checks.iter().filter(|(holds, _)| !holds).map(|(_, what)| (*what).to_string()).collect()
 }
 
-pub(super) fn peers(cluster: &Cluster) -> Vec<Peer> {
+/// `clocks`: of connected nodes less this one's, nanoseconds.
+pub(super) fn peers(cluster: &Cluster, clocks: &[(u64, i64)]) -> Vec<Peer> {
+    let clock = |node: u64| clocks.iter().find(|(other, _)| *other == node).map(|(_, ahead_ns)| ahead_ns / 1000);
     let role = |member: &Member| {
         match (member.kind.as_str(), member.state.as_deref()) {
             (_, Some("leader")) => "leader",
@@ -87,6 +91,7 @@ pub(super) fn peers(cluster: &Cluster) -> Vec<Peer> {
         lag_entries: member.lag_entries,
         lag_ms: member.lag_ms,
         round_trip_us: member.round_trip_us,
+        clock_offset_us: clock(member.node),
         agreed_index: Some(cluster.agreed_index).filter(|index| *index > 0),
         serves: member.serves.as_ref().is_some_and(|serves| serves.contains(':')),
     };
@@ -106,6 +111,7 @@ pub(super) fn log(from: &Sources, totals: &Totals, certificate_expires_ms: Optio
         snapshot_index: statistics.snapshot_index,
         snapshot_at_ms: if statistics.snapshot_index > 0 { process::written_at_ms(&snapshot) } else { 0 },
         snapshots_failed: statistics.snapshots_failed,
+        snapshots_failing: Failing { times: statistics.snapshots_failing, last_ms: statistics.snapshot_failed_at_ms },
         free_bytes,
         size_bytes,
         certificate_expires_ms,
@@ -114,7 +120,16 @@ pub(super) fn log(from: &Sources, totals: &Totals, certificate_expires_ms: Optio
 
 pub(super) fn archive(switch: &Switch) -> Archive {
     let figures = switch.archive.figures();
-    Archive { payments: figures.payments, covered_index: figures.covered_index, failures: figures.failures }
+    let failing = Work::ALL.into_iter().zip(figures.failing).filter(|(_, failing)| failing.times > 0);
+    let failing = failing.map(|(work, Failed { times, last_at })| {
+        (work.words().to_string(), Failing { times, last_ms: since_1970_ms(last_at) })
+    });
+    Archive {
+        payments: figures.payments,
+        covered_index: figures.covered_index,
+        failures: figures.failures,
+        failing: failing.collect(),
+    }
 }
 
 pub(super) fn telemetry() -> Telemetry {

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use actors::figures::{self, MessageKind, Tally, Work};
+use actors::figures::{self, MessageKind, Tally, Told, Work};
 use meter::{Distribution, Resolution};
 use persistence::Times;
 use watch::{Latency, Outcomes, Participant, Payments, Stage, StageName, Window};
+use wire::Currency;
 
 use super::Measured;
+use super::ends::Ends;
 
 /// In the order of the corridor.
 const STAGES: [StageName; 10] = [
@@ -66,6 +68,8 @@ impl Second {
 /// One participant since the start; some 4 KiB.
 struct Own {
     counted: Participant,
+    started_in: BTreeMap<Currency, u64>,
+    told: Told,
     answer: Window,
     total: Window,
 }
@@ -73,15 +77,16 @@ struct Own {
 impl Default for Own {
     fn default() -> Own {
         let window = || Window::new(Resolution::Coarse);
-        Own { counted: Participant::default(), answer: window(), total: window() }
+        let (counted, started_in, told) = Default::default();
+        Own { counted, started_in, told, answer: window(), total: window() }
     }
 }
 
 /// See the file's head.
 pub(super) struct Totals {
     payments: Payments,
-    settled: Window,
-    failed: Window,
+    settled: Ends,
+    failed: Ends,
     stages: [Window; 10],
     pub(super) handled: [Window; 6],
     pub(super) dropped: u64,
@@ -93,8 +98,8 @@ impl Totals {
         let window = || Window::new(Resolution::Fine);
         Totals {
             payments: Payments::default(),
-            settled: window(),
-            failed: window(),
+            settled: Ends::new(),
+            failed: Ends::new(),
             stages: std::array::from_fn(|_| window()),
             handled: std::array::from_fn(|_| window()),
             dropped: 0,
@@ -109,8 +114,6 @@ impl Totals {
         add(&mut own.outcomes, tally.outcomes);
         own.within_objective += tally.within_objective;
         own.beyond_objective += tally.beyond_objective;
-        own.duplicates_same += work.duplicates_same;
-        own.duplicates_conflict += work.duplicates_conflict;
         for rejects in &tally.rejects {
             let reason = if rejects.reason.is_none() { "other".into() } else { rejects.reason.to_string() };
             let count = |of: &mut BTreeMap<String, u64>| *of.entry(reason.clone()).or_default() += rejects.count;
@@ -128,9 +131,11 @@ impl Totals {
             window.turn(handled);
         }
         self.dropped += work.dropped;
-        if self.participants.len() < tally.participants.len() {
-            self.participants.resize_with(tally.participants.len(), Own::default);
+        let known = tally.participants.len().max(work.told.len());
+        if self.participants.len() < known {
+            self.participants.resize_with(known, Own::default);
         }
+        self.participants.iter_mut().zip(&work.told).for_each(|(own, told)| own.told.add(told));
         let nothing = figures::Own::default();
         for (place, own) in self.participants.iter_mut().enumerate() {
             own.turn(tally.participants.get(place).unwrap_or(&nothing));
@@ -138,7 +143,9 @@ impl Totals {
     }
 
     pub(super) fn payments(&self) -> Payments {
-        Payments { settled: self.settled.latency(), failed: self.failed.latency(), ..self.payments.clone() }
+        let (settled, failed) = (&self.settled, &self.failed);
+        let exemplars = settled.exemplars().chain(failed.exemplars()).collect();
+        Payments { settled: settled.latency(), failed: failed.latency(), exemplars, ..self.payments.clone() }
     }
 
     pub(super) fn stages(&self) -> Vec<Stage> {
@@ -159,6 +166,13 @@ impl Totals {
         (into.within_objective, into.beyond_objective) = (counted.within_objective, counted.beyond_objective);
         (into.received, into.answered) = (counted.received, counted.answered);
         (into.answer, into.total) = (own.answer.latency(), own.total.latency());
+        (into.duplicates_same, into.duplicates_conflict) = (own.told.duplicates_same, own.told.duplicates_conflict);
+        (into.refused_draining, into.refused_full) = (own.told.refused_draining, own.told.refused_full);
+        for (currency, count) in &own.started_in {
+            if let Some(position) = into.positions.iter_mut().find(|position| position.currency == currency.as_str()) {
+                position.started = *count;
+            }
+        }
     }
 
     /// By message: how long actors were at it.
@@ -170,6 +184,9 @@ impl Totals {
 
 impl Own {
     fn turn(&mut self, second: &figures::Own) {
+        for (currency, count) in &second.started_in {
+            *self.started_in.entry(*currency).or_default() += count;
+        }
         let counted = &mut self.counted;
         counted.started += second.started;
         add(&mut counted.outcomes, second.outcomes);

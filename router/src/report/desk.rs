@@ -1,7 +1,6 @@
 //! Asks the switch for what a report is made of. The archive is read on a thread of its own, by one reader at a time.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use actors::archive::{self, Archive, Entry, Latest, Search};
 use settlement::{Book, Key, Scheme, State};
@@ -17,8 +16,6 @@ use crate::story::aside;
 const LINES_MAX: usize = 1_000;
 /// Payments that a self-check adds up at a time.
 const CHECKED_AT_A_TIME: usize = 20_000;
-/// How often the business date is looked at.
-const CHECK_EVERY: Duration = Duration::from_secs(15);
 /// Payments looked at for one answer.
 const EXAMINED_MAX: usize = 200_000;
 
@@ -70,7 +67,8 @@ impl Desk {
                 Err(problem) => return Err(problem),
             }
         }
-        check.at = self.switch.clock().now().to_string();
+        let at = self.switch.clock().now();
+        check.at = at.to_string();
         let SelfCheck { positions, payments, unchecked, .. } = &check;
         match check.faults.first() {
             None => {
@@ -93,7 +91,7 @@ impl Desk {
                 );
             }
         }
-        *self.checked.lock() = Some(check.clone());
+        self.logbook.self_checked(check.noted(at));
         Ok(check)
     }
 
@@ -134,26 +132,10 @@ impl Desk {
             let days = keys.filter_map(|key| book.diary(key)).flat_map(|diary| diary.all()).flat_map(|days| &days.days);
             days.map(|day| day.date).filter(|date| *date < today).max()
         });
-        let none = || problem(ProblemKind::NotFound, "no business date with movements is over yet: name one by --date");
-        last.await?.ok_or_else(none)
-    }
-
-    /// After each roll, once what still came for the date that is over is in; and after a start, of the date before.
-    pub async fn check_daily(self: std::sync::Arc<Self>) {
-        let mut checked = None;
-        loop {
-            tokio::time::sleep(CHECK_EVERY).await;
-            let today = self.switch.scheme().business_date();
-            if checked == Some(today) {
-                continue;
-            }
-            tokio::time::sleep(CHECK_EVERY).await;
-            checked = Some(today);
-            match self.self_check(None).await {
-                Ok(_) | Err(Problem { kind: ProblemKind::NotFound, .. }) => {}
-                Err(problem) => tracing::warn!(event = "self_check_not_done", why = problem.message),
-            }
-        }
+        last.await?.ok_or_else(|| {
+            self.logbook.self_checked(SelfCheck::default().noted(self.switch.clock().now()));
+            problem(ProblemKind::NotFound, "no business date with movements is over yet: name one by --date")
+        })
     }
 }
 

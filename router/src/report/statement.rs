@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use serde::{Deserialize, Serialize};
 use settlement::{Day, Flow};
-use wire::{BusinessDate, Currency};
+use wire::{BusinessDate, Currency, Timestamp};
 
 /// How many, and what they come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,9 +96,9 @@ pub struct Line {
 }
 
 impl Line {
-    /// When it ended, and what tells it from others.
-    pub fn mark(&self) -> (u64, (String, u64)) {
-        (self.at_ns, (self.uetr.clone(), self.entry))
+    /// When it ended, and what tells it from others: a participant may have several of one UETR.
+    pub fn mark(&self) -> (u64, impl Eq + Hash + use<>) {
+        (self.at_ns, (self.uetr.clone(), self.entry, self.direction.clone(), self.counterparty.clone()))
     }
 }
 
@@ -214,7 +214,10 @@ impl Statement {
     /// Of the totals and the lines that the archive has, in any order.
     pub fn new(totals: Totals, mut lines: Vec<Line>) -> Statement {
         lines.retain(|line| line.currency == totals.currency);
-        lines.sort_by(|one, other| (one.at_ns, one.entry, &one.uetr).cmp(&(other.at_ns, other.entry, &other.uetr)));
+        let place = |line: &Line| {
+            (line.at_ns, line.entry, line.uetr.clone(), line.direction.clone(), line.counterparty.clone())
+        };
+        lines.sort_by_cached_key(place);
         let faults = Flows::of(&lines).faults(&totals);
         let lines_sha256 = super::table::sha256(&super::table::lines_csv(&lines));
         Statement { totals, lines, lines_sha256, faults }
@@ -268,6 +271,21 @@ pub struct SelfCheck {
     pub faults: Vec<String>,
     /// What cannot be said here, and why: another node may be asked.
     pub unchecked: Vec<String>,
+}
+
+impl SelfCheck {
+    /// As the snapshot tells it.
+    pub fn noted(&self, at: Timestamp) -> watch::SelfCheck {
+        watch::SelfCheck {
+            at_ms: at.nanoseconds() / 1_000_000,
+            date: Some(self.date.clone()).filter(|date| !date.is_empty()),
+            positions: self.positions,
+            payments: self.payments,
+            differences: self.faults.len() as u64,
+            first: self.faults.first().cloned(),
+            unchecked: self.unchecked.len() as u64,
+        }
+    }
 }
 
 #[cfg(test)]

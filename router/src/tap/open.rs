@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use actors::trail::{Step, What};
 use settlement::{Key, Stage};
 use tokio::sync::mpsc::{self, error::TrySendError};
-use watch::tap::{By, Ended, Outcome, Tapped};
+use watch::Outcome;
+use watch::tap::{By, Ended, Tapped};
 use wire::{Money, ParticipantId};
 
 use super::wanted::{Wanted, outcome, reason};

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use actors::trail::{Step, What};
 use settlement::Key;
-use watch::tap::{Filter, Outcome};
+use watch::Outcome;
+use watch::tap::Filter;
 use wire::Reason;
 
 use crate::admin::desk::wrong;

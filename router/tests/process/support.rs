@@ -117,6 +117,21 @@ impl Node {
         run(&[arguments, &["--data", data]].concat())
     }
 
+    /// Waits until `/metrics` has these lines.
+    #[track_caller]
+    pub(crate) fn until_told(&self, lines: &[&str]) {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let metrics = self.ask(&["metrics", "show"]).with(0).stdout;
+            let missing: Vec<_> = lines.iter().filter(|line| !metrics.lines().any(|own| own == **line)).collect();
+            if missing.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < until, "{missing:?} are not in\n{metrics}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());

@@ -76,14 +76,14 @@ async fn pay(debtor: &Client, creditor: &Client, offers: &mut Notices, amount: &
             }
         }
         let payer = debtor.participant();
-        let reply = match says {
+        let answer = match says {
             None => Some(Reply::yes(payer, uetr)),
             // It says nothing at all.
             Some(Reason::AB05) => None,
             Some(reason) => Some(Reply::no(payer, uetr, reason)),
         };
-        if let Some(reply) = reply {
-            creditor.answer(&reply).await.unwrap();
+        if let Some(answer) = answer {
+            creditor.answer(&answer).await.unwrap();
         }
     }
     _ = handle.outcome().await;

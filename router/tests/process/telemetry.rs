@@ -159,6 +159,16 @@ async fn nothing_of_customers_is_in_log_lines_and_traces_and_both_tell_what_happ
         node.ask(&[change, &["--reason", "Canary Müller asked"]].concat()).with(0);
     }
     shout_nonsense(&node);
+    node.until_told(&[
+        r#"crosstie_message_errors_total{participant="BANK-0001",error="schema"} 5.0"#,
+        r#"crosstie_message_errors_total{participant="BANK-0001",error="frame"} 1.0"#,
+        r#"crosstie_message_errors_total{participant="BANK-0001",error="agent"} 0.0"#,
+        r#"crosstie_session_events_total{participant="BANK-0001",event="connect"} 1.0"#,
+        r#"crosstie_session_events_total{participant="BANK-0001",event="goaway"} 1.0"#,
+        r#"crosstie_messages_total{participant="BANK-0001",direction="in",type="CreditTransfer"} 5.0"#,
+        r#"crosstie_messages_total{participant="BANK-0001",direction="in",type="unknown"} 1.0"#,
+        r#"crosstie_messages_total{participant="BANK-0001",direction="out",type="Refused"} 5.0"#,
+    ]);
 
     let (debtor, ignored) = connect(&node, "BANK-0001").await;
     drop(ignored);
@@ -316,6 +326,17 @@ async fn neither_a_full_pipe_nor_a_collector_that_hangs_is_waited_for() {
     let (dropped, mut reader) = found.recv_timeout(Duration::from_secs(20)).expect("lines were dropped");
     let dropped: Value = serde_json::from_str(&dropped.unwrap()).unwrap();
     assert!(dropped["count"].as_u64().unwrap() > 0, "{dropped}");
+
+    let counted = |signal: &str| {
+        let metrics = node.ask(&["metrics", "show"]).with(0).stdout;
+        let name = format!("crosstie_telemetry_dropped_total{{signal=\"{signal}\"}} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse::<f64>().ok()).unwrap()
+    };
+    let until = Instant::now() + Duration::from_secs(10);
+    while counted("log") == 0.0 || counted("span") == 0.0 {
+        assert!(Instant::now() < until, "what is dropped is counted");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 
     // And a stop does not wait either.
     slowest(&node, 250).await;

@@ -1,5 +1,6 @@
 //! What a node tells of itself, while payments go through it.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -73,7 +74,15 @@ async fn everything_is_counted_once_and_told_alike() {
     for amount in ["10.00", "20.00", "30.00", "1.50", "400.00"] {
         pay(amount).await;
     }
-    let now = until(&node, "all are counted", |now| now.payments.started == 5).await;
+    node.ask(&["audit", "verify"]).with(0);
+    node.ask(&["report", "self-check"]).with(5);
+    node.ask(&["snapshot"]).with(0);
+    let written = |now: &Snapshot, id| participant(now, id).messages.sent.get("StatusNotice").copied().unwrap_or(0);
+    let is_told = |now: &Snapshot| {
+        let is_noted = !now.actions.is_empty() && now.checks.audit.is_some();
+        is_noted && written(now, "BANK-0001") == 5 && written(now, "BANK-0002") == 3
+    };
+    let now = until(&node, "all are counted", |now| now.payments.started == 5 && is_told(now)).await;
 
     let payments = &now.payments;
     assert_eq!((payments.outcomes.settled, payments.outcomes.rejected, payments.outcomes.timed_out), (3, 2, 0));
@@ -82,6 +91,9 @@ async fn everything_is_counted_once_and_told_alike() {
     assert_eq!((&payments.reasons, payments.reasons_by_creditor.get("AC04")), (&expected, Some(&1)));
     assert_eq!((payments.settled.count, payments.failed.count), (3, 1), "what was refused at once took no time");
     assert!(payments.settled.p50_us >= 30_000, "the bank took 30 ms: {:?}", payments.settled);
+    let outcomes: BTreeSet<&str> = payments.exemplars.iter().map(|own| own.outcome.words()).collect();
+    assert_eq!(outcomes, ["rejected", "settled"].into());
+    assert!(payments.exemplars.iter().all(|own| own.took_us >= 30_000 && own.at_ms > 0), "{:?}", payments.exemplars);
 
     let (payer, payee) = (participant(&now, "BANK-0001"), participant(&now, "BANK-0002"));
     assert_eq!((payer.started, payer.outcomes.settled, payer.total.count, payer.received), (5, 3, 4, 0));
@@ -89,7 +101,12 @@ async fn everything_is_counted_once_and_told_alike() {
     assert!(payee.answer.p50_us >= 28_000 && payee.answer.p50_us <= payer.total.p50_us.max(payee.answer.max_us));
     let position = &payer.positions[0];
     assert_eq!((position.balance_minor, position.reserved_minor, position.headroom), (4_000, 0, 0.4));
+    assert_eq!((position.started, payee.positions[0].started), (5, 0));
     assert_eq!((payer.state.as_str(), payer.sessions), ("active", 1));
+    check_messages(payer, payee);
+    assert_eq!(now.actions.iter().map(|own| (own.action.as_str(), own.count)).collect::<Vec<_>>(), [("snapshot", 1)]);
+    let check = now.checks.self_check.as_ref().unwrap();
+    assert_eq!((check.differences, &check.date), (0, &None), "no date is over");
     assert_eq!(now.node.imbalance_minor, [("EUR".to_string(), 0)].into());
 
     let counted = |name| now.stages.iter().find(|stage| stage.name == name).unwrap().latency.count;
@@ -117,6 +134,16 @@ async fn everything_is_counted_once_and_told_alike() {
     node.stop();
 }
 
+/// Five payments, four of which were offered, three of which settled: who says no is not told so.
+fn check_messages(payer: &Participant, payee: &Participant) {
+    let (own, other) = (&payer.messages, &payee.messages);
+    assert_eq!((own.received["CreditTransfer"], own.received["SignOn"], own.sent["SignedOn"]), (5, 1, 1), "{own:?}");
+    assert_eq!((other.received["Answer"], other.sent["TransferNotice"]), (4, 4), "{other:?}");
+    assert!(!own.received.contains_key("Answer") && !own.sent.contains_key("TransferNotice"), "{own:?}");
+    assert_eq!((own.events["connect"], own.events["disconnect"], own.events.len()), (1, 0, 6));
+    assert!(own.errors.len() == 3 && own.errors.values().all(|count| *count == 0), "{:?}", own.errors);
+}
+
 /// Every surface has the same figures.
 fn told_alike(node: &Node, now: &Snapshot) {
     let metrics = node.ask(&["metrics", "show"]).with(0).stdout;
@@ -125,20 +152,32 @@ fn told_alike(node: &Node, now: &Snapshot) {
     has(r#"crosstie_transfer_rejects_total{reason="AM04",by="switch"} 1.0"#);
     has(r#"crosstie_creditor_response_duration_seconds_count{creditor="BANK-0002"} 4"#);
     has("crosstie_leader_known 1.0");
+    has(r#"crosstie_transfers_started_total{debtor="BANK-0001",currency="EUR"} 5.0"#);
+    has(r#"crosstie_messages_total{participant="BANK-0002",direction="out",type="TransferNotice"} 4.0"#);
+    has(r#"crosstie_operator_actions_total{action="snapshot",result="done"} 1.0"#);
+    has("crosstie_audit_broken 0.0");
     let listed = run(&["metrics", "list", "--json"]).with(0).json();
     for metric in listed.as_array().unwrap() {
         let name = metric["name"].as_str().unwrap();
-        let only_among_others =
-            name.contains("peer") || name.contains("replication_lag") || name.contains("certificate");
+        let only_at_times = ["peer", "replication_lag", "certificate", "clock_offset", "drain_remaining"]
+            .map(|part| name.contains(part));
         let is_there = metrics.contains(&format!("# TYPE {name} "));
-        assert!(is_there || only_among_others || name == "crosstie_position_limit_minor_units", "{name}");
+        assert!(is_there || only_at_times.contains(&true) || name == "crosstie_position_limit_minor_units", "{name}");
     }
     check_by_promtool(&metrics);
 
     let status = node.ask(&["status", "--json"]).with(0).json();
     assert_eq!(status["settled"]["count"], 3);
+    assert!(status["checks"]["audit"]["at_ms"].as_u64() > Some(0), "{status}");
+    assert_eq!(
+        (&status["budget"]["goal"], &status["budget"]["within"]),
+        (&0.9995.into(), &Value::Null),
+        "five are too few"
+    );
     let table = node.ask(&["status"]).with(0).stdout;
-    assert!(table.contains("payments settling"), "{table}");
+    for part in ["payments settling", "no business date with movements is over", "no data: "] {
+        assert!(table.contains(part), "{table}");
+    }
     let kinds = node.ask(&["actor", "kinds", "--json"]).with(0).json();
     assert_eq!(kinds[0]["instances"], 2);
     assert!(node.ask(&["actor", "top", "session"]).with(0).stdout.contains("BANK-0002"));

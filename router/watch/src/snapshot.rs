@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Actions, Budget, Checks, Exemplar};
+
 /// One node at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -27,6 +29,9 @@ pub struct Snapshot {
     pub log: Log,
     pub archive: Archive,
     pub telemetry: Telemetry,
+    pub checks: Checks,
+    /// What was carried out at this node, by name and then by result.
+    pub actions: Vec<Actions>,
 }
 
 /// Is it fine, in one sentence.
@@ -80,6 +85,8 @@ pub struct Node {
     pub leader_changes: u64,
     /// Why participants are not served here, if they are not: `draining`, `stopping`, `witness`…
     pub closed: Option<String>,
+    /// It takes no new payments, and those in process go on.
+    pub is_draining: bool,
     pub business_date: String,
     pub sessions: u64,
     pub cpu_seconds: f64,
@@ -102,9 +109,8 @@ pub struct Payments {
     /// Final within the objective of 10 s, and not.
     pub within_objective: u64,
     pub beyond_objective: u64,
-    /// Instructions with a UETR seen before. Known to the leader alone.
-    pub duplicates_same: u64,
-    pub duplicates_conflict: u64,
+    /// The same over the last hour, against the goal.
+    pub budget: Budget,
     pub in_flight: u64,
     /// Since the time that its instruction says; 0 when none is in flight. Known to the leader alone.
     pub oldest_in_flight_us: u64,
@@ -112,6 +118,8 @@ pub struct Payments {
     pub settled: Latency,
     /// The same of those that ended otherwise after funds had been set aside.
     pub failed: Latency,
+    /// Of each bucket of those two the payment that was the slowest of the latest second in which there was one.
+    pub exemplars: Vec<Exemplar>,
     /// Rejections by reason code; codes that are not ISO's or ours count as `other`.
     pub reasons: BTreeMap<String, u64>,
     /// Of those, what the creditor agent answered; the rest the switch decided.
@@ -143,6 +151,18 @@ pub struct Latency {
     pub p99_us: u64,
     pub p999_us: u64,
     pub max_us: u64,
+}
+
+impl Latency {
+    /// How many were in each bucket and in none before it; at last those longer than all edges.
+    pub(crate) fn parted(&self) -> impl Iterator<Item = u64> {
+        let mut below = 0;
+        self.buckets.iter().map(|(_, count)| *count).chain([self.count]).map(move |count| {
+            let own = count.saturating_sub(below);
+            below = count;
+            own
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -223,7 +243,26 @@ pub struct Participant {
     pub total: Latency,
     pub in_flight_out: u64,
     pub in_flight_in: u64,
+    /// Its instructions with a UETR seen before, and those that were not taken because the node drained or its log had no
+    /// room. Known to the leader alone.
+    pub duplicates_same: u64,
+    pub duplicates_conflict: u64,
+    pub refused_draining: u64,
+    pub refused_full: u64,
+    pub messages: Messages,
     pub positions: Vec<Position>,
+}
+
+/// What went over the connections of a participant to this node. Empty when there has been none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Messages {
+    /// By kind, as in `wire/PROTOCOL.md`; kinds of which there was none are left out.
+    pub received: BTreeMap<String, u64>,
+    pub sent: BTreeMap<String, u64>,
+    /// Refused before they were instructions: `frame`, `schema`, `agent`.
+    pub errors: BTreeMap<String, u64>,
+    /// `connect`, `disconnect`, `sign_on_refused`, `heartbeat_missed`, `goaway`, `resync`.
+    pub events: BTreeMap<String, u64>,
 }
 
 /// A participant's connection to this node, from its sign-on.
@@ -263,6 +302,8 @@ pub struct Position {
     pub payment_max_minor: Option<i64>,
     /// The free part of what could be used at most, 0 to 1.
     pub headroom: f64,
+    /// Of what the participant sent as debtor agent, what was in this currency.
+    pub started: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -272,6 +313,11 @@ pub struct ActorKind {
     pub instances: u64,
     pub queued: u64,
     pub queued_longest: u64,
+    /// How long the message that waits longest has been there, in whatever mailbox of the kind; and whose that is.
+    #[serde(default)]
+    pub oldest_us: u64,
+    #[serde(default)]
+    pub oldest_in: String,
     /// 0 when nothing bounds it.
     pub capacity: u64,
     pub wait: Latency,
@@ -308,6 +354,8 @@ pub struct Peer {
     pub lag_entries: Option<u64>,
     pub lag_ms: Option<u64>,
     pub round_trip_us: Option<u64>,
+    /// Its clock less this node's; none of a node that is not connected.
+    pub clock_offset_us: Option<i64>,
     /// Its book agreed with the majority's at this entry.
     pub agreed_index: Option<u64>,
     pub serves: bool,
@@ -323,6 +371,8 @@ pub struct Log {
     /// Milliseconds since 1970; 0 when there is none.
     pub snapshot_at_ms: u64,
     pub snapshots_failed: u64,
+    #[serde(default)]
+    pub snapshots_failing: Failing,
     pub free_bytes: u64,
     pub size_bytes: u64,
     /// Certificate of this node for its peers: milliseconds since 1970; none without peers.
@@ -334,6 +384,18 @@ pub struct Archive {
     pub payments: u64,
     pub covered_index: u64,
     pub failures: u64,
+    /// By what it cannot do.
+    #[serde(default)]
+    pub failing: BTreeMap<String, Failing>,
+}
+
+/// What has not gone well since it last did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failing {
+    /// 0 when it went well the last time.
+    pub times: u64,
+    /// Of the last failure, milliseconds since 1970.
+    pub last_ms: u64,
 }
 
 /// What had to be dropped so that no payment waits.

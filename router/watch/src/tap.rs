@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Severity, text};
+use crate::{Outcome, text};
 
 /// What is tapped, as words: empty is any. What they mean, and why not, the node says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,48 +16,6 @@ pub struct Filter {
     pub participant: String,
     /// At least so long: 2s.
     pub slower_than: String,
-}
-
-/// How a payment ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    Settled,
-    Rejected,
-    TimedOut,
-    /// A return settled.
-    Returned,
-}
-
-impl Outcome {
-    pub const ALL: [Outcome; 4] = [Outcome::Settled, Outcome::Rejected, Outcome::TimedOut, Outcome::Returned];
-
-    /// In filters and JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            Outcome::Settled => "settled",
-            Outcome::Rejected => "rejected",
-            Outcome::TimedOut => "timed_out",
-            Outcome::Returned => "returned",
-        }
-    }
-
-    pub fn severity(self) -> Severity {
-        match self {
-            Outcome::Settled | Outcome::Returned => Severity::Fine,
-            Outcome::Rejected => Severity::Degraded,
-            Outcome::TimedOut => Severity::Critical,
-        }
-    }
-}
-
-impl std::str::FromStr for Outcome {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Outcome, String> {
-        let words = Outcome::ALL.map(Outcome::word).join(", ");
-        Outcome::ALL.into_iter().find(|own| own.word() == word).ok_or(format!("{word:?} is no outcome: {words}"))
-    }
 }
 
 /// Who decided that a payment fails.
@@ -101,8 +59,7 @@ impl Ended {
         let outcome = match (self.outcome, self.is_return) {
             (Outcome::Rejected, true) => "return rejected",
             (Outcome::TimedOut, true) => "return timed out",
-            (Outcome::TimedOut, false) => "timed out",
-            (outcome, _) => outcome.word(),
+            (outcome, _) => outcome.words(),
         };
         let creditor = self.creditor_agent.as_deref().unwrap_or("the creditor agent");
         match (&self.reason, self.by, self.outcome) {

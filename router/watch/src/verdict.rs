@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 
-use crate::{Participant, Severity, Snapshot, Verdict, Warning, text};
+use crate::{Failing, Participant, Severity, Snapshot, Verdict, Warning, text};
 
 /// An alert's and a rule's name, and the anchor of its entry in the runbook.
 pub const CODES: &[&str] = &[
@@ -11,6 +11,7 @@ pub const CODES: &[&str] = &[
     "no_leader",
     "not_ready",
     "oldest_in_flight",
+    "budget_burning",
     "disk_low",
     "certificate_expires",
     "quorum_at_risk",
@@ -25,6 +26,11 @@ pub const CODES: &[&str] = &[
     "snapshot_failed",
     "archive_failing",
     "telemetry_dropped",
+    "clock_offset",
+    "self_check_failed",
+    "self_check_overdue",
+    "audit_broken",
+    "audit_unverified",
 ];
 
 const OLDEST_IN_FLIGHT_US: u64 = 12_000_000;
@@ -36,6 +42,9 @@ const HEADROOM: f64 = 0.10;
 const FREE_LOW: f64 = 0.10;
 const FREE_OUT: f64 = 0.03;
 const DAY_MS: u64 = 86_400_000;
+/// A node checks itself twice a day.
+const CHECK_AGE_MS: u64 = 25 * 3_600_000;
+const CLOCK_OFFSET_US: u64 = 50_000;
 /// Percentiles of fewer than this say nothing.
 const FEW: u64 = 20;
 
@@ -44,6 +53,8 @@ pub fn judge(now: &mut Snapshot, before: &Snapshot) {
     let mut warnings = Found::default();
     of_the_node(now, before, &mut warnings);
     of_its_peers(now, &mut warnings);
+    of_its_clock(now, &mut warnings);
+    of_its_checks(now, &mut warnings);
     of_its_disk(now, &mut warnings);
     of_its_actors(now, before, &mut warnings);
     now.participants.iter().for_each(|participant| of_a_participant(now, participant, &mut warnings));
@@ -111,6 +122,12 @@ fn of_the_node(now: &Snapshot, before: &Snapshot, found: &mut Found) {
         let sentence = format!("A payment is in flight for {}, longer than any may be.", text::length(oldest));
         found.critical("oldest_in_flight", "", sentence, "Look at the slowest actor and at the log's syncs.");
     }
+    let budget = &now.payments.budget;
+    if budget.burns_fast() {
+        let (window, share) = (budget.window(), budget.share());
+        let sentence = format!("Payments end late: in {window} {share} were final within 10 s, and it goes on.");
+        found.critical("budget_burning", "", sentence, "Look at the slowest payments and at where the time goes.");
+    }
     if let Some(expires) = now.log.certificate_expires_ms {
         let left = expires.saturating_sub(now.at_ms);
         let sentence = format!("The certificate of this node ends in {} days.", left / DAY_MS);
@@ -153,6 +170,53 @@ fn of_its_peers(now: &Snapshot, found: &mut Found) {
     }
 }
 
+/// A node knows of the others' clocks only how far they are from its own: when most are, it is its own that is wrong.
+fn of_its_clock(now: &Snapshot, found: &mut Found) {
+    let known: Vec<(&str, i64)> =
+        now.peers.iter().filter_map(|peer| Some((peer.name.as_str(), peer.clock_offset_us?))).collect();
+    let is_far = |(_, offset): &&(&str, i64)| offset.unsigned_abs() > CLOCK_OFFSET_US;
+    let far: Vec<_> = known.iter().filter(is_far).collect();
+    let advice = "Does it follow a time server? chronyc tracking; deadlines and business dates go by this clock.";
+    if known.len() > 1 && far.len() * 2 > known.len() {
+        let least = far.iter().map(|(_, offset)| offset.unsigned_abs()).min().unwrap_or(0);
+        let sentence = format!("The clock of this node is {} or more from those of others.", text::length(least));
+        return found.degraded("clock_offset", "", sentence, advice);
+    }
+    for (name, offset) in far {
+        let way = if *offset > 0 { "ahead of" } else { "behind" };
+        let sentence = format!("The clock of {name} is {} {way} this node's.", text::length(offset.unsigned_abs()));
+        found.degraded("clock_offset", name, sentence, advice);
+    }
+}
+
+/// A check that was not made since the start is as old as that.
+fn of_its_checks(now: &Snapshot, found: &mut Found) {
+    let started_ms = now.at_ms.saturating_sub(now.node.up_seconds * 1000);
+    let age_ms = |at_ms: Option<u64>| now.at_ms.saturating_sub(at_ms.unwrap_or(0).max(started_ms));
+    let (own, audit) = (now.checks.self_check.as_ref(), now.checks.audit.as_ref());
+    if let Some(check) = own.filter(|check| check.differences > 0) {
+        let (date, first) = (check.date.as_deref().unwrap_or("-"), check.first.as_deref().unwrap_or("-"));
+        let sentence = format!("Positions of {date} are not what its payments made of them: {first}.");
+        let advice = "Keep the data as it is; crosstie report self-check on every node; follow the runbook.";
+        found.critical("self_check_failed", "", sentence, advice);
+    }
+    let age = age_ms(own.map(|check| check.at_ms));
+    if age > CHECK_AGE_MS {
+        let sentence = format!("Positions were not added up again for {}.", text::length(age * 1000));
+        found.degraded("self_check_overdue", "", sentence, "crosstie report self-check; the node's log says why not.");
+    }
+    if let Some(broken) = audit.and_then(|check| check.broken.as_ref()) {
+        let sentence = format!("The audit trail of this node is not what was written: {broken}.");
+        let advice = "Keep the data as it is; crosstie audit verify on every node; follow the runbook.";
+        found.critical("audit_broken", "", sentence, advice);
+    }
+    let age = age_ms(audit.map(|check| check.at_ms));
+    if age > CHECK_AGE_MS {
+        let sentence = format!("The audit trail was not verified for {}.", text::length(age * 1000));
+        found.degraded("audit_unverified", "", sentence, "crosstie audit verify; the node's log says why not.");
+    }
+}
+
 fn of_its_disk(now: &Snapshot, found: &mut Found) {
     let log = &now.log;
     if log.size_bytes > 0 {
@@ -170,18 +234,25 @@ fn of_its_disk(now: &Snapshot, found: &mut Found) {
         let sentence = format!("Syncs of the log are slow: p99 {}.", text::length(log.sync.p99_us));
         found.degraded("sync_slow", "", sentence, "Look at the disk; another node may lead meanwhile.");
     }
-    if log.snapshots_failed > 0 {
-        let sentence = format!("{} snapshots failed since the start.", log.snapshots_failed);
-        found.degraded(
-            "snapshot_failed",
-            "",
-            sentence,
-            "The node's log says why; a restart takes longer until one succeeds.",
-        );
+    // They end when the next goes well; how many failed since the start the metrics tell.
+    if log.snapshots_failing.times > 0 {
+        let sentence = format!("No snapshot could be written: {}.", failures(now, log.snapshots_failing));
+        let advice =
+            "The node's log says why; a restart takes longer until one succeeds. crosstie snapshot tries at once.";
+        found.degraded("snapshot_failed", "", sentence, advice);
     }
-    if now.archive.failures > 0 {
-        let sentence = format!("{} reads or writes of the archive failed since the start.", now.archive.failures);
+    for (what, failing) in &now.archive.failing {
+        let sentence = format!("The archive cannot {what}: {}.", failures(now, *failing));
         found.degraded("archive_failing", "", sentence, "The node's log says why; payments go on.");
+    }
+}
+
+/// How often and when: `3 failures in a row, the last 12.0 s ago`.
+fn failures(now: &Snapshot, failing: Failing) -> String {
+    let ago = text::length(now.at_ms.saturating_sub(failing.last_ms) * 1000);
+    match failing.times {
+        1 => format!("it failed {ago} ago"),
+        times => format!("{times} failures in a row, the last {ago} ago"),
     }
 }
 
@@ -198,12 +269,10 @@ fn of_its_actors(now: &Snapshot, before: &Snapshot, found: &mut Found) {
                 "The node's log has why: actor_restarted. Report it.",
             );
         }
-        if let Some(worst) =
-            kind.busiest.iter().max_by_key(|own| own.oldest_us).filter(|own| own.oldest_us > ACTOR_OLDEST_US)
-        {
-            let oldest = text::length(worst.oldest_us);
-            let sentence = format!("A message waits for {oldest} in the mailbox of {} {}.", kind.kind, worst.name);
-            found.degraded("actor_slow", &worst.name, sentence, "crosstie actor show tells what it decided last.");
+        if kind.oldest_us > ACTOR_OLDEST_US {
+            let (oldest, name) = (text::length(kind.oldest_us), &kind.oldest_in);
+            let sentence = format!("A message waits for {oldest} in the mailbox of {} {name}.", kind.kind);
+            found.degraded("actor_slow", name, sentence, "crosstie actor show tells what it decided last.");
         }
     }
 }
@@ -230,7 +299,7 @@ fn of_a_participant(now: &Snapshot, own: &Participant, found: &mut Found) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ActorKind, BusiestActor, Latency, Peer, Position};
+    use crate::{ActorKind, AuditCheck, Budget, Latency, Peer, Position, SelfCheck};
 
     fn fine() -> Snapshot {
         let mut own = Snapshot { at_ms: 1_000 * DAY_MS, ..Snapshot::default() };
@@ -281,6 +350,11 @@ mod tests {
         check("no_leader", Critical, |now| now.node.leader = None);
         check("not_ready", Degraded, |now| now.node.not_ready.push("the log has no room".into()));
         check("oldest_in_flight", Critical, |now| now.payments.oldest_in_flight_us = 12_000_001);
+        check("budget_burning", Critical, |now| {
+            let late = Some(14.5);
+            now.payments.budget =
+                Budget { burn: late, burn_recent: late, within: Some(0.99), ended: 100, ..Budget::default() };
+        });
         check("certificate_expires", Degraded, |now| now.log.certificate_expires_ms = Some(now.at_ms + 20 * DAY_MS));
         check("certificate_expires", Critical, |now| now.log.certificate_expires_ms = Some(now.at_ms));
         check("telemetry_dropped", Degraded, |now| now.telemetry.log_lines_dropped = 1);
@@ -290,18 +364,52 @@ mod tests {
         check("disk_low", Degraded, |now| now.log.free_bytes = 9);
         check("disk_low", Critical, |now| now.log.free_bytes = 2);
         check("sync_slow", Degraded, |now| now.log.sync = latency(20_001));
-        check("snapshot_failed", Degraded, |now| now.log.snapshots_failed = 1);
-        check("archive_failing", Degraded, |now| now.archive.failures = 1);
+        check("snapshot_failed", Degraded, |now| now.log.snapshots_failing.times = 1);
+        check("archive_failing", Degraded, |now| _ = now.archive.failing.insert("merge".into(), Failing::default()));
         check("actor_restarted", Degraded, |now| now.actors[0].restarts = 1);
-        check("actor_slow", Degraded, |now| {
-            now.actors[0].busiest.push(BusiestActor { oldest_us: 1_000_001, ..BusiestActor::default() });
-        });
+        check("actor_slow", Degraded, |now| now.actors[0].oldest_us = 1_000_001);
         check("creditor_slow", Degraded, |now| now.participants[0].answer = latency(8_000_001));
         check("headroom_low", Degraded, |now| now.participants[0].positions[0].headroom = 0.09);
         check("not_connected", Degraded, |now| {
             now.peers.truncate(1);
             now.participants[0].last_heard_ms = 1;
         });
+        check("clock_offset", Degraded, |now| now.peers[1].clock_offset_us = Some(-50_001));
+        let differing = SelfCheck { at_ms: 1_000 * DAY_MS, differences: 1, ..SelfCheck::default() };
+        check("self_check_failed", Critical, |now| now.checks.self_check = Some(differing));
+        check("self_check_overdue", Degraded, |now| now.node.up_seconds = 26 * 3600);
+        check("audit_unverified", Degraded, |now| now.node.up_seconds = 26 * 3600);
+        let broken = AuditCheck { broken: Some("audit entry 3: cut".into()), ..AuditCheck::default() };
+        check("audit_broken", Critical, |now| now.checks.audit = Some(broken));
+    }
+
+    #[test]
+    fn a_node_whose_clock_is_far_from_most_others_blames_its_own() {
+        let blamed = |offsets_us: [i64; 2]| {
+            let mut now = fine();
+            now.peers[1].clock_offset_us = Some(offsets_us[0]);
+            now.peers[2].clock_offset_us = Some(offsets_us[1]);
+            judge(&mut now, &fine());
+            now.warnings.iter().map(|own| format!("{}|{}", own.subject, own.sentence)).collect::<Vec<_>>()
+        };
+        assert_eq!(blamed([50_000, -50_000]), [""; 0]);
+        assert_eq!(blamed([-1_000, 80_000]), ["n3|The clock of n3 is 80.0 ms ahead of this node's."]);
+        assert_eq!(blamed([70_000, 80_000]), ["|The clock of this node is 70.0 ms or more from those of others."]);
+    }
+
+    #[test]
+    fn checks_are_made_in_time() {
+        let overdue = |hours_ago: u64| {
+            let mut now = fine();
+            now.node.up_seconds = 100 * 3600;
+            let at_ms = now.at_ms - hours_ago * 3_600_000;
+            now.checks.self_check = Some(SelfCheck { at_ms, ..SelfCheck::default() });
+            now.checks.audit = Some(AuditCheck { at_ms, ..AuditCheck::default() });
+            judge(&mut now, &fine());
+            now.warnings.iter().map(|own| own.code.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(overdue(25), [""; 0]);
+        assert_eq!(overdue(26), ["self_check_overdue", "audit_unverified"]);
     }
 
     #[test]
@@ -311,11 +419,23 @@ mod tests {
         before.participants[0].positions[0].headroom = 0.0;
         judge(&mut before, &fine());
         let mut now = Snapshot { at_ms: before.at_ms + 1_000, ..before.clone() };
-        now.log.snapshots_failed = 1;
+        now.log.snapshots_failing.times = 1;
         judge(&mut now, &before);
         let found: Vec<_> = now.warnings.iter().map(|own| (own.code.as_str(), own.since_ms == before.at_ms)).collect();
         assert_eq!(found, [("no_leader", true), ("snapshot_failed", false), ("headroom_low", true)]);
         assert_eq!(now.verdict.sentence, "No leader is known: no payment can be decided. And 2 more things.");
+    }
+
+    #[test]
+    fn what_failed_and_then_went_well_is_fine() {
+        let mut now = fine();
+        (now.log.snapshots_failed, now.archive.failures) = (3, 7);
+        judge(&mut now, &fine());
+        assert_eq!(now.warnings, []);
+        now.log.snapshots_failing = Failing { times: 3, last_ms: now.at_ms - 90_000 };
+        judge(&mut now, &fine());
+        let sentence = "No snapshot could be written: 3 failures in a row, the last 1.50 min ago.";
+        assert_eq!(now.verdict.sentence, sentence);
     }
 
     #[test]

@@ -133,9 +133,9 @@ impl World {
         let index = self.log.last().index;
         let mut gatherer = gatherer;
         for fact in facts {
-            self.book.apply(fact, &mut ());
+            let decided_at = self.book.apply(fact, &mut ());
             if let Some(gatherer) = &mut gatherer {
-                gatherer.note(fact, index, &self.book);
+                gatherer.note(fact, index, decided_at);
             }
         }
         if let Some(gatherer) = gatherer {

@@ -6,18 +6,16 @@ use watch::tap::Filter;
 use watch::text::{self, ago};
 use watch::{Snapshot, Warning};
 
-use crate::Problem;
 use crate::links::{linked_of, page_of_kind, page_of_node, page_of_participant, subject};
 use crate::live::{Ask, Section, View, order, time_of_day};
 use crate::look::Look;
 use crate::parts::{Stand, Tile, bar, class, sign, table, tiles};
 use crate::tap;
 use crate::visitor::Visitor;
+use crate::{Problem, heat};
 
 const WARNINGS_MAX: usize = 5;
 const PARTICIPANTS_MAX: usize = 40;
-/// Of the payments, final within the objective of 10 s.
-const GOAL: f64 = 0.9995;
 
 pub(crate) struct Overview;
 
@@ -99,16 +97,6 @@ fn warnings(now: &Snapshot) -> Markup {
 fn figures(look: &Look) -> Vec<Tile> {
     let (payments, pair) = (&look.now.payments, look.pair());
     let settled = pair.rate(payments.outcomes.settled, pair.before.map(|before| before.payments.outcomes.settled));
-    let (within, beyond) = (payments.within_objective, payments.beyond_objective);
-    let ended = within + beyond;
-    let share = within as f64 / ended.max(1) as f64;
-    let allowed = ended as f64 * (1.0 - GOAL);
-    let left = if ended == 0 { 1.0 } else { 1.0 - beyond as f64 / allowed };
-    let budget = match ended {
-        0 => "no payment has ended yet".to_string(),
-        _ if left < 0.0 => format!("goal {}, budget overdrawn {:.1} times", text::percent(GOAL), 1.0 - left),
-        _ => format!("goal {}, budget left {}", text::percent(GOAL), text::percent(left)),
-    };
     let own = &payments.settled;
     let percentile = |us| text::percentile(us, own.recent);
     let oldest = match payments.in_flight {
@@ -123,10 +111,11 @@ fn figures(look: &Look) -> Vec<Tile> {
             help: "sum(rate(crosstie_transfers_finished_total{outcome=\"settled\"}[10s])) · crosstie top",
         },
         Tile {
-            figure: if ended == 0 { text::NONE.into() } else { text::percent(share) },
-            label: "final in 10 s, since start",
-            beside: budget,
-            help: "crosstie_transfer_slo_total · crosstie status",
+            figure: payments.budget.share(),
+            label: "final in 10 s, last hour",
+            // Broken between its parts alone.
+            beside: payments.budget.sentence().replace(' ', "\u{a0}").replace(",\u{a0}", ", "),
+            help: "crosstie_transfer_slo_total, burn as in alerts.yml · crosstie status",
         },
         Tile {
             figure: percentile(own.p50_us),
@@ -149,12 +138,16 @@ fn range() -> Markup {
     }
 }
 
-/// Filled by `charts.js`.
+/// Filled by `charts.js` and `heat.js`.
 fn charts() -> Markup {
     html! {
         div.charts data-charts="/history" {
             figure { figcaption { "payments per second: settled, rejected, timed out" } div #rates.chart role="img" aria-label="payments per second" {} }
-            figure { figcaption { "latency of settled, ms: p50, p99, p99.9" } div #latency.chart role="img" aria-label="latency" {} }
+            figure {
+                figcaption { "latency: cells all that ended, lines those settled, ◆ a slow one: open it " span #cell.cell {} }
+                div #latency.chart data-edges=(heat::edges()) role="group" aria-label="latency" {}
+                details #slow { summary { "as a table, with the slowest payments" } div.scrolls tabindex="0" role="region" aria-label="latency as a table" {} }
+            }
             noscript { p.hint { "Charts need the page's script; " a href="/history" { "their figures" } " do not." } }
         }
     }

@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use console::{Order, Page, Problem, ProblemKind, Subject, Switch, Tap, Waiting};
 use parking_lot::Mutex;
-use watch::tap::{By, Ended, Filter, Outcome, Tapped};
+use watch::tap::{By, Ended, Filter, Tapped};
 use watch::{
-    ActorKind, BusiestActor, History, Latency, Moment, Outcomes, Participant, Peer, Position, Severity, Snapshot,
-    Stage, StageName, Verdict, Warning,
+    ActorKind, BusiestActor, Exemplar, History, Latency, Moment, Outcome, Outcomes, Participant, Peer, Position,
+    Severity, Snapshot, Stage, StageName, Verdict, Warning,
 };
 
 /// Text of somebody who means ill.
@@ -34,10 +34,12 @@ impl Made {
     }
 
     fn take(&self, number: u64, at_ms: u64) {
-        let snapshot = snapshot(number, at_ms, self.environment);
+        let mut snapshot = snapshot(number, at_ms, self.environment);
         let mut last = self.last.lock();
         if let Some(before) = &*last {
-            self.history.lock().add(Moment::between(before, &snapshot));
+            let mut history = self.history.lock();
+            history.add(Moment::between(before, &snapshot));
+            snapshot.payments.budget = history.budget();
         }
         *last = Some(snapshot);
     }
@@ -179,6 +181,45 @@ fn latency(number: u64, us: u64) -> Latency {
     }
 }
 
+/// Those that settled by the band of their time: a body, a thin tail, and a minute in which the disk is slow.
+fn settled_by_band(number: u64, settled: u64) -> Vec<(u64, u64)> {
+    let slow_disk = number.saturating_sub(500).min(60);
+    let tail = [(8, counted(number, 900, 700)), (9, counted(number, 90, 60) + 300 * slow_disk)];
+    let tail = tail.into_iter().chain([
+        (10, number * 6 + 40 * slow_disk),
+        (11, number / 3),
+        (12, number / 25),
+        (13, number / 90),
+    ]);
+    let mut own = [0; meter::BANDS];
+    tail.for_each(|(band, count)| own[band] = count);
+    own[6] = counted(number, 300, 200);
+    own[7] = settled - own.iter().sum::<u64>();
+    let mut below = 0;
+    let bucket = |(edge, count): (u64, u64)| {
+        below += count;
+        (edge, below)
+    };
+    meter::EDGES_US.into_iter().zip(own).map(bucket).collect()
+}
+
+/// The slowest of a few bands, each second others.
+fn exemplars(number: u64, at_ms: u64) -> Vec<Exemplar> {
+    let ended = |place: u64, outcome, took_us: u64| {
+        let bytes = [number.to_be_bytes(), (place + number * 7).to_le_bytes()].concat();
+        let uetr =
+            wire::Uetr::from_random(std::array::from_fn(|at| bytes[at].wrapping_mul(151).wrapping_add(at as u8)));
+        Exemplar { uetr, outcome, took_us, at_ms: at_ms - wave(number * 17, 20, 700) }
+    };
+    let mut all =
+        vec![ended(1, Outcome::Settled, 48_000 - number % 7_000), ended(2, Outcome::Settled, 90_000 - number % 30_000)];
+    let rare = [(3, 480_000, 3), (4, 910_000, 25), (5, 2_300_000, 90)];
+    let rare = rare.into_iter().filter(|(_, _, every)| number.is_multiple_of(*every));
+    all.extend(rare.map(|(place, us, _)| ended(place, Outcome::Settled, us - number * 977 % (us / 3))));
+    all.push(ended(6, Outcome::TimedOut, 9_990_000 - number % 40 * 1_000));
+    all
+}
+
 fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
     let mut now = Snapshot { number, at_ms, ..Snapshot::default() };
     now.verdict = Verdict {
@@ -224,7 +265,11 @@ fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
     now.payments.beyond_objective = timed_out / 10;
     now.payments.in_flight = wave(number, 281, 30);
     now.payments.oldest_in_flight_us = 9_800_000;
-    now.payments.settled = latency(number, 41_000);
+    let buckets = settled_by_band(number, settled);
+    now.payments.settled = Latency { count: settled, buckets, ..latency(number, 14_000) };
+    let buckets = meter::EDGES_US.map(|edge| (edge, if edge == 10_000_000 { timed_out } else { 0 }));
+    now.payments.failed = Latency { count: timed_out, buckets: buckets.into(), ..Latency::default() };
+    now.payments.exemplars = exemplars(number, at_ms);
     let stages = [
         (StageName::Decode, 90),
         (StageName::Wait, 210),
@@ -278,6 +323,7 @@ fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
             lag_entries: lag.map(|(entries, _)| entries),
             lag_ms: lag.map(|(_, ms)| ms),
             round_trip_us: (id > 1).then_some(30_400 * id),
+            clock_offset_us: (id > 1).then_some(800),
             agreed_index: Some(9_812_004 + number),
             serves: true,
         })
@@ -333,6 +379,7 @@ fn participant(number: u64, at_ms: u64, place: u64, id: &str) -> Participant {
             net_debit_cap_minor: None,
             payment_max_minor: Some(10_000_000),
             headroom,
+            started: settled + number * place + 28,
         }],
         ..Participant::default()
     }

@@ -2,7 +2,7 @@
 
 use peers::Channel;
 
-use crate::support::{Event, House, any_port, introduce, limits, start, until};
+use crate::support::{Event, House, Node, any_port, introduce, limits, start, until};
 
 #[test]
 fn three_nodes_each_with_each_in_order() {
@@ -33,6 +33,22 @@ fn three_nodes_each_with_each_in_order() {
         assert!(statistics.peers.iter().all(|peer| peer.dropped == 0), "{statistics:?}");
         assert!(to.seen.events().iter().all(|event| matches!(event, Event::Connected(_))));
     }
+}
+
+#[test]
+fn each_knows_how_far_the_other_clocks_are_from_its_own() {
+    let mut nodes = House::new().mesh(3, &limits());
+    let offset = |from: &Node, to: u64| from.about(to).and_then(|peer| peer.clock_offset_ns);
+    for (from, to) in [(0, 2), (0, 3), (1, 1), (1, 3), (2, 1), (2, 2)] {
+        let expected = (to as i64 - nodes[from].id as i64) * 100_000_000;
+        // What is measured is wrong by no more than the way takes, on a machine that may be busy.
+        until("the clock is known", || {
+            offset(&nodes[from], to).is_some_and(|offset| (offset - expected).abs() < 40_000_000)
+        });
+    }
+    nodes.pop();
+    until("whoever is gone has no clock", || offset(&nodes[0], 3).is_none());
+    assert!(offset(&nodes[0], 2).is_some());
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! The table of all metrics: name, kind, labels, what it means, and where a snapshot has it.
 
+use std::collections::BTreeMap;
+
 use super::Kind::{Counter, Gauge, Histogram};
 use super::{Kind, Metric, Series};
-use crate::{Outcomes, Position, Snapshot, StageName};
+use crate::{Messages, Outcomes, Position, Snapshot, StageName};
 
 type Labels = &'static [&'static str];
 
@@ -33,8 +35,14 @@ const SERVING: &[&str] =
 
 metrics! {
     // Payments. Each node counts what its own book folds, so every node says the same: take the largest, not the sum.
-    "crosstie_transfers_started_total" Counter ["debtor"] "Payments and returns decided: funds set aside, or refused at once.", |now, out| {
-        now.participants.iter().for_each(|own| out.count(&[&own.id], own.started));
+    "crosstie_transfers_started_total" Counter ["debtor", "currency"] "Payments and returns decided: funds set aside, or refused at once; other is a currency in which it has no position.", |now, out| {
+        for own in &now.participants {
+            own.positions.iter().for_each(|position| out.count(&[&own.id, &position.currency], position.started));
+            let held: u64 = own.positions.iter().map(|position| position.started).sum();
+            if own.started > held {
+                out.count(&[&own.id, "other"], own.started - held);
+            }
+        }
     };
     "crosstie_transfers_finished_total" Counter ["debtor", "outcome"] "Payments and returns that reached their end.", |now, out| {
         now.participants.iter().for_each(|own| outcomes(out, &own.id, own.outcomes));
@@ -52,7 +60,7 @@ metrics! {
             out.count(&[reason, "switch"], all - creditor);
         }
     };
-    "crosstie_transfer_duration_seconds" Histogram ["outcome"] "From the decision about the reservation to the end.", |now, out| {
+    "crosstie_transfer_duration_seconds" Histogram ["outcome"] "From the decision about the reservation to the end. As OpenMetrics with exemplars: trace_id is a payment's UETR without hyphens.", |now, out| {
         out.times(&["settled"], &now.payments.settled);
         out.times(&["failed"], &now.payments.failed);
     };
@@ -63,9 +71,22 @@ metrics! {
     "crosstie_transfers_in_flight_oldest_age_seconds" Gauge [] "Age of the oldest of them by its own timestamp; on the leader.", |now, out| {
         out.number(&[], seconds(now.payments.oldest_in_flight_us));
     };
-    "crosstie_transfer_duplicates_total" Counter ["verdict"] "Instructions with a UETR seen before, with the same content and with another; on the leader.", |now, out| {
-        out.count(&["same"], now.payments.duplicates_same);
-        out.count(&["conflict"], now.payments.duplicates_conflict);
+    "crosstie_transfer_duplicates_total" Counter ["debtor", "verdict"] "Instructions with a UETR seen before, with the same content and with another; on the leader.", |now, out| {
+        for own in &now.participants {
+            out.count(&[&own.id, "same"], own.duplicates_same);
+            out.count(&[&own.id, "conflict"], own.duplicates_conflict);
+        }
+    };
+    "crosstie_admission_refused_total" Counter ["participant", "reason"] "Instructions that were not taken; the same may be sent again. On the leader.", |now, out| {
+        for own in &now.participants {
+            out.count(&[&own.id, "draining"], own.refused_draining);
+            out.count(&[&own.id, "full"], own.refused_full);
+        }
+    };
+    "crosstie_drain_remaining_transfers" Gauge [] "Payments and returns that have not ended, while the node takes no new ones.", |now, out| {
+        if now.node.is_draining {
+            out.count(&[], now.payments.in_flight);
+        }
     };
 
     // Participants.
@@ -80,6 +101,19 @@ metrics! {
     };
     "crosstie_session_send_buffer_bytes" Gauge ["participant"] "Bytes that wait for its socket on this node.", |now, out| {
         now.participants.iter().for_each(|own| out.count(&[&own.id], own.send_buffer_bytes));
+    };
+    "crosstie_session_events_total" Counter ["participant", "event"] "Connections to this node: begun, ended, refused at sign-on; ended for silence, ended by the switch; notices read again from the log.", |now, out| {
+        messages(now, out, |own| &own.events);
+    };
+    "crosstie_messages_total" Counter ["participant", "direction", "type"] "Messages on its connections to this node, read and written; kinds of which there was one.", |now, out| {
+        for own in &now.participants {
+            for (direction, kinds) in [("in", &own.messages.received), ("out", &own.messages.sent)] {
+                kinds.iter().for_each(|(kind, count)| out.count(&[&own.id, direction, kind], *count));
+            }
+        }
+    };
+    "crosstie_message_errors_total" Counter ["participant", "error"] "Messages to this node that were refused before they were instructions: no frame, not to be read, or for another agent.", |now, out| {
+        messages(now, out, |own| &own.errors);
     };
     "crosstie_creditor_offers_total" Counter ["creditor"] "Payments and returns offered to it.", |now, out| {
         now.participants.iter().for_each(|own| out.count(&[&own.id], own.received));
@@ -161,6 +195,11 @@ metrics! {
             peer.round_trip_us.iter().for_each(|us| out.number(&[&peer.name], seconds(*us)));
         }
     };
+    "crosstie_clock_offset_seconds" Gauge ["peer"] "The other node's clock less this one's; of nodes that are connected.", |now, out| {
+        for peer in others(now) {
+            peer.clock_offset_us.iter().for_each(|us| out.number(&[&peer.name], *us as f64 / 1e6));
+        }
+    };
     "crosstie_replication_lag_entries" Gauge ["peer"] "Entries of the log that the other node lacks; on the leader.", |now, out| {
         for peer in others(now) {
             peer.lag_entries.iter().for_each(|entries| out.count(&[&peer.name], *entries));
@@ -195,6 +234,22 @@ metrics! {
         out.state(&[], SERVING, now.node.closed.as_deref().unwrap_or("serving"));
     };
     "crosstie_node_ready" Gauge [] "1 when no check of /readyz fails.", |now, out| out.truth(&[], now.node.not_ready.is_empty());
+    "crosstie_operator_actions_total" Counter ["action", "result"] "What operators asked for and this node carried out, and what came of it.", |now, out| {
+        now.actions.iter().for_each(|own| out.count(&[&own.action, &own.result], own.count));
+    };
+    "crosstie_report_last_success_timestamp_seconds" Gauge ["report"] "When a report was made last; absent before the first.", |now, out| {
+        now.checks.self_check.iter().for_each(|check| out.number(&["self_check"], check.at_ms as f64 / 1e3));
+    };
+    "crosstie_reconciliation_differences" Gauge [] "What did not add up in the last self-check; must be 0.", |now, out| {
+        now.checks.self_check.iter().for_each(|check| out.count(&[], check.differences));
+    };
+    "crosstie_audit_last_verified_timestamp_seconds" Gauge [] "When the chain of the audit trail was computed again and held.", |now, out| {
+        let held = now.checks.audit.iter().filter(|check| check.broken.is_none());
+        held.for_each(|check| out.number(&[], check.at_ms as f64 / 1e3));
+    };
+    "crosstie_audit_broken" Gauge [] "1 when the audit trail was found to be other than it was written.", |now, out| {
+        now.checks.audit.iter().for_each(|check| out.truth(&[], check.broken.is_some()));
+    };
     "crosstie_telemetry_dropped_total" Counter ["signal"] "Telemetry that was dropped so that no payment waits.", |now, out| {
         out.count(&["span"], now.telemetry.spans_dropped);
         out.count(&["log"], now.telemetry.log_lines_dropped);
@@ -223,6 +278,12 @@ fn outcomes<'a>(out: &mut Series<'a>, participant: &'a str, of: Outcomes) {
     let ends =
         [("settled", of.settled), ("rejected", of.rejected), ("timed_out", of.timed_out), ("returned", of.returned)];
     ends.iter().for_each(|(outcome, count)| out.count(&[participant, outcome], *count));
+}
+
+fn messages<'a>(now: &'a Snapshot, out: &mut Series<'a>, of: fn(&Messages) -> &BTreeMap<String, u64>) {
+    for own in &now.participants {
+        of(&own.messages).iter().for_each(|(what, count)| out.count(&[&own.id, what], *count));
+    }
 }
 
 fn positions<'a>(now: &'a Snapshot, out: &mut Series<'a>, of: fn(&Position) -> Option<f64>) {

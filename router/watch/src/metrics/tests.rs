@@ -1,7 +1,12 @@
 use std::collections::BTreeSet;
 
+use wire::Uetr;
+
 use super::*;
-use crate::{ActorKind, Participant, Peer, Position, Stage, StageName, Window};
+use crate::{
+    Actions, ActorKind, AuditCheck, Exemplar, Messages, Outcome, Participant, Peer, Position, SelfCheck, Stage,
+    StageName, Window,
+};
 
 /// One of everything.
 pub(crate) fn full() -> Arc<Snapshot> {
@@ -19,15 +24,32 @@ pub(crate) fn full() -> Arc<Snapshot> {
     now.payments.reasons.insert("AM04".into(), 5);
     now.payments.reasons_by_creditor.insert("AM04".into(), 2);
     now.payments.settled = latency.clone();
+    now.payments.exemplars = [(300, Outcome::Settled), (60_000_000, Outcome::Returned), (240, Outcome::TimedOut)]
+        .map(|(took_us, outcome)| Exemplar {
+            uetr: Uetr::from_random([1; 16]),
+            outcome,
+            took_us,
+            at_ms: 1_764_000_000_250,
+        })
+        .into();
     now.stages.push(Stage { name: StageName::Commit, latency: latency.clone() });
     let positions = vec![Position {
         currency: "EUR".into(),
         net_debit_cap_minor: Some(7),
         balance_minor: -3,
+        started: 4,
         ..Position::default()
     }];
+    let one = |what: &str| [(what.to_string(), 1)].into();
+    let messages =
+        Messages { received: one("Answer"), sent: one("GoAway"), errors: one("frame"), events: one("connect") };
     let (id, state) = ("BANK-0001".to_string(), "active".to_string());
-    now.participants.push(Participant { id, state, positions, answer: latency.clone(), ..Participant::default() });
+    let answer = latency.clone();
+    now.participants.push(Participant { id, state, started: 5, positions, answer, messages, ..Participant::default() });
+    now.node.is_draining = true;
+    now.checks.self_check = Some(SelfCheck { at_ms: 1_500, differences: 2, ..SelfCheck::default() });
+    now.checks.audit = Some(AuditCheck { at_ms: 2_500, ..AuditCheck::default() });
+    now.actions.push(Actions { action: "fund".into(), result: "done".into(), count: 6 });
     let handle = [("letters".to_string(), latency.clone())].into();
     let handled = [("letters".to_string(), 2)].into();
     let dropped = [("stopped".to_string(), 0)].into();
@@ -39,6 +61,7 @@ pub(crate) fn full() -> Arc<Snapshot> {
         lag_entries: Some(1),
         lag_ms: Some(2),
         round_trip_us: Some(3),
+        clock_offset_us: Some(-70_000),
         ..Peer::default()
     };
     now.peers.push(other);
@@ -48,6 +71,7 @@ pub(crate) fn full() -> Arc<Snapshot> {
 
 /// Name of a sample's metric, and the names of its labels.
 fn parsed(sample: &str) -> (&str, BTreeSet<&str>) {
+    let (sample, _) = sample.split_once(" # ").unwrap_or((sample, ""));
     let (series, _) = sample.rsplit_once(' ').unwrap();
     let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
     let labels = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty());
@@ -93,7 +117,10 @@ fn figures_come_out_as_they_are() {
     let text = encode(&full());
     // In whatever order the labels stand.
     let parts = |line: &str| line.split(['{', ',', '}']).map(String::from).collect::<BTreeSet<_>>();
-    let has = |line: &str| assert!(text.lines().any(|own| parts(own) == parts(line)), "{line} is not in\n{text}");
+    let has = |line: &str| {
+        let is_it = |own: &str| parts(own.split(" # ").next().unwrap_or("")) == parts(line);
+        assert!(text.lines().any(is_it), "{line} is not in\n{text}");
+    };
     has(r#"crosstie_transfer_rejects_total{reason="AM04",by="switch"} 3.0"#);
     has(r#"crosstie_position_minor_units{participant="BANK-0001",currency="EUR"} -3.0"#);
     has(r#"crosstie_participant_state{participant="BANK-0001",state="active"} 1.0"#);
@@ -103,7 +130,32 @@ fn figures_come_out_as_they_are() {
     has(r#"crosstie_transfer_duration_seconds_bucket{le="+Inf",outcome="settled"} 2"#);
     has(r#"crosstie_transfer_duration_seconds_count{outcome="settled"} 2"#);
     has(r#"crosstie_replication_lag_seconds{peer="n2"} 0.002"#);
+    has(r#"crosstie_transfers_started_total{debtor="BANK-0001",currency="EUR"} 4.0"#);
+    has(r#"crosstie_transfers_started_total{debtor="BANK-0001",currency="other"} 1.0"#);
+    has(r#"crosstie_messages_total{participant="BANK-0001",direction="in",type="Answer"} 1.0"#);
+    has(r#"crosstie_messages_total{participant="BANK-0001",direction="out",type="GoAway"} 1.0"#);
+    has(r#"crosstie_clock_offset_seconds{peer="n2"} -0.07"#);
+    has(r#"crosstie_report_last_success_timestamp_seconds{report="self_check"} 1.5"#);
+    has(r#"crosstie_operator_actions_total{action="fund",result="done"} 6.0"#);
     has("# TYPE crosstie_leader_changes counter");
+}
+
+#[test]
+fn a_bucket_has_a_payment_that_fell_into_it() {
+    let text = encode(&full());
+    let found: Vec<(&str, &str)> = text.lines().filter_map(|line| line.split_once(" # ")).collect();
+    let id = "01010101010141018101010101010101";
+    let expected = [
+        ("le=\"0.0005\"", format!("{{trace_id=\"{id}\"}} 0.0003 1764000000.250")),
+        ("le=\"+Inf\"", format!("{{trace_id=\"{id}\"}} 60 1764000000.250")),
+    ];
+    assert_eq!(found.len(), expected.len(), "none failed, so there is no bucket for the third: {found:?}");
+    for ((sample, exemplar), (edge, expected)) in found.iter().zip(expected) {
+        assert!(sample.starts_with("crosstie_transfer_duration_seconds_bucket{") && sample.contains(edge), "{sample}");
+        assert!(sample.contains("outcome=\"settled\""), "{sample}");
+        assert_eq!(*exemplar, expected);
+    }
+    assert!(!plain(&full()).contains(id), "the older format knows none");
 }
 
 #[test]
@@ -119,6 +171,8 @@ fn the_plain_format_names_counters_in_full() {
 #[test]
 fn an_empty_snapshot_has_no_series_of_what_is_not_there() {
     let text = encode(&Arc::default());
-    assert!(!text.contains("crosstie_participant_state") && !text.contains("crosstie_replication_lag_seconds"));
+    for name in ["participant_state", "replication_lag_seconds", "clock_offset", "report_last", "audit_last"] {
+        assert!(!text.contains(&format!("crosstie_{name}")), "{name}");
+    }
     assert!(text.contains("crosstie_leader_known 0.0\n"));
 }

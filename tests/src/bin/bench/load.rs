@@ -28,7 +28,8 @@ pub(super) struct Run {
     pub(super) memory_mib: f64,
     pub(super) steal: f64,
     pub(super) trusted: bool,
-    pub(super) rates_by_second: Vec<f64>,
+    /// From when it began to connect.
+    pub(super) settled_by_second: Vec<f64>,
     pub(super) check: Value,
 }
 
@@ -118,8 +119,7 @@ impl Run {
         let milliseconds = |quantile: &str| result["response"][quantile].as_f64().unwrap_or(f64::NAN) / 1e6;
         let series = std::fs::read_to_string(out.join("series.ndjson"))?;
         let seconds = series.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        // The first seconds connect and warm up.
-        let rates_by_second = seconds.skip(6).filter_map(|second| second["settled"].as_f64()).collect();
+        let settled_by_second = seconds.filter_map(|second| second["settled"].as_f64()).collect();
         Ok(Run {
             rate: result["rate"].as_f64().unwrap_or(f64::NAN),
             p50_ms: milliseconds("p50_ns"),
@@ -129,7 +129,7 @@ impl Run {
             memory_mib: f64::NAN,
             steal,
             trusted: output.status.code() != Some(EXIT_NOT_TRUSTWORTHY),
-            rates_by_second,
+            settled_by_second,
             check: result["check"].clone(),
         })
     }

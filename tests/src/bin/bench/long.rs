@@ -10,11 +10,13 @@ impl Bench {
     pub(super) fn minutes(&mut self) -> Result<()> {
         let length = format!("{}m", self.options.minutes);
         let run = self.run(Server::Ours, 36, &["--shape", "saturate", "--for", &length, "--warm-up", "5s"])?;
+        // Of the first seconds some connect and warm up.
+        let rates = run.settled_by_second.get(6..).ok_or("the load ended early")?;
         let minute = |from: usize| {
-            let minute: Vec<f64> = run.rates_by_second.iter().skip(from).take(60).copied().collect();
+            let minute: Vec<f64> = rates.iter().skip(from).take(60).copied().collect();
             minute.iter().sum::<f64>() / minute.len().max(1) as f64
         };
-        let last = run.rates_by_second.len().saturating_sub(60);
+        let last = rates.len().saturating_sub(60);
         println!(
             "run minutes {:.0}/s, first minute {:.0}/s, last {:.0}/s, {:.2} us CPU, {:.0} MiB",
             run.rate,

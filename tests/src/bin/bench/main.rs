@@ -35,8 +35,8 @@ use clap::Parser;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const NAMES: &str = "\
-One node, against the floor (about 90 seconds each): saturation, ten-thousand, sixty-thousand, quarter, participants; looking (at its pages, or not); \
-restart (2 minutes), minutes (20 minutes).
+One node, against the floor (about 90 seconds each): saturation, ten-thousand, sixty-thousand, quarter, participants;
+looking (at its pages and not, 2 minutes), restart (2 minutes), minutes (20 minutes).
 
 Three nodes on this host:
   three-nodes  payments/s against one node, no distances        2 minutes
@@ -53,10 +53,10 @@ Without a name: all but minutes, about 20 minutes.";
 struct Options {
     /// Which; see below.
     names: Vec<String>,
-    /// Rounds of what is measured in turn, 3 when left out; leaders killed by failover, 20; of sick and planned, 2 and 5.
+    /// Rounds of what is measured in turn, 3 when left out; leaders killed by failover, 20; of looking, sick and planned, 12, 2 and 5.
     #[arg(long)]
     rounds: Option<usize>,
-    /// Measured seconds of each run: 10 when left out, 8 of regions, 6 of sick.
+    /// Measured seconds of each run: 10 when left out, 8 of regions, 6 of sick, 5 of looking.
     #[arg(long)]
     seconds: Option<u64>,
     /// Minutes of the long run.
