@@ -100,12 +100,13 @@ mod tests {
     use super::*;
 
     fn now() -> Snapshot {
-        let mut now = Snapshot::default();
-        now.participants = vec![Participant { id: "BANK-F".into(), ..Participant::default() }];
-        now.peers = vec![Peer { name: "n2".into(), ..Peer::default() }];
         let busiest = vec![BusiestActor { name: "BANK-F".into(), ..BusiestActor::default() }];
-        now.actors = vec![ActorKind { kind: "participant".into(), busiest, ..ActorKind::default() }];
-        now
+        Snapshot {
+            participants: vec![Participant { id: "BANK-F".into(), ..Participant::default() }],
+            peers: vec![Peer { name: "n2".into(), ..Peer::default() }],
+            actors: vec![ActorKind { kind: "participant".into(), busiest, ..ActorKind::default() }],
+            ..Snapshot::default()
+        }
     }
 
     #[test]

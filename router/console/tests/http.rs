@@ -127,6 +127,7 @@ fn whoever_is_on_the_machine_may_look_and_do_nothing() {
         ("/actors/participant/nobody", 404),
         ("/actors/session/nobody", 404),
         ("/actors/journal/BANK-A", 404),
+        ("/actors/participant/BANK-H", 409),
         ("/tap?outcome=lost", 422),
         ("/tap?outcome=lost&format=live", 422),
         ("/nowhere", 404),
@@ -153,6 +154,21 @@ fn exemplars_are_for_who_asks_for_open_metrics() {
     let newer = running.get("/metrics", "Accept: application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1\r\n");
     assert!(newer.head.contains("application/openmetrics-text; version=1.0.0"), "{}", newer.head);
     assert!(newer.body.contains("# {trace_id=\"") && newer.body.ends_with("# EOF\n"));
+}
+
+#[test]
+fn an_actor_is_told_with_its_positions_or_where_it_is() {
+    let running = Running::start("dev");
+    let told: serde_json::Value =
+        serde_json::from_str(&running.get("/actors/participant/BANK-F?format=json", "").body).unwrap();
+    assert_eq!((told["queued"].as_u64(), told["deeds"].as_array().map(Vec::len)), (Some(3), Some(16)));
+    assert_eq!(told["positions"]["BANK-F"][0]["currency"], "EUR");
+    let session = running.get("/actors/session/BANK-F?format=json", "").body;
+    assert!(session.contains("\"is_encrypted\":false"), "{session}");
+    let elsewhere = running.get("/actors/participant/BANK-H", "");
+    assert!(elsewhere.body.contains("leads: its console has this page"), "{}", elsewhere.body);
+    let nobody = running.get("/actors/participant/NOBODY", "").body;
+    assert!(nobody.contains("no participant of that name is registered"), "{nobody}");
 }
 
 #[test]
