@@ -331,13 +331,17 @@ fn a_tap_goes_on_with_lines_until_one_is_signed_out() {
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let request = format!("GET /tap?format=live HTTP/1.1\r\nHost: localhost\r\n{cookie}\r\n");
     stream.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    let mut until = |word: &str| {
+        while !text.contains(word) {
+            let mut some = [0; 4096];
+            let count = stream.read(&mut some).unwrap();
+            assert!(count > 0, "{word} comes: {text}");
+            text.push_str(&String::from_utf8_lossy(&some[..count]));
+        }
+    };
+    until("data: ");
     operators::remove(&running.operators(), "wall").unwrap();
-    let mut text = Vec::new();
-    let mut some = [0; 4096];
-    while !String::from_utf8_lossy(&text).contains("event: end") {
-        let count = stream.read(&mut some).unwrap();
-        assert!(count > 0, "it ends with a word");
-        text.extend_from_slice(&some[..count]);
-    }
-    assert!(String::from_utf8_lossy(&text).contains("You are signed out."));
+    until("event: end");
+    until("You are signed out.");
 }
