@@ -308,7 +308,7 @@ mod tests {
         let (mut tally, mut known) = (Tally::default(), Known::default());
         for (fact, is_own) in [Fact::Reserved(reserved), Fact::Settled(settled)].into_iter().zip(is_own) {
             known.begin(is_own);
-            tally.note(&fact, Some(table[0]), &mut known);
+            tally.note(&fact, &Book::default(), Some(table[0]), &mut known);
             known.folded(|| stamp(fact.at().nanoseconds() / 1_000_000 + 5 + clock_ahead_ms));
         }
         assert_eq!((tally.creditor_wait.count(), tally.participants[1].answer.count()), (1, 1));
