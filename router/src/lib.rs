@@ -1,7 +1,7 @@
 //! The switch as a program: listener, sessions, configuration, administration, the command line.
 //!
 //! In reading order: `node` (the whole switch, wired on one page), `cluster` (the other nodes),
-//! `session`, `outlet`, `needs`, `courier` (a participant's connection); `serve` (a node as a process), `config`, `admin`, `ops` (what
+//! `session`, `outlet`, `needs`, `courier` (a participant's connection); `serve` (a node as a process), `office` (its thread for operators), `config`, `admin`, `ops` (what
 //! is measured, each second), `story` (of a payment), `report` (for treasury), `console` (the page on the wall), `day`, `logs`,
 //! `traces`; `local` (a cluster on this
 //! machine), `demo`; `cli` (every subcommand), `verify` (a
@@ -21,6 +21,7 @@ pub mod local;
 pub mod logs;
 mod needs;
 pub mod node;
+mod office;
 pub mod ops;
 mod outlet;
 pub mod report;

@@ -17,6 +17,7 @@ use crate::admin::{self, Desk, Logbook};
 use crate::config::{Config, Seed};
 use crate::exit::{Exit, Failure};
 use crate::node::{self, Node};
+use crate::office::Office;
 use crate::{console, day, logs, ops, traces};
 
 /// Runs a node until it is stopped.
@@ -89,17 +90,19 @@ async fn live(config: Config) -> Result<Exit, Failure> {
     let console = open_console(&config, &desk);
     say_ready(&config, &node, console.as_ref(), started);
     let rolling = tokio::spawn(day::roll_daily(node.switch.clone(), config.scheme.day_roll));
-    let checking = tokio::spawn(desk.clone().check_regularly());
-    let others = desk.clone();
-    let serving_others = tokio::spawn(async move { tokio::join!(others.serve_others(), others.record_what_waits()) });
-    let serving = tokio::spawn(async move { server.serve(desk).await });
+    let office = Office::open(async move {
+        tokio::spawn(desk.clone().check_regularly());
+        let others = desk.clone();
+        tokio::spawn(async move { tokio::join!(others.serve_others(), others.record_what_waits()) });
+        server.serve(desk).await;
+    });
+    let office = office.map_err(|error| Failure::new(Exit::No, format!("the thread for operators: {error}")))?;
 
     let why = tokio::select! {
         name = signals.next() => name,
         () = stop.notified() => "operator",
     };
     rolling.abort();
-    checking.abort();
     taking_in.abort();
     let deadline_ms = config.drain.deadline.as_millis() as u64;
     tracing::info!(event = "stopping", why, deadline_ms, "no new payments; those in process may end");
@@ -122,10 +125,8 @@ async fn live(config: Config) -> Result<Exit, Failure> {
     if let Some(traces) = traces {
         traces.stop();
     }
-    serving_others.abort();
-    serving.abort();
     // Its end removes the socket.
-    _ = serving.await;
+    drop(office);
     Ok(exit)
 }
 

@@ -1,5 +1,7 @@
 //! The book: the fold of all committed facts. Everything a participant is ever told is read from it.
 
+use std::sync::Arc;
+
 use wire::message::{Refused, StatusReport};
 use wire::{Currency, Kind, Message, ParticipantId, Reason, Timestamp};
 
@@ -29,8 +31,8 @@ pub struct Book {
     pub(crate) notices: Vec<u64>,
     pub(crate) system_notices: u64,
     pub(crate) trail: Trail,
-    /// What moved on each business date, by participant.
-    pub(crate) diaries: Vec<Diary>,
+    /// What moved on each business date, by participant; shared with a frozen book until it changes.
+    pub(crate) diaries: Vec<Arc<Diary>>,
 }
 
 impl Book {
@@ -66,7 +68,7 @@ impl Book {
 
     /// What moved on each business date.
     pub fn diary(&self, key: Key) -> Option<&Diary> {
-        self.diaries.get(key.place())
+        self.diaries.get(key.place()).map(Arc::as_ref)
     }
 
     /// Folds one committed fact in and writes the notices it makes. Says when the payment was decided on that the fact
@@ -79,7 +81,7 @@ impl Book {
                 let listing = self.scheme.listing(*key).cloned();
                 self.participants.extend(listing.map(|listing| Participant::new(*key, listing)));
                 self.notices.push(0);
-                self.diaries.push(Diary::default());
+                self.diaries.push(Arc::default());
             }
             Fact::SignedOn(Standing { participant, .. })
             | Fact::SignedOff(Standing { participant, .. })

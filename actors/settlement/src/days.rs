@@ -4,6 +4,8 @@
 //! The book keeps it, for it alone knows on which date a fact without one falls. A fact about a payment names its own
 //! settlement date, and may come some moments after the roll that ended it.
 
+use std::sync::Arc;
+
 use wincode::{SchemaRead, SchemaWrite};
 use wire::{BusinessDate, Currency, Timestamp};
 
@@ -148,7 +150,7 @@ impl Diary {
 }
 
 /// Enters what a fact moves.
-pub(crate) fn enter(diaries: &mut [Diary], fact: &Fact<'_>, scheme: &Scheme) {
+pub(crate) fn enter(diaries: &mut [Arc<Diary>], fact: &Fact<'_>, scheme: &Scheme) {
     match fact {
         Fact::Settled(settled) | Fact::Returned(settled) => {
             let Settled { at, payment, settlement_date: date, .. } = settled;
@@ -170,8 +172,8 @@ pub(crate) fn enter(diaries: &mut [Diary], fact: &Fact<'_>, scheme: &Scheme) {
     }
 }
 
-fn hold(diaries: &mut [Diary], key: Key, currency: Currency) -> Option<&mut Days> {
-    diaries.get_mut(key.place()).map(|diary| diary.hold(currency))
+fn hold(diaries: &mut [Arc<Diary>], key: Key, currency: Currency) -> Option<&mut Days> {
+    diaries.get_mut(key.place()).map(|diary| Arc::make_mut(diary).hold(currency))
 }
 
 fn fund(days: Option<&mut Days>, moved: &PositionMoved<'_>, is_in: bool, scheme: &Scheme) {

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 use persistence::Index;
+use wire::Timestamp;
 
 use super::entry::Entry;
 use super::error::Error;
+use super::figures::Work;
 use super::gather::{Chunk, Message};
 use super::merge;
 use super::run::Run;
@@ -93,7 +95,7 @@ impl Keeper {
     }
 
     /// What is due besides messages.
-    fn tend(&mut self) {
+    pub(super) fn tend(&mut self) {
         if self.retry_at.is_some_and(|retry_at| Instant::now() >= retry_at) {
             self.retry_at = None;
         }
@@ -108,7 +110,7 @@ impl Keeper {
         self.begin_merge();
     }
 
-    fn take(&mut self, chunk: Chunk) {
+    pub(super) fn take(&mut self, chunk: Chunk) {
         self.known = self.known.max(chunk.span.last);
         if self.retry_at.is_some() {
             return; // memory is bounded; the log has it
@@ -148,6 +150,7 @@ impl Keeper {
             };
             match chunk {
                 Ok(chunk) => {
+                    self.went_well(Work::ReadLog);
                     self.add(chunk);
                     self.write_if_due();
                 }
@@ -155,7 +158,7 @@ impl Keeper {
                     walk = None;
                     self.skip_to(oldest.min(to + 1));
                 }
-                Err(error) => self.fail(&error),
+                Err(error) => self.fail(Work::ReadLog, &error),
             }
         }
     }
@@ -203,9 +206,10 @@ impl Keeper {
                 shelf.recent_first = span.last + 1;
                 drop(shelf);
                 self.recent = 0;
+                self.went_well(Work::Write);
                 self.tell();
             }
-            Err(error) => self.fail(&error),
+            Err(error) => self.fail(Work::Write, &error),
         }
     }
 
@@ -227,16 +231,20 @@ impl Keeper {
         Ok(())
     }
 
-    fn fail(&mut self, error: &Error) {
+    fn fail(&mut self, work: Work, error: &Error) {
         if !matches!(error, Error::Stopped) {
-            self.complain(error);
+            self.complain(work, error);
             self.retry_at = Some(Instant::now() + RETRY_AFTER);
         }
     }
 
-    fn complain(&self, error: &Error) {
-        self.shared.figures.lock().failures += 1;
+    fn complain(&self, work: Work, error: &Error) {
+        self.shared.figures.lock().failed(work, Timestamp::now());
         tracing::error!(event = "archive_failed", %error, "payments go on; the archive tries again and reads from the log what it missed");
+    }
+
+    fn went_well(&self, work: Work) {
+        self.shared.figures.lock().went_well(work);
     }
 
     fn begin_merge(&mut self) {
@@ -244,11 +252,11 @@ impl Keeper {
             return;
         }
         let shelf = self.shared.shelf();
-        let Some(chosen) = merge::choose(&shelf.runs) else { return };
+        let Some(chosen) = merge::choose(&shelf.runs) else { return self.went_well(Work::Merge) };
         let inputs = shelf.runs[chosen].to_vec();
         let bytes = inputs.iter().map(|run| run.header.file_bytes()).sum();
         if let Err(error) = self.check_room(bytes) {
-            return self.fail(&error);
+            return self.fail(Work::Merge, &error);
         }
         let (directory, runs, shared) = (self.directory.clone(), inputs.clone(), self.shared.clone());
         let work = move || {
@@ -260,7 +268,7 @@ impl Keeper {
                 self.merging = Some(Merging { inputs, thread });
                 self.tell();
             }
-            Err(error) => self.fail(&Error::disk("starting a thread for", &self.directory, error)),
+            Err(error) => self.fail(Work::Merge, &Error::disk("starting a thread for", &self.directory, error)),
         }
     }
 
@@ -270,9 +278,10 @@ impl Keeper {
         };
         let merged = match thread.join() {
             Ok(Ok(merged)) => Arc::new(merged),
-            Ok(Err(error)) => return self.fail(&error),
-            Err(_) => return self.fail(&Error::Stopped),
+            Ok(Err(error)) => return self.fail(Work::Merge, &error),
+            Err(_) => return self.fail(Work::Merge, &Error::Stopped),
         };
+        self.went_well(Work::Merge);
         let mut shelf = self.shared.shelf.write();
         let first = shelf.runs.iter().position(|run| Arc::ptr_eq(run, &inputs[0]));
         if let Some(first) = first {
@@ -304,8 +313,9 @@ impl Keeper {
     }
 
     fn remove(&self, run: &Run) {
-        if let Err(error) = std::fs::remove_file(run.path()) {
-            self.complain(&Error::disk("removing", run.path(), error));
+        match std::fs::remove_file(run.path()) {
+            Ok(()) => self.went_well(Work::Remove),
+            Err(error) => self.complain(Work::Remove, &Error::disk("removing", run.path(), error)),
         }
     }
 
@@ -313,7 +323,7 @@ impl Keeper {
     fn repair(&mut self, holes: Vec<Span>) {
         for hole in holes {
             if let Err(error) = self.fill(hole) {
-                self.fail(&error);
+                self.fail(Work::Repair, &error);
             }
         }
         self.retry_at = None;
@@ -372,36 +382,44 @@ impl Keeper {
     }
 }
 
-/// Opens what the directory holds and starts the thread.
-pub(super) fn start(
-    config: Config,
-    log: PathBuf,
-    end: LogEnd,
-    receiver: Receiver<Message>,
-    shared: Arc<Shared>,
-) -> Result<JoinHandle<()>, Error> {
-    let directory = config.directory_for(&log);
-    std::fs::create_dir_all(&directory).map_err(|error| Error::disk("creating", &directory, error))?;
-    let identity = persistence::Reader::identity(&log)?;
-    let opening::Opened { runs, holes, set_aside } = opening::open(&directory, identity, end)?;
-    shared.figures.lock().files_set_aside = set_aside;
-    let covered = runs.last().map_or(0, |run| run.span().last);
-    *shared.shelf.write() = Shelf { runs, recent: Vec::new(), recent_first: covered + 1 };
-    let (LogEnd::At(known) | LogEnd::NotBefore(known)) = end;
-    let keeper = Keeper {
-        config,
-        log,
-        directory: directory.clone(),
-        identity,
-        shared,
-        covered,
-        known,
-        recent: 0,
-        recent_since: Instant::now(),
-        merging: None,
-        retry_at: None,
-    };
-    let thread = std::thread::Builder::new().name("archive".into());
-    let thread = thread.spawn(move || keeper.run(&receiver, holes));
-    thread.map_err(|error| Error::disk("starting a thread for", &directory, error))
+impl Keeper {
+    /// Opens what the directory holds; with what it lacks.
+    pub(super) fn open(
+        config: Config,
+        log: PathBuf,
+        end: LogEnd,
+        shared: Arc<Shared>,
+    ) -> Result<(Keeper, Vec<Span>), Error> {
+        let directory = config.directory_for(&log);
+        std::fs::create_dir_all(&directory).map_err(|error| Error::disk("creating", &directory, error))?;
+        let identity = persistence::Reader::identity(&log)?;
+        let opening::Opened { runs, holes, set_aside } = opening::open(&directory, identity, end)?;
+        shared.figures.lock().files_set_aside = set_aside;
+        let covered = runs.last().map_or(0, |run| run.span().last);
+        *shared.shelf.write() = Shelf { runs, recent: Vec::new(), recent_first: covered + 1 };
+        let (LogEnd::At(known) | LogEnd::NotBefore(known)) = end;
+        let (recent, recent_since, merging, retry_at) = (0, Instant::now(), None, None);
+        let keeper = Keeper {
+            config,
+            log,
+            directory,
+            identity,
+            shared,
+            covered,
+            known,
+            recent,
+            recent_since,
+            merging,
+            retry_at,
+        };
+        Ok((keeper, holes))
+    }
+
+    /// On a thread of its own.
+    pub(super) fn start(self, receiver: Receiver<Message>, holes: Vec<Span>) -> Result<JoinHandle<()>, Error> {
+        let directory = self.directory.clone();
+        let thread = std::thread::Builder::new().name("archive".into());
+        let thread = thread.spawn(move || self.run(&receiver, holes));
+        thread.map_err(|error| Error::disk("starting a thread for", &directory, error))
+    }
 }

@@ -22,7 +22,7 @@
 //! same, before its compaction.
 //!
 //! In reading order: `entry` (what is kept), `gather` (the ledger's side), `keeper` (the thread), `walk` (reads the log),
-//! `writer`, `run`, `latest` and `merge` (files), `shelf` and `search`, `opening` (what a start finds).
+//! `writer`, `run`, `latest` and `merge` (files), `shelf` and `search`, `opening` (what a start finds), `figures`.
 //!
 //! # A run file, version 1
 //!
@@ -62,6 +62,7 @@
 
 mod entry;
 mod error;
+mod figures;
 mod format;
 mod gather;
 mod keeper;
@@ -93,8 +94,10 @@ use wire::{Timestamp, Uetr};
 
 pub use entry::Entry;
 pub use error::Error;
+pub use figures::{Failing, Figures, Work};
 use gather::Message;
 pub(crate) use gather::{Found, Gatherer, Question};
+use keeper::Keeper;
 #[cfg(test)]
 pub(crate) use measure::Nothing;
 pub use measure::{Measured, measure};
@@ -173,23 +176,6 @@ pub struct Latest {
     pub reached: Option<Timestamp>,
 }
 
-/// How the archive does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    pub payments: u64,
-    pub runs: u64,
-    pub run_bytes: u64,
-    /// Everything that ended up to this log entry is found.
-    pub covered_index: Index,
-    /// Log entries that were gone before the archive had read them.
-    pub log_entries_lost: u64,
-    /// Writes, reads and removals that failed.
-    pub failures: u64,
-    /// Files found damaged at the start.
-    pub files_set_aside: u64,
-    pub merging: bool,
-}
-
 /// What the thread and those who search share.
 #[derive(Default)]
 struct Shared {
@@ -227,7 +213,8 @@ impl Prepared {
     /// The log in `log` is open. What the archive lacks of it is read in the background.
     pub(crate) fn start(self, config: Config, log: PathBuf, end: LogEnd) -> Result<Archive, Error> {
         let shared = Arc::<Shared>::default();
-        let thread = keeper::start(config, log, end, self.receiver, shared.clone())?;
+        let (keeper, holes) = Keeper::open(config, log, end, shared.clone())?;
+        let thread = keeper.start(self.receiver, holes)?;
         Ok(Archive { shared, sender: self.sender, thread: Mutex::new(Some(thread)) })
     }
 }

@@ -1,6 +1,6 @@
 //! One actor: its mailbox, its load, and what it decided last.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
@@ -77,6 +77,13 @@ impl Gauge {
     /// How long the oldest of them has been there at most, microseconds.
     pub fn oldest_us(&self) -> u64 {
         if self.queued() == 0 { 0 } else { now_us().saturating_sub(self.in_hand_us.load(Relaxed)) }
+    }
+
+    /// Of these actors the one with the message that is there longest, by its place, and how long; `None` when none waits. One
+    /// message behind an actor that is stuck may be older than all in a long queue.
+    pub fn oldest_among(gauges: &[Arc<Gauge>]) -> Option<(usize, u64)> {
+        let waiting = gauges.iter().enumerate().filter(|(_, gauge)| gauge.queued() > 0);
+        waiting.map(|(place, gauge)| (place, gauge.oldest_us())).max_by_key(|(_, oldest_us)| *oldest_us)
     }
 
     pub fn handled(&self) -> u64 {
@@ -158,6 +165,21 @@ mod tests {
         assert_eq!((gauge.queued(), gauge.handled()), (1, 1));
         gauge.begin();
         assert_eq!(gauge.queued(), 0, "the mailbox went with the actor");
+    }
+
+    #[test]
+    fn the_oldest_message_need_not_lie_in_the_longest_queue() {
+        let gauges: Vec<Arc<Gauge>> = (0..30).map(|_| Arc::default()).collect();
+        assert_eq!(Gauge::oldest_among(&gauges), None);
+        let now = now_us() + 100;
+        for (place, gauge) in gauges.iter().enumerate() {
+            (0..40 - place).for_each(|_| gauge.sent());
+            gauge.taken_up(now);
+        }
+        gauges[29].taken_up(0);
+        while now_us() < now {}
+        let (place, oldest_us) = Gauge::oldest_among(&gauges).unwrap();
+        assert!((place, oldest_us >= 100) == (29, true), "{place} {oldest_us}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
+use std::time::SystemTime;
 
 use super::statistics::Counters;
 use crate::disk::Disk;
@@ -73,13 +74,11 @@ impl Snapshotter {
 /// A snapshot that failed costs nothing but a longer replay; the next comes in its time.
 fn count(counters: &Counters, mark: Mark, result: Result<(), Error>) {
     match result {
-        Ok(()) => {
-            counters.snapshot_index.fetch_max(mark.index, Ordering::Relaxed);
-            counters.snapshots.fetch_add(1, Ordering::Release);
-        }
+        Ok(()) => counters.wrote_snapshot(mark.index),
         Err(error) => {
             tracing::error!(event = "snapshot_not_written", %error, index = mark.index, "a snapshot could not be written");
-            counters.snapshots_failed.fetch_add(1, Ordering::Relaxed);
+            let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            counters.failed_snapshot(since_1970.as_millis() as u64);
         }
     }
 }

@@ -47,6 +47,9 @@ pub struct Statistics {
     pub snapshot_index: Index,
     pub snapshots: u64,
     pub snapshots_failed: u64,
+    /// Of those, how many since the last that was written or installed; and when the last of them did, milliseconds since 1970.
+    pub snapshots_failing: u64,
+    pub snapshot_failed_at_ms: u64,
     /// Snapshots of the leader that replaced the state of this node.
     pub snapshots_installed: u64,
     pub role: Role,
@@ -73,9 +76,11 @@ pub enum Role {
 pub(crate) struct Counters {
     pub(crate) committed_index: AtomicU64,
     pub(super) snapshot_wanted: AtomicBool,
-    pub(super) snapshot_index: AtomicU64,
-    pub(super) snapshots: AtomicU64,
-    pub(super) snapshots_failed: AtomicU64,
+    snapshot_index: AtomicU64,
+    snapshots: AtomicU64,
+    snapshots_failed: AtomicU64,
+    snapshots_failing: AtomicU64,
+    snapshot_failed_at_ms: AtomicU64,
     snapshots_installed: AtomicU64,
     entries: AtomicU64,
     pub(super) payload_bytes: AtomicU64,
@@ -112,6 +117,20 @@ impl Counters {
         self.committed_index.store(index, Ordering::Release);
         self.snapshot_index.store(index, Ordering::Relaxed);
         self.snapshots_installed.fetch_add(1, Ordering::Relaxed);
+        self.snapshots_failing.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn wrote_snapshot(&self, index: Index) {
+        self.snapshot_index.fetch_max(index, Ordering::Relaxed);
+        self.snapshots_failing.store(0, Ordering::Relaxed);
+        self.snapshots.fetch_add(1, Ordering::Release);
+    }
+
+    /// `at_ms` since 1970.
+    pub(super) fn failed_snapshot(&self, at_ms: u64) {
+        self.snapshot_failed_at_ms.store(at_ms, Ordering::Relaxed);
+        self.snapshots_failing.fetch_add(1, Ordering::Relaxed);
+        self.snapshots_failed.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn wrote(&self, bytes: u64) {
@@ -166,6 +185,8 @@ impl Counters {
             snapshot_index: get(&self.snapshot_index),
             snapshots: get(&self.snapshots),
             snapshots_failed: get(&self.snapshots_failed),
+            snapshots_failing: get(&self.snapshots_failing),
+            snapshot_failed_at_ms: get(&self.snapshot_failed_at_ms),
             snapshots_installed: get(&self.snapshots_installed),
             role: match self.role.load(Ordering::Relaxed) {
                 role if role == Role::Leader as u8 => Role::Leader,

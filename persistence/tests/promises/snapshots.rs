@@ -2,7 +2,10 @@
 //! go on while one is written.
 
 use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::SystemTime;
 
 use persistence::simulated::SimulatedDisk;
 use persistence::{Config, Entry, Error, Fold, Freeze, Nobody};
@@ -93,6 +96,56 @@ fn the_journal_takes_them_by_itself() {
     assert_eq!(opened.ledger.payloads(), ledger.payloads());
     assert!(opened.recovery.snapshot_index > 0);
     assert_eq!(names(&disk, "snapshot-").len(), 2);
+}
+
+/// Its snapshots fail as long as the test says so.
+struct Failing(Ledger, Arc<AtomicBool>);
+
+impl Fold for Failing {
+    type Passenger = u64;
+
+    fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), String> {
+        self.0.restore(snapshot)
+    }
+
+    fn committed(&mut self, entry: Entry<'_>, passengers: &mut Vec<u64>) {
+        self.0.committed(entry, passengers);
+    }
+
+    fn delivered(&mut self, passengers: &mut Vec<u64>) {
+        self.0.delivered(passengers);
+    }
+
+    fn freeze(&mut self) -> Freeze {
+        let (fails, frozen) = (self.1.clone(), self.0.freeze());
+        Box::new(move |output: &mut dyn Write| -> io::Result<()> {
+            if fails.load(Relaxed) { Err(io::Error::other("as the test says")) } else { frozen(output) }
+        })
+    }
+}
+
+#[test]
+fn those_that_fail_count_until_one_is_written() {
+    let (ledger, fails) = (Ledger::default(), Arc::new(AtomicBool::new(true)));
+    let fold = Failing(ledger.clone(), fails.clone());
+    let (journal, _) = persistence::open_on(SimulatedDisk::new(), config(), fold, Nobody).unwrap();
+    let began_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64;
+    propose(&journal, |batch, _| batch.push(1)).unwrap();
+    ledger.wait_for(|book| book.filled() > 0);
+    while journal.statistics().snapshots_failing < 2 {
+        journal.request_snapshot();
+        std::thread::yield_now();
+    }
+    assert!(journal.statistics().snapshot_failed_at_ms >= began_ms);
+    fails.store(false, Relaxed);
+    while journal.statistics().snapshots == 0 {
+        journal.request_snapshot();
+        std::thread::yield_now();
+    }
+    let statistics = journal.statistics();
+    assert_eq!(statistics.snapshots_failing, 0, "that is over");
+    assert!(statistics.snapshots_failed >= 2, "and is not forgotten");
+    journal.stop();
 }
 
 /// Its snapshots are written only when the test says so.

@@ -41,7 +41,7 @@ pub(super) enum Report {
         node: Node,
     },
     /// Compare a participant's own list of a business date, payment by payment; exit code 1 if they differ
-    #[command(after_help = examples("crosstie report reconcile mine.csv --participant BANK-0001 --date 2026-11-23\n\nThe list is CSV with a heading: uetr and amount, and where they are currency, direction (debit, credit), state, date"))]
+    #[command(after_help = examples("crosstie report reconcile mine.csv --participant BANK-0001 --date 2026-11-23\n\nThe list is CSV with a heading: uetr and amount, and where they are currency, direction (debit, credit), counterparty, state, date"))]
     Reconcile {
         /// The participant's list
         file: PathBuf,
@@ -109,7 +109,7 @@ impl Report {
                     Flows::of(&of_currency).faults(own)
                 });
                 sound("the switch's own list", faults.collect(), is_whole, all.iter().all(|own| own.is_final))?;
-                show_comparison(&node, &reconcile::compare(&participant, &date, own, &lines))
+                show_comparison(&node, &reconcile::compare(&participant, &date, &own, &lines))
             }
             Report::SelfCheck { date, node } => self_check(&node, date),
         }

@@ -32,6 +32,7 @@ fn participants(switch: &Switch, names: &[String], totals: &Totals) -> ActorKind
     let gauges = switch.gauges();
     let each = switch.participants_per_actor();
     let name = |place: usize| names.get(place * each).cloned().unwrap_or_default();
+    let oldest = Gauge::oldest_among(&gauges);
     let mut busiest: Vec<(usize, &Arc<Gauge>)> = gauges.iter().enumerate().collect();
     // They go on while they are put in order: each is asked once.
     busiest.sort_by_cached_key(|(_, gauge)| std::cmp::Reverse((gauge.queued(), gauge.handled())));
@@ -49,6 +50,8 @@ fn participants(switch: &Switch, names: &[String], totals: &Totals) -> ActorKind
         instances: gauges.len() as u64,
         queued: gauges.iter().map(|gauge| gauge.queued()).sum(),
         queued_longest: gauges.iter().map(|gauge| gauge.queued()).max().unwrap_or(0),
+        oldest_us: oldest.map_or(0, |(_, oldest_us)| oldest_us),
+        oldest_in: oldest.map_or_else(String::new, |(place, _)| name(place)),
         capacity: 0,
         wait: totals.stage(StageName::Wait),
         handled: handle.iter().map(|(message, latency)| (message.clone(), latency.count)).collect(),

@@ -1,7 +1,8 @@
 //! What a snapshot tells of the node itself, the others, and the log.
 
 use actors::Switch;
-use watch::{Archive, Log, Node, Peer, StageName, Telemetry};
+use actors::archive::{Failing as Failed, Work};
+use watch::{Archive, Failing, Log, Node, Peer, StageName, Telemetry};
 use wire::Timestamp;
 
 use super::collector::Sources;
@@ -110,6 +111,10 @@ pub(super) fn log(from: &Sources, totals: &Totals, certificate_expires_ms: Optio
         snapshot_index: statistics.snapshot_index,
         snapshot_at_ms: if statistics.snapshot_index > 0 { process::written_at_ms(&snapshot) } else { 0 },
         snapshots_failed: statistics.snapshots_failed,
+        snapshots_failing: Failing {
+            times: statistics.snapshots_failing,
+            last_ms: statistics.snapshot_failed_at_ms,
+        },
         free_bytes,
         size_bytes,
         certificate_expires_ms,
@@ -118,7 +123,16 @@ pub(super) fn log(from: &Sources, totals: &Totals, certificate_expires_ms: Optio
 
 pub(super) fn archive(switch: &Switch) -> Archive {
     let figures = switch.archive.figures();
-    Archive { payments: figures.payments, covered_index: figures.covered_index, failures: figures.failures }
+    let failing = Work::ALL.into_iter().zip(figures.failing).filter(|(_, failing)| failing.times > 0);
+    let failing = failing.map(|(work, Failed { times, last_at })| {
+        (work.words().to_string(), Failing { times, last_ms: since_1970_ms(last_at) })
+    });
+    Archive {
+        payments: figures.payments,
+        covered_index: figures.covered_index,
+        failures: figures.failures,
+        failing: failing.collect(),
+    }
 }
 
 pub(super) fn telemetry() -> Telemetry {

@@ -1,10 +1,14 @@
 //! A participant's own list of a business date against the switch's, payment by payment.
 //!
 //! The list is CSV with a heading; the columns are known by their names, in any order and any case: `uetr` and `amount` must be
-//! there; `currency`, `direction` (debit, credit), `state` and `date` are compared where they are. Others are left alone.
+//! there; `currency`, `direction` (debit, credit), `counterparty`, `state` and `date` are compared where they are. Others are
+//! left alone.
+//!
+//! A payment is known by its debtor agent and UETR, so a participant may well have several of the same UETR: one that it sent
+//! and one that it was sent, or two by different debtor agents. Of those of one UETR, rows and payments that are equal belong
+//! together, then those that differ least; what is left of either side is there alone. (A return has a UETR of its own.)
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 use serde::{Deserialize, Serialize};
 use wire::{Currency, Money, Uetr};
@@ -19,10 +23,13 @@ pub const TOLD_MAX: usize = 10_000;
 /// A row of the participant's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Own {
+    uetr: Uetr,
+    /// The heading is 1.
     row: u64,
     amount: String,
     currency: Option<String>,
     direction: Option<String>,
+    counterparty: Option<String>,
     state: Option<String>,
     date: Option<String>,
 }
@@ -37,6 +44,7 @@ pub enum Kind {
     Amount,
     Currency,
     Direction,
+    Counterparty,
     State,
     Date,
 }
@@ -71,8 +79,8 @@ impl Comparison {
     }
 }
 
-/// Reads the list. What cannot be right is told with its row, and nothing is compared.
-pub fn read(bytes: &[u8]) -> Result<HashMap<Uetr, Own>, String> {
+/// Reads the list, row by row. What cannot be right is told with its row, and nothing is compared.
+pub fn read(bytes: &[u8]) -> Result<Vec<Own>, String> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| format!("the file is not UTF-8 from byte {} on", error.valid_up_to()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -85,8 +93,8 @@ pub fn read(bytes: &[u8]) -> Result<HashMap<Uetr, Own>, String> {
         })
     };
     let (uetr, amount) = (needed("uetr")?, needed("amount")?);
-    let optional = ["currency", "direction", "state", "date"].map(column);
-    let mut all = HashMap::new();
+    let optional = ["currency", "direction", "counterparty", "state", "date"].map(column);
+    let mut all = Vec::new();
     for (record, row) in reader.records().zip(2..) {
         let record = record.map_err(|error| format!("row {row}: {error}"))?;
         if all.len() >= ROWS_MAX {
@@ -95,19 +103,15 @@ pub fn read(bytes: &[u8]) -> Result<HashMap<Uetr, Own>, String> {
         let cell = |at: usize| record.get(at).unwrap_or("");
         let text = cell(uetr);
         let uetr: Uetr = text.parse().map_err(|error| format!("row {row}, uetr {}: {error}", shown(text)))?;
-        let [currency, direction, state, date] =
+        let [currency, direction, counterparty, state, date] =
             optional.map(|at| at.map(cell).filter(|text| !text.is_empty()).map(String::from));
-        let own = Own { row, amount: cell(amount).into(), currency, direction, state, date };
+        let amount = cell(amount).into();
+        let own = Own { uetr, row, amount, currency, direction, counterparty, state, date };
         let is_known = |own: &&str| ["debit", "credit"].iter().any(|known| known.eq_ignore_ascii_case(own));
         if let Some(wrong) = own.direction.as_deref().filter(|own| !is_known(own)) {
             return Err(format!("row {row}: direction {} is neither debit nor credit", shown(wrong)));
         }
-        match all.entry(uetr) {
-            Entry::Vacant(place) => _ = place.insert(own),
-            Entry::Occupied(first) => {
-                return Err(format!("row {row}: the payment {uetr} is in row {} already", first.get().row));
-            }
-        }
+        all.push(own);
     }
     Ok(all)
 }
@@ -119,7 +123,7 @@ fn shown(text: &str) -> String {
 }
 
 /// Compares what both have of `date`.
-pub fn compare(participant: &str, date: &str, mut own: HashMap<Uetr, Own>, lines: &[Line]) -> Comparison {
+pub fn compare(participant: &str, date: &str, own: &[Own], lines: &[Line]) -> Comparison {
     let mut result = Comparison {
         participant: participant.into(),
         date: date.into(),
@@ -127,19 +131,22 @@ pub fn compare(participant: &str, date: &str, mut own: HashMap<Uetr, Own>, lines
         at_switch: lines.len() as u64,
         ..Comparison::default()
     };
-    for line in lines {
+    let mut rows = Rows::new(own, date);
+    let equal: Vec<Option<&Own>> = lines.iter().map(|line| rows.take_equal(line)).collect();
+    for (line, equal) in lines.iter().zip(equal) {
         let sum = result.switch_sums.entry(format!("{} {}", line.direction, line.currency)).or_default();
         (sum.count, sum.amount_minor) = (sum.count + 1, sum.amount_minor + line.amount_minor);
-        let row = line.uetr.parse::<Uetr>().ok().and_then(|uetr| own.remove(&uetr));
-        let differing = row.as_ref().map_or_else(
+        if equal.is_some() {
+            result.equal += 1;
+            continue;
+        }
+        let row = rows.take_nearest(line);
+        let differing = row.map_or_else(
             || vec![(Kind::OnlyAtSwitch, None, Some(line.amount.clone()))],
             |row| differing(row, line, date),
         );
-        if differing.is_empty() {
-            result.equal += 1;
-        }
         for (kind, in_file, at_switch) in differing {
-            let row = row.as_ref().map(|row| row.row);
+            let row = row.map(|row| row.row);
             tell(&mut result, Difference { kind, uetr: line.uetr.clone(), row, in_file, at_switch });
         }
     }
@@ -147,13 +154,44 @@ pub fn compare(participant: &str, date: &str, mut own: HashMap<Uetr, Own>, lines
         let currency = name.rsplit(' ').next().and_then(|code| code.parse::<Currency>().ok());
         sum.amount = currency.map_or_else(String::new, |own| Money::new(sum.amount_minor, own).decimal().to_string());
     }
-    let mut rest: Vec<(Uetr, Own)> = own.into_iter().collect();
-    rest.sort_unstable_by_key(|(_, own)| own.row);
-    for (uetr, own) in rest {
-        let (uetr, row, in_file) = (uetr.to_string(), Some(own.row), Some(own.amount));
+    for own in rows.rest() {
+        let (uetr, row, in_file) = (own.uetr.to_string(), Some(own.row), Some(own.amount.clone()));
         tell(&mut result, Difference { kind: Kind::OnlyInFile, uetr, row, in_file, at_switch: None });
     }
     result
+}
+
+/// The rows that belong to no payment yet, by UETR.
+struct Rows<'a> {
+    by_uetr: HashMap<Uetr, Vec<&'a Own>>,
+    date: &'a str,
+}
+
+impl<'a> Rows<'a> {
+    fn new(own: &'a [Own], date: &'a str) -> Rows<'a> {
+        let mut by_uetr = HashMap::<_, Vec<_>>::with_capacity(own.len());
+        own.iter().for_each(|row| by_uetr.entry(row.uetr).or_default().push(row));
+        Rows { by_uetr, date }
+    }
+
+    fn take_equal(&mut self, line: &Line) -> Option<&'a Own> {
+        let (rows, date) = (self.by_uetr.get_mut(&line.uetr.parse().ok()?)?, self.date);
+        let place = rows.iter().position(|row| differing(row, line, date).is_empty())?;
+        Some(rows.remove(place))
+    }
+
+    fn take_nearest(&mut self, line: &Line) -> Option<&'a Own> {
+        let (rows, date) = (self.by_uetr.get_mut(&line.uetr.parse().ok()?)?, self.date);
+        let place = (0..rows.len()).min_by_key(|place| differing(rows[*place], line, date).len())?;
+        Some(rows.remove(place))
+    }
+
+    /// In the order of the file.
+    fn rest(self) -> Vec<&'a Own> {
+        let mut rest: Vec<&Own> = self.by_uetr.into_values().flatten().collect();
+        rest.sort_unstable_by_key(|own| own.row);
+        rest
+    }
 }
 
 fn tell(result: &mut Comparison, difference: Difference) {
@@ -177,6 +215,7 @@ fn differing(own: &Own, line: &Line, date: &str) -> Vec<(Kind, Option<String>, O
     };
     compare(Kind::Currency, &own.currency, &line.currency);
     compare(Kind::Direction, &own.direction, &line.direction);
+    compare(Kind::Counterparty, &own.counterparty, &line.counterparty);
     compare(Kind::State, &own.state, &line.state);
     compare(Kind::Date, &own.date, date);
     all
@@ -204,7 +243,7 @@ mod tests {
     }
 
     fn compared(file: &str, lines: &[Line]) -> Vec<(Kind, Option<u64>)> {
-        let comparison = compare("BANK-A", DATE, read(file.as_bytes()).unwrap(), lines);
+        let comparison = compare("BANK-A", DATE, &read(file.as_bytes()).unwrap(), lines);
         assert_eq!(comparison.counts.values().sum::<u64>(), comparison.differences.len() as u64);
         comparison.differences.into_iter().map(|own| (own.kind, own.row)).collect()
     }
@@ -227,6 +266,36 @@ mod tests {
         assert_eq!(kinds, [Kind::Currency, Kind::Direction, Kind::State, Kind::Date]);
     }
 
+    /// What it sent, and what others sent it under the same UETR.
+    #[test]
+    fn payments_of_one_uetr_are_told_apart() {
+        let from = |counterparty: &str, direction: &str, amount: &str, minor: i64| Line {
+            counterparty: counterparty.into(),
+            direction: direction.into(),
+            ..line(ONE, amount, minor)
+        };
+        let lines =
+            [from("BANK-B", "debit", "12.00", 1200), from("BANK-B", "credit", "7.00", 700), from("BANK-C", "credit", "7.00", 700)];
+        let none: [(Kind, Option<u64>); 0] = [];
+        assert_eq!(compared(&format!("uetr,amount\n{ONE},7\n{ONE},12\n{ONE},7\n"), &lines), none);
+        let heading = "uetr,amount,direction,counterparty";
+        let all = format!("{heading}\n{ONE},7,credit,BANK-C\n{ONE},12,debit,BANK-B\n{ONE},7,credit,BANK-B\n");
+        assert_eq!(compared(&all, &lines), none);
+        // One amount is wrong, and the one it belongs to is known by the rest.
+        let all = format!("{heading}\n{ONE},12,debit,BANK-B\n{ONE},8,credit,BANK-C\n{ONE},7,credit,BANK-B\n");
+        assert_eq!(compared(&all, &lines), [(Kind::Amount, Some(3))]);
+        let all = format!("{heading}\n{ONE},12,debit,BANK-B\n{ONE},7,credit,BANK-D\n{ONE},7,credit,BANK-B\n");
+        assert_eq!(compared(&all, &lines), [(Kind::Counterparty, Some(3))]);
+        assert_eq!(
+            compared(&format!("uetr,amount\n{ONE},7\n{ONE},12\n"), &lines),
+            [(Kind::OnlyAtSwitch, None)],
+            "one is missing in the list"
+        );
+        // Booked twice: the second is the participant's own.
+        let twice = format!("uetr,amount\n{ONE},12\n{ONE},12\n");
+        assert_eq!(compared(&twice, &lines[..1]), [(Kind::OnlyInFile, Some(3))]);
+    }
+
     #[test]
     fn a_list_that_cannot_be_right_is_refused_with_its_row() {
         for (file, part) in [
@@ -241,8 +310,6 @@ mod tests {
             let refused = read(file.as_bytes()).unwrap_err();
             assert!(refused.contains(part), "{file:?}: {refused}");
         }
-        let twice = format!("uetr,amount\n{ONE},1\n{ONE},1\n");
-        assert!(read(twice.as_bytes()).unwrap_err().contains("row 3"));
         assert!(read(b"uetr,amount\n\xff\xfe").unwrap_err().contains("not UTF-8 from byte 12"));
     }
 }

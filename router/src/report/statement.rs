@@ -96,9 +96,9 @@ pub struct Line {
 }
 
 impl Line {
-    /// When it ended, and what tells it from others.
-    pub fn mark(&self) -> (u64, (String, u64)) {
-        (self.at_ns, (self.uetr.clone(), self.entry))
+    /// When it ended, and what tells it from others: a participant may have several of one UETR.
+    pub fn mark(&self) -> (u64, impl Eq + Hash + use<>) {
+        (self.at_ns, (self.uetr.clone(), self.entry, self.direction.clone(), self.counterparty.clone()))
     }
 }
 
@@ -214,7 +214,8 @@ impl Statement {
     /// Of the totals and the lines that the archive has, in any order.
     pub fn new(totals: Totals, mut lines: Vec<Line>) -> Statement {
         lines.retain(|line| line.currency == totals.currency);
-        lines.sort_by(|one, other| (one.at_ns, one.entry, &one.uetr).cmp(&(other.at_ns, other.entry, &other.uetr)));
+        let place = |line: &Line| (line.at_ns, line.entry, line.uetr.clone(), line.direction.clone(), line.counterparty.clone());
+        lines.sort_by_cached_key(place);
         let faults = Flows::of(&lines).faults(&totals);
         let lines_sha256 = super::table::sha256(&super::table::lines_csv(&lines));
         Statement { totals, lines, lines_sha256, faults }

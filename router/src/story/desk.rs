@@ -23,6 +23,10 @@ const NICE: i32 = 5;
 /// Debtor agents that used the same UETR; more are not told of.
 const STORIES_MAX: usize = 8;
 const RETURNS_MAX: usize = 32;
+/// Participants that the ledger looks through at a time, and payments in process for one answer: what takes it well under
+/// a millisecond, for payments wait meanwhile.
+pub(super) const PARTICIPANTS_AT_A_TIME: usize = 1_000;
+pub(super) const OFFERS_EXAMINED_MAX: usize = 10_000;
 /// Payments of the creditor agent looked at for returns.
 const RETURNS_EXAMINED_MAX: usize = 50_000;
 /// UETRs that begin alike, told of when one is unknown.
@@ -54,7 +58,15 @@ impl Desk {
 
     /// As the book has it, or else the archive.
     pub(super) async fn remembered(&self, uetr: Uetr, debtor: Option<Key>) -> Result<Vec<Known>, Problem> {
-        let found = self.query(move |book| Known::all_in_book(book, uetr, debtor)).await?;
+        let keys = match debtor {
+            Some(debtor) => vec![debtor],
+            None => (0..self.switch.scheme().listings().len() as u32).map(Key).collect(),
+        };
+        let mut found = Vec::new();
+        for part in keys.chunks(PARTICIPANTS_AT_A_TIME) {
+            let part = part.to_vec();
+            found.extend(self.query(move |book| Known::all_in_book(book, uetr, part.into_iter())).await?);
+        }
         if !found.is_empty() {
             return Ok(found);
         }
@@ -107,7 +119,10 @@ impl Desk {
             return Ok(links);
         }
         let (uetr, debtor, creditor) = (known.record.uetr, known.debtor, known.record.creditor);
-        let in_process = self.query(move |book| returns_in_process(book, uetr, debtor, creditor)).await?;
+        let (in_process, gave_up) = self.query(move |book| returns_in_process(book, uetr, debtor, creditor)).await?;
+        if gave_up {
+            links.untold.push(format!("Returns in process: too much is offered to {} just now.", known.debtor_agent));
+        }
         let (archive, from) = (self.switch.archive.clone(), known.record.ended_at);
         let ended = aside(move || {
             archive.wait(PATIENCE)?;
@@ -178,20 +193,22 @@ fn unseen(original: Uetr, known: &Known) -> Link {
     }
 }
 
-/// Returns of a payment that its creditor agent is sending back just now: they are offered to its debtor agent.
-fn returns_in_process(book: &Book, original: Uetr, debtor: Key, creditor: Key) -> Vec<Link> {
-    let Some(receiver) = book.participant(debtor) else { return Vec::new() };
-    let own = receiver.incoming().map(|(payment, _)| payment);
+/// Returns of a payment that its creditor agent is sending back just now: they are offered to its debtor agent. And whether
+/// that has too much on offer to look at all of it.
+fn returns_in_process(book: &Book, original: Uetr, debtor: Key, creditor: Key) -> (Vec<Link>, bool) {
+    let Some(receiver) = book.participant(debtor) else { return Default::default() };
+    let own = receiver.incoming().take(OFFERS_EXAMINED_MAX).map(|(payment, _)| payment);
     let own = own.filter(|payment| payment.original == Some(original) && payment.debtor == creditor);
     let record = |payment: &settlement::Payment| book.participant(creditor)?.payment(payment.uetr);
-    own.filter_map(|payment| Some(Known::in_book(book, creditor, record(payment)?).link())).take(RETURNS_MAX).collect()
+    let links = own.filter_map(|payment| Some(Known::in_book(book, creditor, record(payment)?).link()));
+    (links.take(RETURNS_MAX).collect(), receiver.incoming_count() > OFFERS_EXAMINED_MAX)
 }
 
 /// Does what waits for the disk.
 pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     let (sender, receiver) = oneshot::channel();
     let work = move || {
-        _ = rustix::process::nice(NICE);
+        _ = rustix::process::setpriority_process(None, NICE);
         _ = sender.send(work());
     };
     std::thread::Builder::new().name("story".into()).spawn(work).map_err(unavailable)?;

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use actors::archive::{Entry, Search};
 use actors::trace::by_message;
 use serde::{Deserialize, Serialize};
-use settlement::{Book, Key, State};
-use wire::{MessageId, Money, ParticipantId, Timestamp};
+use settlement::{Book, Key, Participant, State};
+use wire::{MessageId, Money, ParticipantId, Timestamp, Uetr};
 
 use super::Payment;
-use super::desk::{PATIENCE, aside};
+use super::desk::{OFFERS_EXAMINED_MAX, PARTICIPANTS_AT_A_TIME, PATIENCE, aside};
 use super::known::Known;
 use super::query::Query;
 use crate::admin::Desk;
@@ -18,11 +18,10 @@ use crate::admin::protocol::{FIND_LIMIT, FIND_LIMIT_MAX, Problem};
 
 /// Ended payments looked at for one answer.
 const EXAMINED_MAX: usize = 300_000;
-/// Payments in process looked at for one answer; the ledger waits meanwhile.
-const IN_PROCESS_EXAMINED_MAX: usize = 10_000;
-
 /// Of the log, read for one message id.
 const MESSAGE_BYTES_MAX: u64 = 1 << 30;
+/// Records of payments in process that the ledger looks up before it goes on with payments.
+const RECORDS_AT_A_TIME: usize = 256;
 
 /// Payments, and why there may be more.
 type Answer = (Vec<Known>, Option<String>);
@@ -61,6 +60,16 @@ impl Parties {
             && self.either.iter().all(|own| *own == debtor || *own == creditor)
     }
 
+    /// To whom they may be offered; `None` when that may be anybody.
+    fn creditors(&self) -> Option<Vec<Key>> {
+        match (self.creditor, self.debtor, &self.either[..]) {
+            (Some(creditor), ..) => Some(vec![creditor]),
+            (None, Some(debtor), [other]) if *other != debtor => Some(vec![*other]),
+            (None, None, [one, other]) if one != other => Some(vec![*one, *other]),
+            _ => None,
+        }
+    }
+
     /// Among whose payments they all are, if anybody is named.
     fn narrowest(&self) -> Option<Key> {
         self.debtor.or(self.creditor).or(self.either.first().copied())
@@ -87,26 +96,43 @@ impl Desk {
             let known = self.by_message(&query, message_id, &parties).await?;
             return aside(move || Found::of(known, limit, now)).await;
         }
-        let (mut known, mut more): Answer = (Vec::new(), None);
+        let (mut in_process, mut more): Answer = (Vec::new(), None);
         if query.state.is_none_or(|state| state == State::Reserved) && query.reason.is_none() {
-            let (query, parties) = (query.clone(), parties.clone());
-            // Whatever the ledger still holds of ended payments goes to the archive before this is answered.
-            let found = self.query(move |book| in_process(book, &query, &parties)).await?;
-            known = found.known;
-            more = found.gave_up.then(|| "too many are in process to look at all: name a participant".into());
+            (in_process, more) = self.offered(&query, &parties).await?;
         } else {
+            // Whatever the ledger still holds of ended payments goes to the archive before this is answered.
             self.query(|_| ()).await?;
         }
+        let mut ended = Vec::new();
         if query.state != Some(State::Reserved) {
-            let (ended, reached) = self.ended(query, parties, limit + 1).await?;
-            // What ended between the two looks is told of as ended.
-            known.retain(|one: &Known| !ended.iter().any(|other| one.is(other)));
-            known.extend(ended);
+            let reached;
+            (ended, reached) = self.ended(query, parties, limit + 1).await?;
             more = more.or(reached.map(|at| {
                 format!("those that ended before {at} were not looked at: go on with until:{at}, or name a participant")
             }));
         }
-        aside(move || Found::of((known, more), limit, now)).await
+        aside(move || Found::of((merged(in_process, ended), more), limit, now)).await
+    }
+
+    /// Those in process, and why there may be more. Every payment in process is offered to its creditor agent. The ledger
+    /// is visited many times for a moment, for it has payments to see to.
+    async fn offered(&self, query: &Query, parties: &Parties) -> Result<Answer, Problem> {
+        let everyone = || (0..self.switch.scheme().listings().len() as u32).map(Key).collect();
+        let creditors: Vec<Key> = parties.creditors().unwrap_or_else(everyone);
+        let mut offers = Offers::default();
+        for part in creditors.chunks(PARTICIPANTS_AT_A_TIME) {
+            let (part, query, parties) = (part.to_vec(), query.clone(), parties.clone());
+            offers = self.query(move |book| offers.look(book, &part, &query, &parties)).await?;
+        }
+        let (since, until) = (query.since, query.until);
+        let mut known = Vec::with_capacity(offers.fitting.len());
+        for part in offers.fitting.chunks(RECORDS_AT_A_TIME) {
+            let part = part.to_vec();
+            known.extend(self.query(move |book| still_in_process(book, &part)).await?);
+        }
+        known.retain(|own: &Known| own.record.at >= since && own.record.at < until);
+        let more = offers.gave_up.then(|| "too many are in process to look at all: name a participant".into());
+        Ok((known, more))
     }
 
     /// Those of one message id, from the log, and why there may be more.
@@ -175,35 +201,93 @@ impl Desk {
     }
 }
 
-struct InProcess {
-    known: Vec<Known>,
+/// What the creditor agents are asked just now.
+#[derive(Default)]
+struct Offers {
+    examined: usize,
     gave_up: bool,
+    /// Debtor agent and UETR of those that fit, but for their time.
+    fitting: Vec<(Key, Uetr)>,
 }
 
-/// The latest first. Every payment in process is offered to its creditor agent.
-fn in_process(book: &Book, query: &Query, parties: &Parties) -> InProcess {
-    // Whoever is known to be the creditor agent has them all.
-    let creditors: HashSet<Key> = match (parties.creditor, parties.debtor, &parties.either[..]) {
-        (Some(creditor), ..) => HashSet::from([creditor]),
-        (None, Some(debtor), [other]) if *other != debtor => HashSet::from([*other]),
-        (None, None, [one, other]) => HashSet::from([*one, *other]),
-        _ => book.participants().iter().map(settlement::Participant::key).collect(),
-    };
-    let offers = creditors.iter().filter_map(|key| book.participant(*key)).flat_map(settlement::Participant::incoming);
-    let mut offers = offers.map(|(payment, _)| payment);
-    let mut known = Vec::new();
-    for payment in offers.by_ref().take(IN_PROCESS_EXAMINED_MAX) {
-        let fits = parties.fit(payment.debtor, payment.creditor)
-            && query.fits(Money::new(payment.amount_minor, payment.currency), wire::Reasons::NONE)
-            && query.uetrs.as_ref().is_none_or(|range| range.contains(&payment.uetr.number()));
-        let record = || book.participant(payment.debtor)?.payment(payment.uetr);
-        if let Some(record) = fits.then(record).flatten()
-            && record.at >= query.since
-            && record.at < query.until
-        {
-            known.push(Known::in_book(book, payment.debtor, record));
+impl Offers {
+    fn look(mut self, book: &Book, creditors: &[Key], query: &Query, parties: &Parties) -> Offers {
+        let offers = creditors.iter().filter_map(|key| book.participant(*key)).flat_map(Participant::incoming);
+        for (payment, _) in offers {
+            if self.examined == OFFERS_EXAMINED_MAX {
+                self.gave_up = true;
+                break;
+            }
+            self.examined += 1;
+            if parties.fit(payment.debtor, payment.creditor)
+                && query.fits(Money::new(payment.amount_minor, payment.currency), wire::Reasons::NONE)
+                && query.uetrs.as_ref().is_none_or(|range| range.contains(&payment.uetr.number()))
+            {
+                self.fitting.push((payment.debtor, payment.uetr));
+            }
         }
+        self
     }
-    known.sort_by_key(|known| std::cmp::Reverse(known.record.at));
-    InProcess { known, gave_up: offers.next().is_some() }
+}
+
+/// Of those that have ended since, the archive tells.
+fn still_in_process(book: &Book, offers: &[(Key, Uetr)]) -> Vec<Known> {
+    let record = |(debtor, uetr): &(Key, Uetr)| Some((*debtor, book.participant(*debtor)?.payment(*uetr)?));
+    let still = offers.iter().filter_map(record).filter(|(_, record)| record.state == State::Reserved);
+    still.map(|(debtor, record)| Known::in_book(book, debtor, record)).collect()
+}
+
+/// Those in process first, each of the two the latest first. What ended between the two looks is told of as ended.
+fn merged(mut in_process: Vec<Known>, ended: Vec<Known>) -> Vec<Known> {
+    let told: HashSet<_> = ended.iter().map(Known::identity).collect();
+    in_process.retain(|own| !told.contains(&own.identity()));
+    in_process.sort_by_key(|own| std::cmp::Reverse(own.record.at));
+    in_process.extend(ended);
+    in_process
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use settlement::Scheme;
+    use wire::{BusinessDate, Currency, Reasons};
+
+    use super::*;
+
+    fn known(number: u64, state: State) -> Known {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        let entry = Entry {
+            uetr: Uetr::from_random(bytes),
+            debtor: Key(0),
+            creditor: Key(1),
+            amount_minor: 1,
+            currency: Currency::EUR,
+            state,
+            reasons: Reasons::NONE,
+            settlement_date: BusinessDate::NONE,
+            decided_at: Timestamp(number + 1),
+            ended_at: Timestamp(number + 2),
+            original: None,
+            index: 1,
+        };
+        Known::in_archive(&Scheme::default(), &entry)
+    }
+
+    /// As many as one answer may hold, in process and ended: comparing each with each took seconds.
+    #[test]
+    fn what_ended_meanwhile_is_told_once_however_many_there_are() {
+        let count = 2 * FIND_LIMIT_MAX as u64;
+        let in_process: Vec<Known> = (0..count).map(|number| known(number << 20, State::Reserved)).collect();
+        let ended: Vec<Known> = (count / 2..count).rev().map(|number| known(number << 20, State::Settled)).collect();
+        let began = Instant::now();
+        let all = merged(in_process, ended);
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        assert_eq!(all.len() as u64, count);
+        let (first, last) = all.split_at(all.len() / 2);
+        assert!(first.iter().all(Known::in_process) && !last.iter().any(Known::in_process));
+        assert!([first, last].iter().all(|part| part.is_sorted_by(|one, other| one.record.at > other.record.at)));
+    }
 }

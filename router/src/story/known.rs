@@ -80,18 +80,15 @@ impl Known {
         }
     }
 
-    /// All payments with this UETR that the book remembers: one per debtor agent that used it.
-    pub(super) fn all_in_book(book: &Book, uetr: Uetr, debtor: Option<Key>) -> Vec<Known> {
-        let asked = |key: Key| debtor.is_none_or(|debtor| debtor == key);
-        let participants = book.participants().iter().filter(|participant| asked(participant.key()));
-        participants
-            .filter_map(|participant| Some(Known::in_book(book, participant.key(), participant.payment(uetr)?)))
-            .collect()
+    /// The payments with this UETR that the book remembers of these debtor agents: one of each that used it.
+    pub(super) fn all_in_book(book: &Book, uetr: Uetr, debtors: impl Iterator<Item = Key>) -> Vec<Known> {
+        let record = |debtor: Key| Some((debtor, book.participant(debtor)?.payment(uetr)?));
+        debtors.filter_map(record).map(|(debtor, record)| Known::in_book(book, debtor, record)).collect()
     }
 
-    /// The same payment, whatever became of it.
-    pub(super) fn is(&self, other: &Known) -> bool {
-        (self.debtor, self.record.uetr, self.record.at) == (other.debtor, other.record.uetr, other.record.at)
+    /// Of the same payment the same, whatever became of it.
+    pub(super) fn identity(&self) -> (Key, Uetr, Timestamp) {
+        (self.debtor, self.record.uetr, self.record.at)
     }
 
     pub(super) fn in_process(&self) -> bool {

@@ -99,7 +99,7 @@ impl Log {
     }
 
     fn known(&self, payment: Payment) -> Known {
-        Known::all_in_book(&self.book, payment.uetr, None)[0].clone()
+        Known::all_in_book(&self.book, payment.uetr, [payment.debtor].into_iter())[0].clone()
     }
 
     fn trace(&self, payment: Payment) -> Trace {

@@ -270,6 +270,11 @@ pub struct ActorKind {
     pub instances: u64,
     pub queued: u64,
     pub queued_longest: u64,
+    /// How long the message that waits longest has been there, in whatever mailbox of the kind; and whose that is.
+    #[serde(default)]
+    pub oldest_us: u64,
+    #[serde(default)]
+    pub oldest_in: String,
     /// 0 when nothing bounds it.
     pub capacity: u64,
     pub wait: Latency,
@@ -323,6 +328,8 @@ pub struct Log {
     /// Milliseconds since 1970; 0 when there is none.
     pub snapshot_at_ms: u64,
     pub snapshots_failed: u64,
+    #[serde(default)]
+    pub snapshots_failing: Failing,
     pub free_bytes: u64,
     pub size_bytes: u64,
     /// Certificate of this node for its peers: milliseconds since 1970; none without peers.
@@ -334,6 +341,18 @@ pub struct Archive {
     pub payments: u64,
     pub covered_index: u64,
     pub failures: u64,
+    /// By what it cannot do.
+    #[serde(default)]
+    pub failing: BTreeMap<String, Failing>,
+}
+
+/// What has not gone well since it last did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failing {
+    /// 0 when it went well the last time.
+    pub times: u64,
+    /// Of the last failure, milliseconds since 1970.
+    pub last_ms: u64,
 }
 
 /// What had to be dropped so that no payment waits.

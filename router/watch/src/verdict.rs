@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 
-use crate::{Participant, Severity, Snapshot, Verdict, Warning, text};
+use crate::{Failing, Participant, Severity, Snapshot, Verdict, Warning, text};
 
 /// An alert's and a rule's name, and the anchor of its entry in the runbook.
 pub const CODES: &[&str] = &[
@@ -227,18 +227,24 @@ fn of_its_disk(now: &Snapshot, found: &mut Found) {
         let sentence = format!("Syncs of the log are slow: p99 {}.", text::length(log.sync.p99_us));
         found.degraded("sync_slow", "", sentence, "Look at the disk; another node may lead meanwhile.");
     }
-    if log.snapshots_failed > 0 {
-        let sentence = format!("{} snapshots failed since the start.", log.snapshots_failed);
-        found.degraded(
-            "snapshot_failed",
-            "",
-            sentence,
-            "The node's log says why; a restart takes longer until one succeeds.",
-        );
+    // They end when the next goes well; how many failed since the start the metrics tell.
+    if log.snapshots_failing.times > 0 {
+        let sentence = format!("No snapshot could be written: {}.", failures(now, log.snapshots_failing));
+        let advice = "The node's log says why; a restart takes longer until one succeeds. crosstie snapshot tries at once.";
+        found.degraded("snapshot_failed", "", sentence, advice);
     }
-    if now.archive.failures > 0 {
-        let sentence = format!("{} reads or writes of the archive failed since the start.", now.archive.failures);
+    for (what, failing) in &now.archive.failing {
+        let sentence = format!("The archive cannot {what}: {}.", failures(now, *failing));
         found.degraded("archive_failing", "", sentence, "The node's log says why; payments go on.");
+    }
+}
+
+/// How often and when: `3 failures in a row, the last 12.0 s ago`.
+fn failures(now: &Snapshot, failing: Failing) -> String {
+    let ago = text::length(now.at_ms.saturating_sub(failing.last_ms) * 1000);
+    match failing.times {
+        1 => format!("it failed {ago} ago"),
+        times => format!("{times} failures in a row, the last {ago} ago"),
     }
 }
 
@@ -255,12 +261,10 @@ fn of_its_actors(now: &Snapshot, before: &Snapshot, found: &mut Found) {
                 "The node's log has why: actor_restarted. Report it.",
             );
         }
-        if let Some(worst) =
-            kind.busiest.iter().max_by_key(|own| own.oldest_us).filter(|own| own.oldest_us > ACTOR_OLDEST_US)
-        {
-            let oldest = text::length(worst.oldest_us);
-            let sentence = format!("A message waits for {oldest} in the mailbox of {} {}.", kind.kind, worst.name);
-            found.degraded("actor_slow", &worst.name, sentence, "crosstie actor show tells what it decided last.");
+        if kind.oldest_us > ACTOR_OLDEST_US {
+            let (oldest, name) = (text::length(kind.oldest_us), &kind.oldest_in);
+            let sentence = format!("A message waits for {oldest} in the mailbox of {} {name}.", kind.kind);
+            found.degraded("actor_slow", name, sentence, "crosstie actor show tells what it decided last.");
         }
     }
 }
@@ -287,7 +291,7 @@ fn of_a_participant(now: &Snapshot, own: &Participant, found: &mut Found) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ActorKind, AuditCheck, BusiestActor, Latency, Peer, Position, SelfCheck};
+    use crate::{ActorKind, AuditCheck, Latency, Peer, Position, SelfCheck};
 
     fn fine() -> Snapshot {
         let mut own = Snapshot { at_ms: 1_000 * DAY_MS, ..Snapshot::default() };
@@ -347,12 +351,10 @@ mod tests {
         check("disk_low", Degraded, |now| now.log.free_bytes = 9);
         check("disk_low", Critical, |now| now.log.free_bytes = 2);
         check("sync_slow", Degraded, |now| now.log.sync = latency(20_001));
-        check("snapshot_failed", Degraded, |now| now.log.snapshots_failed = 1);
-        check("archive_failing", Degraded, |now| now.archive.failures = 1);
+        check("snapshot_failed", Degraded, |now| now.log.snapshots_failing.times = 1);
+        check("archive_failing", Degraded, |now| _ = now.archive.failing.insert("merge".into(), Failing::default()));
         check("actor_restarted", Degraded, |now| now.actors[0].restarts = 1);
-        check("actor_slow", Degraded, |now| {
-            now.actors[0].busiest.push(BusiestActor { oldest_us: 1_000_001, ..BusiestActor::default() });
-        });
+        check("actor_slow", Degraded, |now| now.actors[0].oldest_us = 1_000_001);
         check("creditor_slow", Degraded, |now| now.participants[0].answer = latency(8_000_001));
         check("headroom_low", Degraded, |now| now.participants[0].positions[0].headroom = 0.09);
         check("not_connected", Degraded, |now| {
@@ -404,11 +406,23 @@ mod tests {
         before.participants[0].positions[0].headroom = 0.0;
         judge(&mut before, &fine());
         let mut now = Snapshot { at_ms: before.at_ms + 1_000, ..before.clone() };
-        now.log.snapshots_failed = 1;
+        now.log.snapshots_failing.times = 1;
         judge(&mut now, &before);
         let found: Vec<_> = now.warnings.iter().map(|own| (own.code.as_str(), own.since_ms == before.at_ms)).collect();
         assert_eq!(found, [("no_leader", true), ("snapshot_failed", false), ("headroom_low", true)]);
         assert_eq!(now.verdict.sentence, "No leader is known: no payment can be decided. And 2 more things.");
+    }
+
+    #[test]
+    fn what_failed_and_then_went_well_is_fine() {
+        let mut now = fine();
+        (now.log.snapshots_failed, now.archive.failures) = (3, 7);
+        judge(&mut now, &fine());
+        assert_eq!(now.warnings, []);
+        now.log.snapshots_failing = Failing { times: 3, last_ms: now.at_ms - 90_000 };
+        judge(&mut now, &fine());
+        let sentence = "No snapshot could be written: 3 failures in a row, the last 1.50 min ago.";
+        assert_eq!(now.verdict.sentence, sentence);
     }
 
     #[test]

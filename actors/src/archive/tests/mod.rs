@@ -1,5 +1,6 @@
 //! The archive finds what a naive one would, whatever happened to it.
 
+mod failing;
 mod golden;
 mod inquiry;
 mod world;

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::load::Run;
-use super::machine::thread_seconds;
+use super::machine::{process_seconds, thread_seconds};
 use super::server::{Server, end};
 use super::{Bench, Result};
 
@@ -53,10 +53,10 @@ impl Bench {
             (run.join(), windows)
         });
         let run = run.map_err(|_| "the thread of the load panicked")??;
-        let (own, all) = (thread_seconds(node.id(), &THREADS), thread_seconds(node.id(), &[]));
+        let (own, all) = (thread_seconds(node.id(), &THREADS), process_seconds(node.id()));
+        let looks = looker.end()?;
         end(&mut node)?;
         std::fs::remove_dir_all(&data)?;
-        let looks = looker.end()?;
 
         let (mut rates, mut costs) = (Vec::new(), Vec::new());
         for pair in windows.chunks_exact(2) {
@@ -93,7 +93,7 @@ impl Window {
     fn pass(&mut self, began: Instant, node: u32, looker: &Looker) {
         let until = |second: u64| {
             std::thread::sleep(Duration::from_secs(second).saturating_sub(began.elapsed()));
-            thread_seconds(node, &[])
+            process_seconds(node)
         };
         until(self.from);
         looker.look(self.looked_at);

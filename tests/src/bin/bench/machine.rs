@@ -1,5 +1,7 @@
 //! The machine: what it is, and how much of it was there.
 
+use std::path::Path;
+
 pub(super) fn print() {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
@@ -30,18 +32,25 @@ pub(super) fn steal_since(before: (f64, f64)) -> f64 {
     100.0 * (after.1 - before.1) / (after.0 - before.0).max(1.0)
 }
 
-/// CPU time of a process's threads of these names; of all when none is named.
+/// CPU time of a process, with that of threads that have ended.
+pub(super) fn process_seconds(pid: u32) -> f64 {
+    cpu_seconds(Path::new(&format!("/proc/{pid}"))).map_or(f64::NAN, |(_, seconds)| seconds)
+}
+
+/// CPU time of those of a process's threads that have one of these names.
 pub(super) fn thread_seconds(pid: u32, names: &[&str]) -> f64 {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let jiffies = tasks.filter_map(|task| {
-        let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
-        let (begin, rest) = stat.rsplit_once(')')?;
-        let (_, name) = begin.split_once('(')?;
-        let own = names.is_empty() || names.contains(&name);
-        let numbers = rest.split_ascii_whitespace().skip(11).take(2).filter_map(|number| number.parse::<f64>().ok());
-        own.then(|| numbers.sum::<f64>())
-    });
-    jiffies.sum::<f64>() / 100.0
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let each = threads.filter_map(|thread| cpu_seconds(&thread.path()));
+    each.filter(|(name, _)| names.contains(&name.as_str())).map(|(_, seconds)| seconds).sum()
+}
+
+/// The name of a process or a thread, and its time in user and kernel mode; in hundredths, as Linux has it.
+fn cpu_seconds(place: &Path) -> Option<(String, f64)> {
+    let stat = std::fs::read_to_string(place.join("stat")).ok()?;
+    let (begin, rest) = stat.rsplit_once(')')?;
+    let (_, name) = begin.split_once('(')?;
+    let numbers = rest.split_ascii_whitespace().skip(11).take(2).filter_map(|number| number.parse::<f64>().ok());
+    Some((name.to_string(), numbers.sum::<f64>() / 100.0))
 }
 
 pub(super) fn resident_mib(pid: u32) -> f64 {
