@@ -111,10 +111,7 @@ pub(super) fn log(from: &Sources, totals: &Totals, certificate_expires_ms: Optio
         snapshot_index: statistics.snapshot_index,
         snapshot_at_ms: if statistics.snapshot_index > 0 { process::written_at_ms(&snapshot) } else { 0 },
         snapshots_failed: statistics.snapshots_failed,
-        snapshots_failing: Failing {
-            times: statistics.snapshots_failing,
-            last_ms: statistics.snapshot_failed_at_ms,
-        },
+        snapshots_failing: Failing { times: statistics.snapshots_failing, last_ms: statistics.snapshot_failed_at_ms },
         free_bytes,
         size_bytes,
         certificate_expires_ms,

@@ -274,8 +274,11 @@ mod tests {
             direction: direction.into(),
             ..line(ONE, amount, minor)
         };
-        let lines =
-            [from("BANK-B", "debit", "12.00", 1200), from("BANK-B", "credit", "7.00", 700), from("BANK-C", "credit", "7.00", 700)];
+        let lines = [
+            from("BANK-B", "debit", "12.00", 1200),
+            from("BANK-B", "credit", "7.00", 700),
+            from("BANK-C", "credit", "7.00", 700),
+        ];
         let none: [(Kind, Option<u64>); 0] = [];
         assert_eq!(compared(&format!("uetr,amount\n{ONE},7\n{ONE},12\n{ONE},7\n"), &lines), none);
         let heading = "uetr,amount,direction,counterparty";

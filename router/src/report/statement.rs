@@ -214,7 +214,9 @@ impl Statement {
     /// Of the totals and the lines that the archive has, in any order.
     pub fn new(totals: Totals, mut lines: Vec<Line>) -> Statement {
         lines.retain(|line| line.currency == totals.currency);
-        let place = |line: &Line| (line.at_ns, line.entry, line.uetr.clone(), line.direction.clone(), line.counterparty.clone());
+        let place = |line: &Line| {
+            (line.at_ns, line.entry, line.uetr.clone(), line.direction.clone(), line.counterparty.clone())
+        };
         lines.sort_by_cached_key(place);
         let faults = Flows::of(&lines).faults(&totals);
         let lines_sha256 = super::table::sha256(&super::table::lines_csv(&lines));

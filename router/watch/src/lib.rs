@@ -13,8 +13,8 @@ mod window;
 pub use checks::{Actions, AuditCheck, Checks, SelfCheck};
 pub use history::{History, MOMENTS_MAX, Mark, MarkKind, Moment};
 pub use snapshot::{
-    Actor, ActorKind, Archive, BusiestActor, Deed, Failing, Latency, Log, Messages, Node, Outcomes, Participant, Payments,
-    Peer, Position, Severity, Snapshot, Stage, StageName, Telemetry, Verdict, Warning,
+    Actor, ActorKind, Archive, BusiestActor, Deed, Failing, Latency, Log, Messages, Node, Outcomes, Participant,
+    Payments, Peer, Position, Severity, Snapshot, Stage, StageName, Telemetry, Verdict, Warning,
 };
 pub use verdict::{CODES, judge};
 pub use window::{COARSE_EDGES_US, EDGES_US, Window};

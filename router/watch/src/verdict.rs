@@ -230,7 +230,8 @@ fn of_its_disk(now: &Snapshot, found: &mut Found) {
     // They end when the next goes well; how many failed since the start the metrics tell.
     if log.snapshots_failing.times > 0 {
         let sentence = format!("No snapshot could be written: {}.", failures(now, log.snapshots_failing));
-        let advice = "The node's log says why; a restart takes longer until one succeeds. crosstie snapshot tries at once.";
+        let advice =
+            "The node's log says why; a restart takes longer until one succeeds. crosstie snapshot tries at once.";
         found.degraded("snapshot_failed", "", sentence, advice);
     }
     for (what, failing) in &now.archive.failing {
