@@ -224,8 +224,19 @@ impl<'a> Pair<'a> {
     }
 
     pub fn nodes(&self) -> Rows {
-        let heading =
-            vec!["NODE", "REGION", "ROLE", "HEARD", "LAG", "LAG TIME", "ROUND TRIP", "AGREED AT", "SERVES", "ADDRESS"];
+        let heading = vec![
+            "NODE",
+            "REGION",
+            "ROLE",
+            "HEARD",
+            "LAG",
+            "LAG TIME",
+            "ROUND TRIP",
+            "CLOCK",
+            "AGREED AT",
+            "SERVES",
+            "ADDRESS",
+        ];
         let or_unknown = |value: Option<u64>, cell: fn(u64) -> Cell| value.map_or_else(Cell::unknown, cell);
         let row = |own: &Peer| {
             let cells = vec![
@@ -236,6 +247,7 @@ impl<'a> Pair<'a> {
                 or_unknown(own.lag_entries, Cell::count),
                 or_unknown(own.lag_ms, |ms| Cell::number(ms as f64, text::length(ms * 1000))),
                 or_unknown(own.round_trip_us, |us| Cell::number(us as f64, text::length(us))),
+                own.clock_offset_us.map_or_else(Cell::unknown, offset),
                 or_unknown(own.agreed_index, Cell::count),
                 Cell::text(if own.serves { "yes" } else { "no" }),
                 Cell::text(&own.address),
@@ -250,6 +262,12 @@ impl<'a> Pair<'a> {
         let about = self.now.warnings.iter().filter(|warning| warning.subject == subject);
         about.map(|warning| warning.severity).max().unwrap_or_default()
     }
+}
+
+/// How far from this node's, and which way.
+fn offset(us: i64) -> Cell {
+    let sign = if us < 0 { "-" } else { "+" };
+    Cell::number(us as f64, format!("{sign}{}", text::length(us.unsigned_abs())))
 }
 
 fn headroom(participant: &Participant) -> f64 {

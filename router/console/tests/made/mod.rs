@@ -328,7 +328,7 @@ fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
             lag_entries: lag.map(|(entries, _)| entries),
             lag_ms: lag.map(|(_, ms)| ms),
             round_trip_us: (id > 1).then_some(30_400 * id),
-            clock_offset_us: (id > 1).then_some(800),
+            clock_offset_us: (id > 1).then_some(-300 * id as i64),
             agreed_index: Some(9_812_004 + number),
             serves: true,
         })
