@@ -1,4 +1,4 @@
-// The map of latencies behind their lines: a cell is a stretch of time and a band of latency, the darker the more payments
+// The map of latencies behind their lines: a cell is a stretch of time and a band of latency, the stronger the more payments
 // ended in it. ◆ is one of the slowest, and leads to its page. The same as a table, for who does not see it.
 "use strict";
 window.heat = (() => {

@@ -302,6 +302,7 @@ fn a_page_goes_on_with_what_has_changed() {
     let events = events(&running, "/?format=live", 3, "");
     assert!(events[0].contains("\\\"verdict") && events[0].contains("\"participants\""), "the first has all");
     assert!(!events[1].contains("\"verdict\"") && events[1].contains("\"clock\""), "the next what has changed");
+    assert!(events[1].contains("\"bands\":[[") && events[1].contains("\"slowest\":[{"), "and a second of the charts");
 }
 
 #[test]
