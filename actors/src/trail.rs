@@ -1,25 +1,25 @@
-//! The trail of payments: what the ledger folds and when a participant's notices were written, for one who follows payments
-//! from stage to stage.
+//! The trail of payments: what the ledger folds and when a participant's notices were written, for those who follow payments
+//! from stage to stage, or only hear how they ended.
 //!
 //! ```text
-//!  ledger, one log entry ── Folded ──┐
-//!  outlet, all written ──── Written ─┴──> bounded queue ──> follower
+//!  ledger, one log entry ── Folded ──┐    ┌──> bounded queue ──> follower
+//!  outlet, all written ──── Written ─┴────┴──> bounded queue ──> another
 //! ```
 //!
-//! As long as nobody follows it costs a branch per fact. It never waits: what finds no room is lost, counted, and the next
-//! entry tells that there is a gap.
+//! As long as nobody follows it costs a branch per fact, and no more is gathered than somebody wants. It never waits: what
+//! finds no room in a follower's queue is lost to it, counted, and the next entry tells it that there is a gap.
 
 use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use parking_lot::RwLock;
 use persistence::Index;
 use settlement::{Book, Fact, Key, Payment, Stage};
-use wire::{Reason, Timestamp, Uetr};
+use wire::{Currency, Reason, Timestamp, Uetr};
 
-/// Steps that may wait for the follower, about 12 MiB.
+/// Steps that may wait for a follower, about 14 MiB.
 const STEPS_WAITING_MAX: usize = 128 << 10;
 /// Entries and writes that may.
 const NEWS_WAITING_MAX: usize = 16 << 10;
@@ -29,7 +29,8 @@ const NEWS_WAITING_MAX: usize = 16 << 10;
 pub enum What {
     Reserved,
     Settled,
-    Rejected(Reason),
+    /// At which point, and why.
+    Rejected(Stage, Reason),
     Expired(Reason),
 }
 
@@ -40,6 +41,8 @@ pub struct Step {
     pub debtor: Key,
     /// [`Key::NONE`] when the creditor agent is not registered.
     pub creditor: Key,
+    pub amount_minor: i64,
+    pub currency: Currency,
     /// Set when this is a return: the payment that is returned.
     pub original: Option<Uetr>,
     pub what: What,
@@ -51,10 +54,20 @@ pub struct Step {
     pub notices: [u64; 2],
 }
 
-/// What the follower hears.
+/// A log entry that was folded on this node.
+pub struct Folded {
+    pub index: Index,
+    /// When that was, by this node's clock.
+    pub at: Timestamp,
+    /// This node led.
+    pub leads: bool,
+    pub steps: Vec<Step>,
+}
+
+/// What a follower hears.
 pub enum News {
-    /// A log entry was folded on this node at this time.
-    Folded { index: Index, at: Timestamp, leads: bool, is_behind_gap: bool, steps: Vec<Step> },
+    /// Behind a gap steps are missing before these.
+    Folded { entry: Arc<Folded>, is_behind_gap: bool },
     /// Everything up to notice number `last` of a participant's feed is written to its socket.
     Written { to: Key, last: u64, at: Timestamp },
 }
@@ -62,66 +75,95 @@ pub enum News {
 impl News {
     fn steps(&self) -> usize {
         match self {
-            News::Folded { steps, .. } => steps.len(),
+            News::Folded { entry, .. } => entry.steps.len(),
             News::Written { .. } => 0,
         }
+    }
+}
+
+/// How much a follower wants to hear. Whoever follows together with one who wants more hears of steps that it need not look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Interest {
+    /// How payments ended.
+    Ends = 1,
+    /// Their reservations, too, and when the parties' sockets have taken their notices.
+    Everything = 2,
+}
+
+/// Of one follower.
+struct Queue {
+    interest: Interest,
+    sender: Sender<News>,
+    steps_waiting: AtomicUsize,
+    lost: AtomicU64,
+    /// The next entry is told to be behind a gap.
+    has_gap: AtomicBool,
+}
+
+impl Queue {
+    /// Steps that find no room are lost and counted.
+    fn send(&self, entry: &Arc<Folded>) {
+        let steps = entry.steps.len();
+        let is_behind_gap = self.has_gap.swap(false, Ordering::Relaxed);
+        if self.steps_waiting.fetch_add(steps, Ordering::Relaxed) < STEPS_WAITING_MAX
+            && self.sender.try_send(News::Folded { entry: entry.clone(), is_behind_gap }).is_ok()
+        {
+            return;
+        }
+        self.steps_waiting.fetch_sub(steps, Ordering::Relaxed);
+        let of_interest = |step: &&Step| self.interest == Interest::Everything || step.what != What::Reserved;
+        self.lost.fetch_add(entry.steps.iter().filter(of_interest).count() as u64, Ordering::Relaxed);
+        self.has_gap.store(true, Ordering::Relaxed);
     }
 }
 
 /// See the file's head.
 #[derive(Default)]
 pub struct Trail {
-    sender: OnceLock<Sender<News>>,
-    steps_waiting: AtomicUsize,
-    lost: AtomicU64,
+    queues: RwLock<Vec<Arc<Queue>>>,
+    /// The most that anybody wants to hear, as a number; 0 when nobody follows.
+    wanted: AtomicU8,
 }
 
 impl Trail {
-    /// Everything from now on; `None` when somebody follows already.
-    pub fn follow(self: &Arc<Self>) -> Option<Follower> {
+    /// Everything of interest from now on, until the follower is dropped.
+    pub fn follow(self: &Arc<Self>, interest: Interest) -> Follower {
         let (sender, receiver) = bounded(NEWS_WAITING_MAX);
-        self.sender.set(sender).ok()?;
-        Some(Follower { receiver, trail: self.clone() })
+        let (steps_waiting, lost, has_gap) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicBool::new(true));
+        let queue = Arc::new(Queue { interest, sender, steps_waiting, lost, has_gap });
+        self.change(|queues| queues.push(queue.clone()));
+        Follower { receiver, queue, trail: self.clone() }
     }
 
-    pub fn is_followed(&self) -> bool {
-        self.sender.get().is_some()
+    fn change(&self, change: impl FnOnce(&mut Vec<Arc<Queue>>)) {
+        let mut queues = self.queues.write();
+        change(&mut queues);
+        let wanted = queues.iter().map(|queue| queue.interest as u8).max().unwrap_or(0);
+        self.wanted.store(wanted, Ordering::Relaxed);
     }
 
-    /// Steps that found no room since the start.
-    pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+    /// Somebody wants to hear that much.
+    pub fn is_wanted(&self, interest: Interest) -> bool {
+        self.wanted.load(Ordering::Relaxed) >= interest as u8
     }
 
     /// A participant's socket has taken its notices up to number `last`.
     pub fn written(&self, to: Key, last: u64) {
-        if let Some(sender) = self.sender.get() {
-            // Who is told when is of no use without the rest.
-            _ = sender.try_send(News::Written { to, last, at: Timestamp::now() });
-        }
-    }
-
-    /// False when there was no room.
-    fn send(&self, news: News) -> bool {
-        let Some(sender) = self.sender.get() else { return false };
-        let steps = news.steps();
-        if self.steps_waiting.fetch_add(steps, Ordering::Relaxed) < STEPS_WAITING_MAX {
-            match sender.try_send(news) {
-                Ok(()) => return true,
-                // The follower has ended.
-                Err(TrySendError::Disconnected(_)) => {}
-                Err(TrySendError::Full(_)) => {}
+        if self.is_wanted(Interest::Everything) {
+            let at = Timestamp::now();
+            for queue in self.queues.read().iter().filter(|queue| queue.interest == Interest::Everything) {
+                // Who is told when is of no use without the rest.
+                _ = queue.sender.try_send(News::Written { to, last, at });
             }
         }
-        self.steps_waiting.fetch_sub(steps, Ordering::Relaxed);
-        self.lost.fetch_add(steps as u64, Ordering::Relaxed);
-        false
     }
 }
 
 /// The follower's end.
 pub struct Follower {
     receiver: Receiver<News>,
+    queue: Arc<Queue>,
     trail: Arc<Trail>,
 }
 
@@ -130,11 +172,22 @@ impl Follower {
     pub fn next(&self, patience: Duration) -> Option<News> {
         match self.receiver.recv_timeout(patience) {
             Ok(news) => {
-                self.trail.steps_waiting.fetch_sub(news.steps(), Ordering::Relaxed);
+                self.queue.steps_waiting.fetch_sub(news.steps(), Ordering::Relaxed);
                 Some(news)
             }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
         }
+    }
+
+    /// Steps of interest that found no room since it began.
+    pub fn lost(&self) -> u64 {
+        self.queue.lost.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.trail.change(|queues| queues.retain(|queue| !Arc::ptr_eq(queue, &self.queue)));
     }
 }
 
@@ -142,17 +195,17 @@ impl Follower {
 pub(crate) struct Tracker {
     trail: Arc<Trail>,
     steps: Vec<Step>,
-    is_behind_gap: bool,
 }
 
 impl Tracker {
     pub(crate) fn new(trail: Arc<Trail>) -> Tracker {
-        Tracker { trail, steps: Vec::new(), is_behind_gap: true }
+        Tracker { trail, steps: Vec::new() }
     }
 
     /// Notes a fact that the book has just applied.
     pub(crate) fn note(&mut self, fact: &Fact<'_>, book: &Book, decided_at: Option<Timestamp>) {
-        if self.trail.is_followed()
+        let interest = if matches!(fact, Fact::Reserved(_)) { Interest::Everything } else { Interest::Ends };
+        if self.trail.is_wanted(interest)
             && let Some(step) = Step::of(fact, book, decided_at)
         {
             self.steps.push(step);
@@ -164,14 +217,13 @@ impl Tracker {
         if self.steps.is_empty() {
             return;
         }
-        let (at, steps) = (Timestamp::now(), std::mem::take(&mut self.steps));
-        let is_behind_gap = self.is_behind_gap;
-        self.is_behind_gap = !self.trail.send(News::Folded { index, at, leads, is_behind_gap, steps });
+        let entry = Arc::new(Folded { index, at: Timestamp::now(), leads, steps: std::mem::take(&mut self.steps) });
+        self.trail.queues.read().iter().for_each(|queue| queue.send(&entry));
     }
 
     /// The book was taken from a snapshot: entries were skipped.
     pub(crate) fn skipped(&mut self) {
-        self.is_behind_gap = true;
+        self.trail.queues.read().iter().for_each(|queue| queue.has_gap.store(true, Ordering::Relaxed));
     }
 }
 
@@ -180,14 +232,94 @@ impl Step {
         let (what, is_creditor_told) = match fact {
             Fact::Reserved(_) => (What::Reserved, false),
             Fact::Settled(_) | Fact::Returned(_) => (What::Settled, true),
-            Fact::Rejected(rejected) => (What::Rejected(rejected.reasons.first()), rejected.stage == Stage::Arrival),
+            Fact::Rejected(rejected) => {
+                (What::Rejected(rejected.stage, rejected.reasons.first()), rejected.stage == Stage::Arrival)
+            }
             Fact::Expired(expired) => (What::Expired(expired.reasons.first()), true),
             _ => return None,
         };
-        let Payment { debtor, creditor, uetr, original, .. } = *fact.payment()?;
-        let began = decided_at.unwrap_or(fact.at());
+        let Payment { debtor, creditor, uetr, amount_minor, currency, original, .. } = *fact.payment()?;
+        let (at, began) = (fact.at(), decided_at.unwrap_or(fact.at()));
         let number = |party, is_told| if is_told { book.last_notice(party) } else { 0 };
         let notices = [number(debtor, what != What::Reserved), number(creditor, is_creditor_told)];
-        Some(Step { uetr, debtor, creditor, original, what, at: fact.at(), began, notices })
+        Some(Step { uetr, debtor, creditor, amount_minor, currency, original, what, at, began, notices })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::BusinessDate;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::ZERO;
+
+    fn payment() -> Payment {
+        let message_id = "20261123BANKA00010000000000001".parse().unwrap();
+        let (debtor, creditor, uetr) = (Key(0), Key(1), Uetr::from_random([7; 16]));
+        Payment { debtor, creditor, uetr, amount_minor: 1200, currency: Currency::EUR, message_id, original: None }
+    }
+
+    /// An entry with a reservation and an end.
+    fn fold(tracker: &mut Tracker, index: Index) {
+        let (at, payment, book) = (Timestamp(index), payment(), Book::default());
+        let (content, deadline, horizon) = (0, Timestamp(0), Timestamp(0));
+        tracker.note(
+            &Fact::Reserved(settlement::Reserved { at, payment, content, deadline, horizon, body: &[] }),
+            &book,
+            None,
+        );
+        let (status, settlement_date) = (wire::Status::ACSC, BusinessDate::NONE);
+        tracker.note(&Fact::Settled(settlement::Settled { at, payment, status, settlement_date }), &book, Some(at));
+        tracker.folded(index, true);
+    }
+
+    /// Index, steps, gap.
+    fn heard(follower: &Follower) -> Option<(Index, usize, bool)> {
+        match follower.next(PATIENCE)? {
+            News::Folded { entry, is_behind_gap } => Some((entry.index, entry.steps.len(), is_behind_gap)),
+            News::Written { last, .. } => Some((last, 0, false)),
+        }
+    }
+
+    #[test]
+    fn each_follower_hears_what_it_wants_while_it_is_there() {
+        let trail = Arc::<Trail>::default();
+        let mut tracker = Tracker::new(trail.clone());
+        assert!(!trail.is_wanted(Interest::Ends));
+        fold(&mut tracker, 1);
+        let ends = trail.follow(Interest::Ends);
+        fold(&mut tracker, 2);
+        trail.written(Key(0), 9);
+        assert_eq!((heard(&ends), heard(&ends)), (Some((2, 1, true)), None), "an end, of what came since");
+        let everything = trail.follow(Interest::Everything);
+        fold(&mut tracker, 3);
+        trail.written(Key(0), 9);
+        assert_eq!((heard(&everything), heard(&everything)), (Some((3, 2, true)), Some((9, 0, false))));
+        assert_eq!((heard(&ends), heard(&ends)), (Some((3, 2, false)), None));
+        drop(everything);
+        assert!(trail.is_wanted(Interest::Ends) && !trail.is_wanted(Interest::Everything));
+        tracker.skipped();
+        fold(&mut tracker, 4);
+        assert_eq!(heard(&ends), Some((4, 1, true)), "entries were skipped before it");
+        drop(ends);
+        assert!(!trail.is_wanted(Interest::Ends));
+    }
+
+    #[test]
+    fn who_does_not_listen_loses_and_nobody_else_does() {
+        let trail = Arc::<Trail>::default();
+        let mut tracker = Tracker::new(trail.clone());
+        let (slow, quick) = (trail.follow(Interest::Ends), trail.follow(Interest::Everything));
+        let entries = NEWS_WAITING_MAX as Index + 10;
+        for index in 1..=entries {
+            fold(&mut tracker, index);
+            assert_eq!(heard(&quick).unwrap().0, index);
+        }
+        assert_eq!((slow.lost(), quick.lost()), (10, 0), "ends, and no reservations");
+        while slow.next(PATIENCE).is_some() {}
+        fold(&mut tracker, entries + 1);
+        assert_eq!(heard(&slow), Some((entries + 1, 2, true)));
+        assert_eq!(heard(&quick), Some((entries + 1, 2, false)));
     }
 }

@@ -7,9 +7,13 @@
 //!   collector    empty figures  <────────────────────────┘
 //! ```
 
+mod bands;
+
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+
+pub use bands::{BANDS, EDGES_US, band};
 
 /// What took longer counts as this.
 pub const LONGEST: Duration = Duration::from_secs(120);

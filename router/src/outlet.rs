@@ -6,14 +6,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actors::trail::Trail;
+use actors::trail::{Interest, Trail};
 use actors::{Cursor, Feed, Line, Progress};
 use parking_lot::Mutex;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
 use crate::ops::messages::Counts;
-use crate::session::Heard;
+use crate::session::{Heard, Opened};
 
 /// Pulled at a time, bytes.
 const PULL_BYTES_MAX: usize = 256 << 10;
@@ -43,15 +43,21 @@ struct Pending {
     is_over: bool,
 }
 
+/// Who is told of what goes out.
+pub(crate) struct Onlookers {
+    pub(crate) trail: Arc<Trail>,
+    pub(crate) counts: Arc<Counts>,
+}
+
 /// See the file's head.
 pub(crate) struct Outlet {
     line: Arc<Line>,
+    pub(crate) opened: Opened,
     heard: Arc<Heard>,
     socket: OwnedWriteHalf,
     feed: Arc<Feed>,
     everyone: Arc<Feed>,
-    trail: Arc<Trail>,
-    counts: Arc<Counts>,
+    onlookers: Onlookers,
     pending: Mutex<Pending>,
     needs: Notify,
 }
@@ -60,17 +66,17 @@ impl Outlet {
     /// `greeting` goes out first, then the feeds from the cursors on.
     pub(crate) fn new(
         line: Arc<Line>,
+        opened: Opened,
         heard: Arc<Heard>,
         socket: OwnedWriteHalf,
         ((feed, own), (everyone, shared)): ((Arc<Feed>, Cursor), (Arc<Feed>, Cursor)),
         greeting: Vec<u8>,
-        trail: Arc<Trail>,
-        counts: Arc<Counts>,
+        onlookers: Onlookers,
     ) -> Self {
         let told = own.last();
         let pending = Pending { out: greeting, sent: 0, own, everyone: shared, need: None, told, is_over: false };
-        let needs = Notify::new();
-        Outlet { line, heard, socket, feed, everyone, trail, counts, pending: Mutex::new(pending), needs }
+        let (pending, needs) = (Mutex::new(pending), Notify::new());
+        Outlet { line, opened, heard, socket, feed, everyone, onlookers, pending, needs }
     }
 
     pub(crate) fn line(&self) -> &Arc<Line> {
@@ -78,12 +84,22 @@ impl Outlet {
     }
 
     pub(crate) fn counts(&self) -> &Counts {
-        &self.counts
+        &self.onlookers.counts
     }
 
     /// How long nothing was read from the connection.
     pub(crate) fn silent(&self) -> Duration {
         self.heard.silent()
+    }
+
+    /// How long it has been since the sign-on.
+    pub(crate) fn age(&self) -> Duration {
+        self.heard.age()
+    }
+
+    /// Number of the last notice that was taken from its feed to be sent, and of the last there is.
+    pub(crate) fn notices(&self) -> (u64, u64) {
+        (self.pending.lock().own.last(), self.feed.last())
     }
 
     /// Bytes that were pulled and not taken by the socket yet, and replies behind them.
@@ -99,9 +115,9 @@ impl Outlet {
             return;
         }
         match self.pump_until(&mut pending) {
-            Ok(()) if self.trail.is_followed() && pending.own.last() > pending.told => {
+            Ok(()) if self.onlookers.trail.is_wanted(Interest::Everything) && pending.own.last() > pending.told => {
                 pending.told = pending.own.last();
-                self.trail.written(self.line.key(), pending.told);
+                self.onlookers.trail.written(self.line.key(), pending.told);
             }
             Ok(()) => {}
             Err(need) => {
@@ -114,7 +130,7 @@ impl Outlet {
     fn pump_until(&self, pending: &mut Pending) -> Result<(), Need> {
         loop {
             if pending.sent == pending.out.len() {
-                self.counts.written(&pending.out);
+                self.onlookers.counts.written(&pending.out);
                 pending.out.clear();
                 pending.sent = 0;
                 if pending.is_over {

@@ -18,6 +18,7 @@ use crate::config::{Config, Seed};
 use crate::exit::{Exit, Failure};
 use crate::node::{self, Node};
 use crate::office::Office;
+use crate::tap::Taps;
 use crate::{console, day, logs, ops, traces};
 
 /// Runs a node until it is stopped.
@@ -81,6 +82,7 @@ async fn live(config: Config) -> Result<Exit, Failure> {
         recovery: node.recovery.clone(),
         started,
         watcher,
+        taps: Taps::default(),
         stop: stop.clone(),
         changing: Mutex::new(()),
         waiting: Mutex::new(()),

@@ -22,7 +22,7 @@ use crate::door::Door;
 use crate::needs::meet;
 use crate::ops::Measured;
 use crate::ops::messages::{Counts, Event, Mistake};
-use crate::outlet::Outlet;
+use crate::outlet::{Onlookers, Outlet};
 
 /// Settings of every session.
 #[derive(Clone, Debug)]
@@ -52,6 +52,15 @@ pub(crate) struct Context {
     pub(crate) sessions: AtomicU64,
 }
 
+/// Who is at the other end, as its sign-on said; the address is the system's.
+pub(crate) struct Opened {
+    /// Counts the node's connections.
+    pub(crate) session: u64,
+    pub(crate) address: String,
+    pub(crate) software: String,
+    pub(crate) protocol: u16,
+}
+
 /// When something was last read from a connection, by a clock that nobody sets.
 pub(crate) struct Heard {
     since: Instant,
@@ -61,6 +70,10 @@ pub(crate) struct Heard {
 impl Heard {
     fn now(&self) {
         self.last_ms.store(self.since.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn age(&self) -> Duration {
+        self.since.elapsed()
     }
 
     pub(crate) fn silent(&self) -> Duration {
@@ -100,12 +113,14 @@ pub(crate) async fn serve(context: Arc<Context>, stream: TcpStream) {
             return;
         }
     };
-    let Accepted { line, participant, feeds, greeting } = accepted;
+    let Accepted { line, participant, software, protocol, feeds, greeting } = accepted;
     let heard = Arc::new(Heard { since: Instant::now(), last_ms: AtomicU64::new(0) });
     let trail = context.switch.trail.clone();
     let counts = context.measured.messages.of(line.key());
     counts.event(Event::Connect);
-    let outlet = Arc::new(Outlet::new(line.clone(), heard.clone(), writer, feeds, greeting, trail, counts.clone()));
+    let opened = Opened { session, address, software, protocol };
+    let onlookers = Onlookers { trail, counts: counts.clone() };
+    let outlet = Arc::new(Outlet::new(line.clone(), opened, heard.clone(), writer, feeds, greeting, onlookers));
     context.switch.connect(&line);
     context.outlets.insert(outlet.clone());
     outlet.pump();
@@ -152,6 +167,8 @@ pub(crate) async fn serve(context: Arc<Context>, stream: TcpStream) {
 struct Accepted {
     line: Arc<Line>,
     participant: ParticipantId,
+    software: String,
+    protocol: u16,
     feeds: ((Arc<actors::Feed>, Cursor), (Arc<actors::Feed>, Cursor)),
     greeting: Vec<u8>,
 }
@@ -280,7 +297,9 @@ fn accept(context: &Context, sign_on: &SignOn<'_>) -> Result<Accepted, Ending> {
     };
     Message::SignedOn(signed_on).encode(&mut greeting);
     let cursors = (Cursor::after(last_notice), Cursor::after(last_system_notice));
-    Ok(Accepted { line, participant: sign_on.participant, feeds: ((feed, cursors.0), (everyone, cursors.1)), greeting })
+    let (participant, software) = (sign_on.participant, sign_on.software.to_string());
+    let feeds = ((feed, cursors.0), (everyone, cursors.1));
+    Ok(Accepted { line, participant, software, protocol, feeds, greeting })
 }
 
 /// The reader task.

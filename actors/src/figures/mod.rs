@@ -9,6 +9,7 @@
 //!
 //! Memory: some 6 KiB per participant here and as much again at the collector, however many payments there are.
 
+mod ends;
 mod gauge;
 mod tally;
 mod work;
@@ -17,10 +18,11 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
+pub use ends::{Ended, Ends, Outcome, Outcomes};
 pub use gauge::{Deed, Gauge};
 pub(crate) use gauge::{Deeds, now_us};
 pub(crate) use tally::Known;
-pub use tally::{OBJECTIVE, Outcomes, Own, Rejects, Tally};
+pub use tally::{OBJECTIVE, Own, Rejects, Tally};
 pub use work::{MessageKind, Told, Work};
 
 /// As long as the process, whoever leads.

@@ -7,33 +7,10 @@ use meter::{Distribution, Resolution};
 use settlement::{Book, Fact, Key, Payment, Stage};
 use wire::{Currency, Reason, Timestamp};
 
+use super::ends::{Ends, Outcome, Outcomes};
+
 /// Final within this is what the scheme promises.
 pub const OBJECTIVE: Duration = Duration::from_secs(10);
-
-/// Ends of payments and returns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outcomes {
-    pub settled: u64,
-    pub rejected: u64,
-    pub timed_out: u64,
-    /// Settled returns; not among `settled`.
-    pub returned: u64,
-}
-
-impl Outcomes {
-    /// Counts the end that a fact is; false when it is none.
-    fn count(&mut self, fact: &Fact<'_>) -> bool {
-        let count = match fact {
-            Fact::Settled(_) => &mut self.settled,
-            Fact::Returned(_) => &mut self.returned,
-            Fact::Rejected(_) => &mut self.rejected,
-            Fact::Expired(_) => &mut self.timed_out,
-            _ => return false,
-        };
-        *count += 1;
-        true
-    }
-}
 
 /// One participant's part.
 #[derive(Clone, Debug)]
@@ -108,8 +85,8 @@ pub struct Tally {
     pub within_objective: u64,
     pub beyond_objective: u64,
     /// From the decision to the end, of what settled; of what ended otherwise after funds had been set aside.
-    pub settled: Distribution,
-    pub failed: Distribution,
+    pub settled: Ends,
+    pub failed: Ends,
     pub creditor_wait: Distribution,
     /// Folding one entry.
     pub apply: Distribution,
@@ -122,9 +99,8 @@ impl Tally {
     /// Empty again; keeps its memory.
     pub fn clear(&mut self) {
         let mut own = std::mem::take(self);
-        for distribution in [&mut own.settled, &mut own.failed, &mut own.creditor_wait, &mut own.apply] {
-            distribution.clear();
-        }
+        [&mut own.settled, &mut own.failed].into_iter().for_each(Ends::clear);
+        [&mut own.creditor_wait, &mut own.apply].into_iter().for_each(Distribution::clear);
         own.rejects.clear();
         own.participants.iter_mut().for_each(Own::clear);
         let Tally { settled, failed, creditor_wait, apply, rejects, participants, .. } = own;
@@ -160,9 +136,8 @@ impl Tally {
     }
 
     fn ended(&mut self, fact: &Fact<'_>, payment: &Payment, began: Timestamp, known: &mut Known) {
-        if !self.outcomes.count(fact) {
-            return;
-        }
+        let Some(outcome) = Outcome::of(fact) else { return };
+        self.outcomes.count(outcome);
         let by_creditor = match fact {
             Fact::Settled(_) | Fact::Returned(_) => true,
             Fact::Rejected(rejected) => {
@@ -174,14 +149,12 @@ impl Tally {
         };
         let took = fact.at().since(began);
         let is_within = took <= OBJECTIVE;
-        match fact {
-            Fact::Settled(_) | Fact::Returned(_) => self.settled.record(took),
-            _ => self.failed.record(took),
-        }
+        let ends = if outcome.is_settled() { &mut self.settled } else { &mut self.failed };
+        ends.note(payment.uetr, fact.at(), took, outcome);
         self.within_objective += u64::from(is_within);
         self.beyond_objective += u64::from(!is_within);
         self.own(payment.debtor, |own| {
-            own.outcomes.count(fact);
+            own.outcomes.count(outcome);
             own.within_objective += u64::from(is_within);
             own.beyond_objective += u64::from(!is_within);
             own.total.record(took);
@@ -191,7 +164,7 @@ impl Tally {
             self.creditor_wait.record(waited);
         }
         self.own(payment.creditor, |own| {
-            own.answered.count(fact);
+            own.answered.count(outcome);
             if let Some(waited) = waited {
                 own.answer.record(waited);
             }

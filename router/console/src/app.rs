@@ -15,9 +15,9 @@ use crate::look::Look;
 use crate::operators::Operators;
 use crate::sessions::Sessions;
 use crate::sign_in::Attempts;
-use crate::views::{Actor, ActorsOfKind, Nodes, Overview, Participant};
+use crate::views::{Actor, Actors, ActorsOfKind, Nodes, Overview, Participant};
 use crate::visitor::{Stranger, Visitor};
-use crate::{Config, Problem, ProblemKind, Subject, Switch, actions, frame, guard, health, live, server, sign_in};
+use crate::{Config, Problem, ProblemKind, Subject, Switch, actions, frame, guard, health, live, server, sign_in, tap};
 
 const BODY_BYTES_MAX: usize = 16 << 10;
 
@@ -73,11 +73,13 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/", get(overview))
         .route("/history", get(history))
         .route("/participants/{id}", get(participant))
+        .route("/actors", get(actors))
         .route("/actors/{kind}", get(actors_of_kind))
         .route("/actors/{kind}/{id}", get(actor))
         .route("/nodes", get(nodes))
         .route("/payments", get(payments))
         .route("/payments/{uetr}", get(payment))
+        .route("/tap", get(tap::tap))
         .route("/audit", get(audit))
         .route("/tasks", get(tasks))
         .route("/actions/{kind}", get(actions::ask).post(actions::carry_out))
@@ -135,12 +137,17 @@ async fn participant(Path(id): Path<String>, asked: Asked) -> Response {
     live::show(asked, Participant { id }).await
 }
 
+async fn actors(asked: Asked) -> Response {
+    live::show(asked, Actors).await
+}
+
 async fn actors_of_kind(Path(kind): Path<String>, asked: Asked) -> Response {
     live::show(asked, ActorsOfKind { kind }).await
 }
 
 async fn actor(Path((kind, id)): Path<(String, String)>, asked: Asked) -> Response {
-    live::show(asked, Actor { kind, id }).await
+    let switch = asked.app.switch.clone();
+    live::show(asked, Actor { kind, id, switch }).await
 }
 
 async fn nodes(asked: Asked) -> Response {
@@ -191,6 +198,7 @@ async fn file(Path(file): Path<String>) -> Response {
     const STYLE: &str = "text/css; charset=utf-8";
     let (kind, bytes) = match file.as_str() {
         "console.js" => (SCRIPT, include_str!("../static/console.js")),
+        "heat.js" => (SCRIPT, include_str!("../static/heat.js")),
         "charts.js" => (SCRIPT, include_str!("../static/charts.js")),
         "console.css" => (STYLE, include_str!("../static/console.css")),
         "uplot.js" => (SCRIPT, include_str!("../static/uplot-1.6.32.min.js")),

@@ -11,6 +11,17 @@ use crate::look::Look;
 use crate::visitor::Visitor;
 use crate::{Problem, ProblemKind};
 
+/// The letter that jumps there behind `g`, where it is, its name.
+const PAGES: [(&str, &str, &str); 7] = [
+    ("o", "/", "Overview"),
+    ("n", "/nodes", "Nodes"),
+    ("k", "/actors", "Actors"),
+    ("p", "/payments", "Payments"),
+    ("l", "/tap", "Live tap"),
+    ("t", "/tasks", "Tasks"),
+    ("a", "/audit", "Audit"),
+];
+
 /// Whether the page goes on by itself, and needs the script for it.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -48,8 +59,8 @@ fn framed(asked: &Asked, title: &str, main: &Markup, kind: Kind) -> Markup {
             (who(&asked.visitor))
         }
         nav aria-label="Pages" {
-            @for (href, name) in [("/", "Overview"), ("/nodes", "Nodes"), ("/payments", "Payments"), ("/tasks", "Tasks"), ("/audit", "Audit")] {
-                a href=(href) aria-current=[(asked.path == href).then_some("page")] { (name) }
+            @for (key, href, name) in PAGES {
+                a href=(href) data-key=(key) title={ "g " (key) } aria-current=[(asked.path == href).then_some("page")] { (name) }
             }
         }
         main id="main" {
@@ -117,20 +128,15 @@ fn who(visitor: &Visitor) -> Markup {
 }
 
 fn help() -> Markup {
-    const KEYS: [(&str, &str); 8] = [
-        ("/", "search"),
-        ("p", "pause, go on"),
-        ("g o", "overview"),
-        ("g n", "nodes"),
-        ("g p", "payments"),
-        ("g t", "tasks"),
-        ("g a", "audit trail"),
-        ("?", "this"),
-    ];
+    const KEYS: [(&str, &str); 4] =
+        [("/", "search"), ("Esc", "leave a field, so that keys are heard again"), ("p", "pause, go on"), ("?", "this")];
     html! {
         dialog #help aria-labelledby="help-title" {
             h2 #help-title { "Keys" }
-            dl.facts { @for (key, meaning) in KEYS { div { dt { kbd { (key) } } dd { (meaning) } } } }
+            dl.facts {
+                @for (key, meaning) in KEYS { div { dt { kbd { (key) } } dd { (meaning) } } }
+                @for (key, _, name) in PAGES { div { dt { kbd { "g" } " " kbd { (key) } } dd { (name) } } }
+            }
             form method="dialog" { button { "Close" } }
         }
     }
@@ -151,6 +157,7 @@ fn document(title: &str, body: &Markup, kind: Kind) -> Markup {
                 @if kind == Kind::Live {
                     noscript { meta http-equiv="refresh" content="5"; }
                     script src="/static/uplot.js" defer {}
+                    script src="/static/heat.js" defer {}
                     script src="/static/charts.js" defer {}
                 }
                 script src="/static/console.js" defer {}

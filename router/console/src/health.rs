@@ -39,7 +39,7 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>, RawQuery(query): RawQuer
     (status, text).into_response()
 }
 
-/// OpenMetrics for who accepts it, as Prometheus does; else the older text.
+/// OpenMetrics for who prefers it, as Prometheus does; else the older text.
 pub(crate) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let Some(look) = app.looks.borrow().clone() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "the node is starting\n").into_response();
@@ -47,10 +47,48 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> 
     if let Some(words) = look.too_old() {
         return (StatusCode::SERVICE_UNAVAILABLE, format!("{words}\n")).into_response();
     }
-    let accepted = headers.get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
-    let (kind, text) = match accepted.contains("application/openmetrics-text") {
+    let accepted: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|own| own.to_str().ok()).collect();
+    let (kind, text) = match prefers_open_metrics(&accepted.join(",")) {
         true => (OPEN_METRICS, encode(&look.now)),
         false => (PLAIN, plain(&look.now)),
     };
-    ([(header::CONTENT_TYPE, kind)], text).into_response()
+    ([(header::CONTENT_TYPE, kind), (header::VARY, "accept")], text).into_response()
+}
+
+/// By the weights of an Accept header (RFC 9110, 12.5.1): only who names OpenMetrics gets it, and not who likes the older
+/// text better.
+fn prefers_open_metrics(accepted: &str) -> bool {
+    let weight = |kind: &str| {
+        let weights = accepted.split(',').filter_map(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            parts.next().filter(|name| name.eq_ignore_ascii_case(kind))?;
+            let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
+            weight.map_or(Some(1.0), |weight| weight.parse::<f64>().ok())
+        });
+        weights.fold(0.0, f64::max)
+    };
+    let open_metrics = weight("application/openmetrics-text");
+    open_metrics > 0.0 && open_metrics >= weight("text/plain")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_prefers_open_metrics_gets_it() {
+        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,\
+                          text/plain;version=1.0.0;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+        for accepted in
+            [prometheus, "application/openmetrics-text", "text/plain, Application/OpenMetrics-Text; version=1.0.0"]
+        {
+            assert!(prefers_open_metrics(accepted), "{accepted}");
+        }
+        let older = "text/plain;version=0.0.4;q=0.6,application/openmetrics-text;version=1.0.0;q=0.5";
+        for accepted in
+            ["", "*/*", "text/html,application/xml;q=0.9,*/*;q=0.8", older, "application/openmetrics-text;q=0"]
+        {
+            assert!(!prefers_open_metrics(accepted), "{accepted}");
+        }
+    }
 }

@@ -5,13 +5,15 @@
 //!
 //! In reading order: `server` (sockets and their limits), `guard` (what is asked of every request), `app` (every URL),
 //! `health`; `roles` (who may what), `operators` (their file), `sessions`, `sign_in`; `live` (a page, once and then each
-//! second), `look`, `views` (pages made of the snapshot), `frame` (what stands around every page), `actions`.
+//! second), `look`, `heat`, `views` (pages made of the snapshot), `tap` (payments as they end), `frame` (what stands around
+//! every page), `actions`.
 
 mod actions;
 mod app;
 mod frame;
 mod guard;
 mod health;
+mod heat;
 mod live;
 mod look;
 pub mod operators;
@@ -20,6 +22,7 @@ mod roles;
 mod server;
 mod sessions;
 mod sign_in;
+mod tap;
 mod views;
 mod visitor;
 
@@ -28,10 +31,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use serde_json::Value;
+use watch::tap::{Filter, Tapped};
 use watch::{Moment, Snapshot};
 
 pub use actions::{Action, Direction};
-pub use parts::{bar, facts};
+pub use parts::{bar, facts, participant, payment};
 pub use roles::Role;
 pub use server::{Config, Console, Error, start};
 
@@ -51,6 +55,18 @@ pub trait Switch: Send + Sync + 'static {
 
     /// What is known besides the snapshot.
     fn page(&self, subject: Subject) -> Waiting<'_, Result<Page, Problem>>;
+
+    /// Payments that end from now on and fit the filter.
+    fn tap(&self, filter: &Filter) -> Result<Box<dyn Tap>, Problem>;
+
+    /// The actor that decides for a participant, while this node leads.
+    fn actor(&self, participant: &str) -> Result<watch::Actor, Problem>;
+}
+
+/// Payments as they end; nobody gathers them any more once it is dropped.
+pub trait Tap: Send {
+    /// Waits for what came of it, which may be nothing; or tells why there is no more.
+    fn next(&mut self) -> Waiting<'_, Result<Tapped, String>>;
 }
 
 /// What an operator asks for.

@@ -12,12 +12,12 @@ use maud::Markup;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch as channel;
-use watch::{Moment, text};
+use watch::Moment;
 
 use crate::app::{App, Asked};
 use crate::look::Look;
 use crate::visitor::Visitor;
-use crate::{Problem, ProblemKind, frame};
+use crate::{Problem, ProblemKind, frame, heat};
 
 /// What stands behind the question mark of a page.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -34,9 +34,16 @@ pub(crate) struct Ask {
     pub(crate) reverse: Reverse,
     #[serde(default)]
     pub(crate) filter: String,
-    /// Whom or what an action is about.
+    /// Whom or what an action or a tap is about.
     #[serde(default)]
     pub(crate) participant: String,
+    /// What is tapped.
+    #[serde(default)]
+    pub(crate) outcome: String,
+    #[serde(default)]
+    pub(crate) reason: String,
+    #[serde(default)]
+    pub(crate) slower_than: String,
     #[serde(default)]
     pub(crate) task: u64,
 }
@@ -121,13 +128,7 @@ fn live(asked: Asked, view: impl View) -> Response {
 impl<V: View> Stream<V> {
     /// What has changed since; or why there is no more.
     fn next(&mut self) -> Result<Value, String> {
-        let signed_out = || "You are signed out.".to_string();
-        if let Some(name) = &self.visitor.name {
-            let operator = self.app.operators.named(name).filter(|own| own.roles == self.visitor.roles);
-            let may_only_look = operator.ok_or_else(signed_out)?.roles == [crate::Role::Viewer];
-            let now = std::time::Instant::now();
-            self.app.sessions.find(&self.visitor.token, now, may_only_look).ok_or_else(signed_out)?;
-        }
+        self.app.still_lets_in(&self.visitor)?;
         let look = self.looks.borrow_and_update().clone().ok_or("The node is starting.")?;
         let sections = self.view.sections(&look, &self.visitor, &self.ask).map_err(|problem| problem.message)?;
         let mut changed = serde_json::Map::new();
@@ -162,6 +163,8 @@ pub(crate) fn columns(moments: &[Moment]) -> Value {
         "p50": column(&|moment| ms(moment.p50_us)),
         "p99": column(&|moment| ms(moment.p99_us)),
         "p999": column(&|moment| ms(moment.p999_us)),
+        "bands": moments.iter().map(|moment| moment.bands).collect::<Vec<_>>(),
+        "slowest": heat::slowest(moments),
         "marks": marks.collect::<Vec<_>>(),
     })
 }
@@ -189,12 +192,4 @@ pub(crate) fn slug(name: &str) -> String {
 pub(crate) fn time_of_day(at_ms: u64) -> String {
     let seconds = at_ms / 1000 % 86_400;
     format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
-}
-
-/// How long ago, as people read it; nobody looks at parts of seconds.
-pub(crate) fn ago(then_ms: u64, now_ms: u64) -> String {
-    match now_ms.saturating_sub(then_ms) {
-        0..1000 => "less than 1 s".into(),
-        ms => text::length(ms / 1000 * 1_000_000),
-    }
 }

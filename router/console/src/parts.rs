@@ -1,7 +1,7 @@
 //! Pieces of pages: signs, tables, bars, tiles. A colour is never the only signal: there is a shape and a word.
 
-use maud::{Markup, html};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use maud::{Markup, Render, html};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use watch::Severity;
 use watch::rows::{Order, Row, Rows};
 
@@ -36,8 +36,26 @@ fn small_sign(severity: Severity) -> Markup {
     }
 }
 
+/// With a sentence of its own beside it.
+pub(crate) fn sign_of(severity: Severity, sentence: &str) -> Markup {
+    html! { span class={ "sign " (class(severity)) } { span aria-hidden="true" { (shape(severity)) } " " (sentence) } }
+}
+
+/// A participant's name, as the way to its page.
+pub fn participant(id: &str) -> Markup {
+    html! { a href={ "/participants/" (encoded(id)) } { (id) } }
+}
+
+/// A payment's UETR, as the way to its story.
+pub fn payment(uetr: &str) -> Markup {
+    html! { a href={ "/payments/" (encoded(uetr)) } { code { (uetr) } } }
+}
+
+/// All but what a part of a URL may have as it is (RFC 3986, section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 pub(crate) fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 /// A figure and what it is; `help` says where else it is found.
@@ -158,6 +176,6 @@ fn tr(rows: &Rows, row: &Row, link: &impl Fn(&str) -> Option<String>, extra: Opt
 }
 
 /// Names and what they are.
-pub fn facts(facts: &[(&str, String)]) -> Markup {
+pub fn facts(facts: &[(&str, impl Render)]) -> Markup {
     html! { dl.facts { @for (name, text) in facts { div { dt { (name) } dd { (text) } } } } }
 }

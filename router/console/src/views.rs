@@ -6,7 +6,7 @@ mod nodes;
 mod overview;
 mod participant;
 
-pub(crate) use actors::{Actor, ActorsOfKind};
+pub(crate) use actors::{Actor, Actors, ActorsOfKind};
 pub(crate) use nodes::Nodes;
 pub(crate) use overview::Overview;
 pub(crate) use participant::Participant;

@@ -57,6 +57,15 @@ impl App {
         Ok(Visitor { name: Some(operator.name), roles: operator.roles, token, form_token: session.form_token })
     }
 
+    /// Whether a page that goes on by itself may go on; or why not, in words.
+    pub(crate) fn still_lets_in(&self, visitor: &Visitor) -> Result<(), String> {
+        let signed_out = || "You are signed out.".to_string();
+        let Some(name) = &visitor.name else { return Ok(()) };
+        let operator = self.operators.named(name).filter(|own| own.roles == visitor.roles);
+        let may_only_look = operator.ok_or_else(signed_out)?.roles == [Role::Viewer];
+        self.sessions.find(&visitor.token, Instant::now(), may_only_look).map(drop).ok_or_else(signed_out)
+    }
+
     /// The session's token, from the cookie.
     pub(crate) fn token(&self, headers: &HeaderMap) -> Option<String> {
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());

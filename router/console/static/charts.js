@@ -1,13 +1,14 @@
-// Two charts on one time axis, with what happened as marks: payments per second, and latency.
+// Two charts on one time axis, with what happened as marks: payments per second, and latency over its map (heat.js).
 "use strict";
 (() => {
   const place = document.querySelector("[data-charts]");
   if (!place || !window.uPlot) return;
+  const { heat } = window;
   const LINES = {
     rates: [["settled", "--settled", 1, "settled"], ["rejected", "--rejected", 1, "rejected"], ["timed out", "--timed-out", 2, "timed_out"]],
     latency: [["p50", "--p50", 1, "p50"], ["p99", "--p99", 1, "p99"], ["p99.9", "--p999", 2, "p999"]],
   };
-  const HEIGHT = 150, KEPT = 3600;
+  const HEIGHT = 176, KEPT = 3600, EVENTS = ["marks", "slowest"];
   let data = null, drawn = [];
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -37,11 +38,11 @@
       width, height: HEIGHT, tzDate: (at) => uPlot.tzDate(new Date(at * 1e3), "Etc/UTC"),
       cursor: { sync: { key: "time" }, drag: { x: false, y: false } },
       legend: { live: true, isolate: false },
-      scales: { x: { range: () => range() }, y: latency ? { distr: 3, range: (u, low, high) => low == null ? [0.1, 100] : [10 ** Math.floor(Math.log10(Math.max(low, 0.001))), 10 ** Math.ceil(Math.log10(Math.max(high, 0.01)) + 0.001)] } : { range: (u, low, high) => [0, Math.max(1, high * 1.1)] } },
+      scales: { x: { range: () => range() }, y: latency ? { distr: 3, range: (u, low, high) => heat.scale(data, range(), low, high) } : { range: (u, low, high) => [0, Math.max(1, high * 1.1)] } },
       axes: [{ ...axis, space: 70, size: 30, values: [[3600, "{HH}:{mm}", null, null, null, null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] },
-        { ...axis, size: 60, ...(latency && decades(axis)), values: (u, all) => all.map((value) => value == null ? null : figure(value)) }],
+        { ...axis, size: 60, ...(latency && decades(axis)), values: (u, all) => all.map((value) => value == null ? null : latency ? heat.length(value) : figure(value)) }],
       series: [{ value: "{HH}:{mm}:{ss}" }, ...LINES[id].map(([label, name, width]) => ({ label, stroke: colour(name), width: 1 + width / 2, points: { show: false }, dash: name === "--p999" || name === "--timed-out" ? [5, 3] : undefined, value: (u, value, line, at) => figure(at == null ? u.data[line].at(-1) : value) + (latency ? " ms" : " /s") }))],
-      hooks: { draw: [drawMarks] },
+      hooks: latency ? { draw: [(u) => heat.objective(u, colour), drawMarks, (u) => heat.draw(u, data)], setCursor: [heat.point] } : { draw: [drawMarks] },
     };
   }
 
@@ -86,9 +87,9 @@
       if (!data || moment.at[0] <= (data.at[data.at.length - 1] ?? 0)) return;
       for (const column of Object.keys(moment)) {
         data[column].push(...moment[column]);
-        if (column !== "marks" && data[column].length > KEPT) data[column].shift();
+        if (!EVENTS.includes(column) && data[column].length > KEPT) data[column].shift();
       }
-      while (data.marks.length && data.marks[0].at < data.at[0]) data.marks.shift();
+      for (const column of EVENTS) data[column] = data[column].filter(({ at }) => at >= data.at[0] - 1);
       drawn.forEach((chart, place) => chart.setData(lines(Object.keys(LINES)[place])));
       tell();
     },

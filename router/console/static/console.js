@@ -25,7 +25,7 @@
   }
 
   function take(event) {
-    const { parts, moment } = JSON.parse(event.data);
+    const { parts, moment, lines } = JSON.parse(event.data);
     last = Date.now();
     for (const [id, markup] of Object.entries(parts)) {
       const part = document.querySelector(`[data-part="${CSS.escape(id)}"]`);
@@ -33,8 +33,17 @@
       const made = new DOMParser().parseFromString(`<div>${markup}</div>`, "text/html").body.firstChild;
       morph(part, made);
     }
+    if (lines) put(lines);
     if (moment && window.charts) window.charts.add(moment);
     freshness();
+  }
+
+  // Rows on top of those before; where somebody is, nothing is taken away under him.
+  function put(lines) {
+    const body = document.querySelector("[data-lines]");
+    const made = new DOMParser().parseFromString(`<table><tbody>${lines}</tbody></table>`, "text/html");
+    body.prepend(...made.querySelectorAll("tr"));
+    while (body.rows.length > Number(body.dataset.lines) && !body.lastElementChild.contains(document.activeElement)) body.lastElementChild.remove();
   }
 
   function open() {
@@ -83,12 +92,14 @@
 
   let jump = 0;
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
-    const pages = { o: "/", n: "/nodes", p: "/payments", a: "/audit", t: "/tasks" };
-    if (Date.now() - jump < 1500 && pages[event.key]) { location.href = pages[event.key]; event.preventDefault(); return; }
+    const isField = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
+    if (isField && event.key === "Escape") event.target.blur();
+    if (event.ctrlKey || event.metaKey || event.altKey || isField) return;
+    const page = /^[a-z]$/.test(event.key) && document.querySelector(`nav [data-key="${event.key}"]`);
+    if (Date.now() - jump < 1500 && page) { location.href = page.href; event.preventDefault(); return; }
     jump = event.key === "g" ? Date.now() : 0;
     if (event.key === "/" && $("search")) { $("search").focus(); event.preventDefault(); }
     if (event.key === "p" && live) pause();
-    if (event.key === "?" && $("help")) $("help").showModal();
+    if (event.key === "?" && $("help") && !$("help").open) $("help").showModal();
   });
 })();

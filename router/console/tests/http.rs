@@ -98,7 +98,11 @@ fn whoever_is_on_the_machine_may_look_and_do_nothing() {
         ("/nodes", "Nodes and replication"),
         ("/participants/BANK-A", "BANK-A"),
         ("/actors/participant", "Busiest twenty"),
-        ("/actors/participant/BANK-F", "oldest message"),
+        ("/actors", "By kind"),
+        ("/actors/participant/BANK-F", "What it decided last"),
+        ("/actors/session/BANK-F", "this session is not encrypted"),
+        ("/participants/BANK-F", "up to notice"),
+        ("/tap?outcome=rejected&slower_than=2s", "Payments as they end"),
         ("/payments", "Payments"),
         ("/livez", "ok"),
         ("/readyz?verbose", "[+]"),
@@ -121,6 +125,10 @@ fn whoever_is_on_the_machine_may_look_and_do_nothing() {
         ("/participants/NOBODY", 404),
         ("/actors/nobody", 404),
         ("/actors/participant/nobody", 404),
+        ("/actors/session/nobody", 404),
+        ("/actors/journal/BANK-A", 404),
+        ("/tap?outcome=lost", 422),
+        ("/tap?outcome=lost&format=live", 422),
         ("/nowhere", 404),
         ("/static/..%2fCargo.toml", 404),
         ("/?sort=nonsense", 422),
@@ -134,6 +142,17 @@ fn whoever_is_on_the_machine_may_look_and_do_nothing() {
     }
     assert_eq!(running.post("/actions/drain", "", "form_token=&reason=x").status, 403);
     assert!(running.switch.orders.lock().is_empty());
+}
+
+#[test]
+fn exemplars_are_for_who_asks_for_open_metrics() {
+    let running = Running::start("dev");
+    let older = running.get("/metrics", "");
+    assert!(older.head.contains("text/plain; version=0.0.4"), "{}", older.head);
+    assert!(!older.body.contains("trace_id") && !older.body.contains("# EOF"));
+    let newer = running.get("/metrics", "Accept: application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1\r\n");
+    assert!(newer.head.contains("application/openmetrics-text; version=1.0.0"), "{}", newer.head);
+    assert!(newer.body.contains("# {trace_id=\"") && newer.body.ends_with("# EOF\n"));
 }
 
 #[test]
@@ -231,7 +250,7 @@ fn a_deed_needs_role_reason_and_form() {
 
     let done = running.post("/actions/suspend", &cookie, &of(&token, "case+9", "BANK-A"));
     assert_eq!(done.status, 303, "{done:?}");
-    assert!(done.head.contains("location: /participants/BANK%2DA"), "{}", done.head);
+    assert!(done.head.contains("location: /participants/BANK-A"), "{}", done.head);
     let orders = running.switch.orders.lock().clone();
     let suspend = Action::Suspend { participant: "BANK-A".into(), direction: Direction::Send };
     assert_eq!(
@@ -245,21 +264,64 @@ fn a_deed_needs_role_reason_and_form() {
     assert_eq!(running.get("/", &cookie).status, 303);
 }
 
-#[test]
-fn a_page_goes_on_with_what_has_changed() {
-    let running = Running::start("dev");
+/// So many of the events that a page goes on with.
+fn events(running: &Running, path: &str, count: usize, more: &str) -> Vec<String> {
     let mut stream = TcpStream::connect(running.console.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    stream.write_all(b"GET /?format=live HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n").as_bytes()).unwrap();
     let mut text = String::new();
     let mut some = [0; 65536];
-    while text.matches("data: ").count() < 3 {
+    while text.matches("data: ").count() < count {
         let count = stream.read(&mut some).unwrap();
         assert!(count > 0, "{text}");
         text.push_str(&String::from_utf8_lossy(&some[..count]));
     }
     assert!(text.contains("text/event-stream"));
-    let events: Vec<&str> = text.split("data: ").skip(1).collect();
+    text.split("data: ").skip(1).map(String::from).collect()
+}
+
+#[test]
+fn a_page_goes_on_with_what_has_changed() {
+    let running = Running::start("dev");
+    let events = events(&running, "/?format=live", 3, "");
     assert!(events[0].contains("\\\"verdict") && events[0].contains("\"participants\""), "the first has all");
     assert!(!events[1].contains("\"verdict\"") && events[1].contains("\"clock\""), "the next what has changed");
+}
+
+#[test]
+fn a_tap_goes_on_with_lines_until_one_is_signed_out() {
+    let running = Running::start("dev");
+    operators::set(&running.operators(), "wall", &[Role::Viewer], PASSPHRASE).unwrap();
+    assert_eq!(running.get("/tap?format=live", "").status, 401, "not for strangers");
+    let cookie = running.sign_in("wall");
+    let events = events(&running, "/tap?format=live&outcome=rejected", 3, &cookie);
+    assert!(events[0].contains("\"clock\"") && events[0].contains("matched since"), "{}", events[0]);
+    let rows: String = events.concat();
+    assert!(rows.contains("rejected AC04 by BANK-C") && !rows.contains("settled"), "{rows}");
+    assert!(rows.contains("/payments/7b0e0d4c") && rows.contains("more matched and are not shown"), "{rows}");
+
+    let gathered = running.get("/tap?format=json", &cookie);
+    let gathered: serde_json::Value = serde_json::from_str(&gathered.body).unwrap();
+    assert!(
+        gathered["lines"].as_array().unwrap().len() >= 3 && gathered["matched"].as_u64() >= Some(210),
+        "{gathered}"
+    );
+
+    let refused = running.get("/tap?outcome=lost", &cookie);
+    assert!(refused.body.contains("settled, rejected, timed_out, returned"), "{}", refused.body);
+    assert!(refused.body.contains("name=\"outcome\""), "the form is there to set it right");
+
+    let mut stream = TcpStream::connect(running.console.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let request = format!("GET /tap?format=live HTTP/1.1\r\nHost: localhost\r\n{cookie}\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    operators::remove(&running.operators(), "wall").unwrap();
+    let mut text = Vec::new();
+    let mut some = [0; 4096];
+    while !String::from_utf8_lossy(&text).contains("event: end") {
+        let count = stream.read(&mut some).unwrap();
+        assert!(count > 0, "it ends with a word");
+        text.extend_from_slice(&some[..count]);
+    }
+    assert!(String::from_utf8_lossy(&text).contains("You are signed out."));
 }

@@ -1,6 +1,7 @@
 //! Asks a node over its admin socket.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -29,32 +30,75 @@ pub fn ask(socket: &Path, command: Command, reason: &str, timeout: Duration) -> 
 
 /// Sends one command, gives back what the node said.
 pub fn exchange(socket: &Path, command: Command, reason: &str, timeout: Duration) -> Result<Line, Failure> {
+    read(&converse(socket, &request(command, reason), timeout).map_err(unreachable)?)
+}
+
+/// Sends one command that is answered again and again, and takes the answers until `take` has enough. No answer may be more
+/// than `timeout` behind the one before.
+pub fn follow(
+    socket: &Path,
+    command: Command,
+    timeout: Duration,
+    mut take: impl FnMut(Value) -> Result<ControlFlow<()>, Failure>,
+) -> Result<(), Failure> {
+    let mut stream = send(socket, &request(command, ""), timeout).map_err(unreachable)?;
+    loop {
+        let line = stream.next(socket, timeout).map_err(unreachable)?;
+        if take(read(&line)?.reply.result()?)?.is_break() {
+            return Ok(());
+        }
+    }
+}
+
+fn request(command: Command, reason: &str) -> Request {
+    Request { command, operator: operator(), origin: Origin::Cli, reason: reason.into() }
+}
+
+fn unreachable(what: String) -> Failure {
     let next = "is the node running? Name its configuration by --config FILE, its data by --data DIR, or its socket by --socket PATH";
-    let request = Request { command, operator: operator(), origin: Origin::Cli, reason: reason.into() };
-    let reply = converse(socket, &request, timeout)
-        .map_err(|what| Failure::new(Exit::Unreachable, format!("no node answers: {what}")).next(next))?;
-    serde_json::from_str(&reply)
+    Failure::new(Exit::Unreachable, format!("no node answers: {what}")).next(next)
+}
+
+fn read(line: &str) -> Result<Line, Failure> {
+    serde_json::from_str(line)
         .map_err(|error| Failure::new(Exit::Unreachable, format!("the node's answer cannot be read: {error}")))
 }
 
 /// Writes one line of JSON to a socket, reads one; why not, in words.
 pub(crate) fn converse(socket: &Path, request: &impl Serialize, timeout: Duration) -> Result<String, String> {
-    let failed = |doing: &str, error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::WouldBlock => format!("nothing came within {timeout:?} from {}", socket.display()),
-        _ => format!("{doing} {}: {error}", socket.display()),
-    };
+    send(socket, request, timeout)?.next(socket, timeout)
+}
+
+/// Lines that come back.
+struct Answers(BufReader<UnixStream>);
+
+fn send(socket: &Path, request: &impl Serialize, timeout: Duration) -> Result<Answers, String> {
+    let failed = |doing: &str, error: std::io::Error| failed(socket, timeout, doing, &error);
     let mut stream = UnixStream::connect(socket).map_err(|error| failed("cannot connect to", error))?;
     let set = |timeout| stream.set_read_timeout(timeout).and_then(|()| stream.set_write_timeout(timeout));
     set(Some(timeout).filter(|timeout| !timeout.is_zero())).map_err(|error| failed("cannot use", error))?;
     let mut line = serde_json::to_vec(request).map_err(|error| error.to_string())?;
     line.push(b'\n');
     stream.write_all(&line).map_err(|error| failed("cannot write to", error))?;
-    let mut reply = String::new();
-    let read = BufReader::new(stream.take(REPLY_BYTES_MAX)).read_line(&mut reply);
-    read.map_err(|error| failed("cannot read from", error))?;
-    match reply.ends_with('\n') {
-        true => Ok(reply),
-        false => Err(format!("{} was closed without an answer", socket.display())),
+    Ok(Answers(BufReader::new(stream)))
+}
+
+impl Answers {
+    fn next(&mut self, socket: &Path, timeout: Duration) -> Result<String, String> {
+        let mut line = String::new();
+        let read = self.0.by_ref().take(REPLY_BYTES_MAX).read_line(&mut line);
+        read.map_err(|error| failed(socket, timeout, "cannot read from", &error))?;
+        match line.ends_with('\n') {
+            true => Ok(line),
+            false => Err(format!("{} was closed without an answer", socket.display())),
+        }
+    }
+}
+
+fn failed(socket: &Path, timeout: Duration, doing: &str, error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::WouldBlock => format!("nothing came within {timeout:?} from {}", socket.display()),
+        _ => format!("{doing} {}: {error}", socket.display()),
     }
 }
 

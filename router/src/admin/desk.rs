@@ -25,6 +25,7 @@ use super::trail::Asking;
 use crate::config::{Config, SETTINGS};
 use crate::door::{Closed, Door};
 use crate::ops::{self, Watcher};
+use crate::tap::Taps;
 
 /// What the answers are made from.
 pub struct Desk {
@@ -35,6 +36,7 @@ pub struct Desk {
     pub recovery: persistence::Recovery,
     pub started: Instant,
     pub watcher: Watcher,
+    pub taps: Taps,
     /// Told when an operator asks the node to stop.
     pub stop: Arc<Notify>,
     /// Changes come one after another, so that what one of them read still holds when it writes.
@@ -221,7 +223,7 @@ impl Desk {
             Command::StepDown { node } => self.step_down(node).await,
             Command::Status => self.status().await,
             Command::Watch => value(&*self.snapshot().await?),
-            Command::Actor { id } => self.actor(self.known(&id)?),
+            Command::Actor { id } => value(self.actor(&id)?),
             Command::Participants => self.participants().await,
             Command::Participant { id } => self.participant(self.known(&id)?).await,
             Command::Register { id, currency } => self.register(&id, &currency, note, asking).await,
@@ -244,6 +246,7 @@ impl Desk {
             }
             Command::Payment { uetr, debtor } => value(self.stories(&uetr, debtor.as_deref()).await?),
             Command::Find { query, limit } => value(self.find(&query, limit).await?),
+            Command::Tap(_) => Err(wrong("a tap is told line by line, on a connection of its own")),
             Command::Totals { participant, date } => value(self.totals(&participant, date.as_deref()).await?),
             Command::Lines { participant, date, until_ns } => value(self.lines(&participant, &date, until_ns).await?),
             Command::SelfCheck { date } => value(self.self_check(date.as_deref()).await?),
@@ -275,11 +278,12 @@ impl Desk {
         self.watcher.first().await.ok_or_else(|| unavailable("the node is ending"))
     }
 
-    fn actor(&self, id: ParticipantId) -> Answer {
-        let actor = ops::actor(&self.switch, id);
+    /// The actor of a participant.
+    pub(crate) fn actor(&self, id: &str) -> Result<watch::Actor, Problem> {
+        let actor = ops::actor(&self.switch, self.known(id)?);
         let next = Some("ask the node that leads: crosstie status names it".into());
         let missing = || Problem { next, ..problem(ProblemKind::Refused, "only the node that leads has actors") };
-        value(actor.ok_or_else(missing)?)
+        actor.ok_or_else(missing)
     }
 
     pub(super) fn cluster(&self) -> super::protocol::Cluster {
@@ -350,6 +354,7 @@ impl Desk {
             settled_per_second: latest.payments.settled_per_second,
             settled: latest.payments.settled.clone(),
             checks: self.logbook.checks(),
+            budget: latest.payments.budget,
         })
     }
 
@@ -367,6 +372,8 @@ impl Desk {
             return Err(unavailable(format!("{id} is about to be registered")));
         };
         one.connected = self.switch.line(key).is_some();
+        let latest = self.watcher.latest();
+        one.session = latest.participants.iter().find(|own| own.id == one.id).and_then(|own| own.session.clone());
         value(one)
     }
 

@@ -18,6 +18,7 @@ pub(super) fn report(book: &Book, key: Key) -> Option<(Key, Participant)> {
         incoming: own.incoming_count(),
         remembered: own.payments().len(),
         last_notice: book.last_notice(key),
+        session: None,
     };
     Some((key, report))
 }

@@ -120,6 +120,8 @@ pub enum Command {
         query: String,
         limit: Option<usize>,
     },
+    /// Payments as they end, from now on: one [`watch::tap::Tapped`] after another, a line each, as long as the connection stands.
+    Tap(watch::tap::Filter),
     /// The latest entries of the audit trail.
     AuditLog(AuditSearch),
     /// The next entries after this number, the oldest first, each with the bytes that its hash is of.
@@ -258,6 +260,7 @@ impl Command {
             Command::Resume { .. } => "resume",
             Command::Payment { .. } => "payment",
             Command::Find { .. } => "find",
+            Command::Tap(_) => "tap",
             Command::AuditLog(_) => "audit_log",
             Command::AuditExport { .. } => "audit_export",
             Command::AuditVerify { .. } => "audit_verify",
@@ -387,6 +390,8 @@ pub struct Status {
     pub settled: watch::Latency,
     #[serde(default)]
     pub checks: watch::Checks,
+    #[serde(default)]
+    pub budget: watch::Budget,
 }
 
 /// The cluster as one node sees it.
@@ -510,6 +515,9 @@ pub struct Participant {
     pub remembered: usize,
     /// Number of the last notice in its feed.
     pub last_notice: u64,
+    /// Its connection to the node that answers, as the latest snapshot has it; told when it is asked for alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<watch::Session>,
 }
 
 /// Amounts as decimal text.

@@ -9,12 +9,14 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::Desk;
-use super::protocol::{Line, Problem, ProblemKind, REQUEST_BYTES_MAX, Reply, Request};
+use super::desk::{unavailable, value};
+use super::protocol::{Command, Line, Problem, ProblemKind, REQUEST_BYTES_MAX, Reply, Request};
 use crate::exit::{Exit, Failure};
+use crate::tap::Tap;
 
 const CONNECTIONS_MAX: usize = 8;
 /// For one request to come in, and for one answer to be taken.
@@ -79,8 +81,7 @@ impl Server {
             };
             let desk = desk.clone();
             tokio::spawn(async move {
-                converse(stream, &desk, uid).await;
-                drop(permit);
+                converse(stream, &desk, uid, permit).await;
             });
         }
     }
@@ -93,25 +94,52 @@ impl Drop for Server {
     }
 }
 
-/// One request after another, until the client has none or does something wrong.
-async fn converse(mut stream: UnixStream, desk: &Desk, uid: u32) {
+/// One request after another, until the client has none or does something wrong, or taps. The permit is kept as long.
+async fn converse(mut stream: UnixStream, desk: &Desk, uid: u32, permit: OwnedSemaphorePermit) {
     let mut buffer = BytesMut::with_capacity(4096);
     loop {
         let (reply, go_on) = match timeout(PATIENCE, read_line(&mut stream, &mut buffer)).await {
-            Ok(Ok(Some(line))) => (answer(desk, &line, uid).await, true),
+            Ok(Ok(Some(line))) => match serde_json::from_slice::<Request>(&line) {
+                Ok(Request { command: Command::Tap(filter), .. }) => match desk.tap(&filter) {
+                    Ok(tap) => {
+                        // Taps are bounded by themselves, and take no place from who administers.
+                        drop(permit);
+                        return tell(stream, tap).await;
+                    }
+                    Err(problem) => (Line { reply: Reply::Error(problem), read_on: None }, true),
+                },
+                request => (answer(desk, request, uid).await, true),
+            },
             Ok(Ok(None)) | Err(_) => return,
             Ok(Err(problem)) => (Line { reply: Reply::Error(problem), read_on: None }, false),
         };
-        let Ok(mut line) = serde_json::to_vec(&reply) else { return };
-        line.push(b'\n');
-        if !matches!(timeout(PATIENCE, stream.write_all(&line)).await, Ok(Ok(()))) || !go_on {
+        if !write(&mut stream, &reply).await || !go_on {
             return;
         }
     }
 }
 
-async fn answer(desk: &Desk, line: &[u8], uid: u32) -> Line {
-    match serde_json::from_slice::<Request>(line) {
+/// False when the client does not take it.
+async fn write(stream: &mut UnixStream, reply: &Line) -> bool {
+    let Ok(mut line) = serde_json::to_vec(reply) else { return false };
+    line.push(b'\n');
+    matches!(timeout(PATIENCE, stream.write_all(&line)).await, Ok(Ok(())))
+}
+
+/// What comes of a tap, until its client has gone or it ends. It is the same on every node.
+async fn tell(mut stream: UnixStream, mut tap: Tap) {
+    loop {
+        let told = tap.next().await.map_err(unavailable);
+        let is_over = told.is_err();
+        let reply = told.and_then(value).map_or_else(Reply::Error, Reply::Ok);
+        if !write(&mut stream, &Line { reply, read_on: None }).await || is_over {
+            return;
+        }
+    }
+}
+
+async fn answer(desk: &Desk, request: serde_json::Result<Request>, uid: u32) -> Line {
+    match request {
         Ok(request) => {
             let is_reading = !request.command.changes();
             let reply = desk.answer(request, uid).await.map_or_else(Reply::Error, Reply::Ok);

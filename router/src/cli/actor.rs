@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use watch::{Actor, ActorKind, Latency, Snapshot, text};
+use watch::{Actor, ActorKind, Latency, Snapshot, facts, text};
 
 use super::output::Table;
 use super::show::read;
@@ -108,18 +108,11 @@ fn one_table(value: &Value) -> Result<Table, Failure> {
     let own: Actor = read(value)?;
     let mut table = Table::default();
     table.row(["actor", &own.name]);
-    table.row(["participants", &own.participants.join(" ")]);
-    table.row(["queued", &format!("{}, the oldest for {}", own.queued, text::length(own.oldest_us))]);
-    table.row(["handled", &own.handled.to_string()]);
-    table.row(["offered and not ended", &own.in_flight.to_string()]);
-    table.row(["next deadline", &own.next_deadline_ms.map_or(text::NONE.into(), time)]);
-    table.row(["restarts", &own.restarts.to_string()]);
+    let now_ms = wire::Timestamp::now().nanoseconds() / 1_000_000;
+    facts::actor(&own, now_ms).into_iter().for_each(|(name, text)| table.row([name.to_string(), text]));
     for deed in &own.deeds {
-        table.row([time(deed.at_ms), format!("{} {}", deed.what, deed.uetr.as_deref().unwrap_or_default())]);
+        let at = wire::Timestamp(deed.at_ms * 1_000_000).to_string();
+        table.row([at, format!("{} {}", deed.what, deed.uetr.as_deref().unwrap_or_default())]);
     }
     Ok(table)
-}
-
-fn time(ms: u64) -> String {
-    wire::Timestamp(ms * 1_000_000).to_string()
 }

@@ -15,6 +15,7 @@ mod pki;
 mod repair;
 mod report;
 mod show;
+mod tap;
 mod task;
 mod top;
 
@@ -88,6 +89,9 @@ enum Command {
     /// What became of a payment, and who must act
     #[command(after_help = examples("crosstie payment 7b0e0d4c-52f3-4a3e-9c7e-0a1b2c3d4e5f\n  crosstie payment 7b0e0d4c52f34a3e9c7e0a1b2c3d4e5f --debtor BANK-0001 --json"))]
     Payment(operate::Payment),
+    /// Payments as they end, a line each: how, why, who decided it, how long it took
+    #[command(after_help = examples("crosstie tap\n  crosstie tap --outcome rejected --reason AM04 --participant BANK-0001\n  crosstie tap --slower-than 2s --json | jq .uetr"))]
+    Tap(tap::Tap),
     /// What operators changed: show it, export it, prove that it is whole
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -198,11 +202,23 @@ struct Node {
 
 impl Node {
     fn ask(&self, command: crate::admin::protocol::Command, reason: &str) -> Result<serde_json::Value, Failure> {
-        let socket = match &self.socket {
-            Some(socket) => socket.clone(),
-            None => load(&self.place.sources())?.config.socket(),
-        };
-        crate::admin::client::ask(&socket, command, reason, self.timeout)
+        crate::admin::client::ask(&self.socket()?, command, reason, self.timeout)
+    }
+
+    fn socket(&self) -> Result<PathBuf, Failure> {
+        match &self.socket {
+            Some(socket) => Ok(socket.clone()),
+            None => Ok(load(&self.place.sources())?.config.socket()),
+        }
+    }
+
+    /// What is answered again and again, until `take` has enough.
+    fn follow(
+        &self,
+        command: crate::admin::protocol::Command,
+        take: impl FnMut(serde_json::Value) -> Result<std::ops::ControlFlow<()>, Failure>,
+    ) -> Result<(), Failure> {
+        crate::admin::client::follow(&self.socket()?, command, self.timeout, take)
     }
 }
 
@@ -221,6 +237,7 @@ pub fn main() -> ExitCode {
         Command::Local(local) => local.run(),
         Command::Participant(participant) => participant.run(),
         Command::Payment(payment) => payment.run(),
+        Command::Tap(tap) => tap.run(),
         Command::Audit(audit) => audit.run(),
         Command::Report(report) => report.run(),
         Command::Task(task) => task.run(),

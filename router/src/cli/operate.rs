@@ -111,7 +111,7 @@ impl Participant {
             }
             Participant::Show { id, node } => {
                 let value = node.ask(Command::Participant { id }, "")?;
-                show::participants(&node, &value)
+                show::participant(&node, &value)
             }
             Participant::Register { change, currency } => {
                 change.ask(Command::Register { id: change.id.clone(), currency })

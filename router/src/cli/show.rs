@@ -54,6 +54,8 @@ pub(super) fn status(node: &Node) -> Result<Exit, Failure> {
             [settled.p50_us, settled.p99_us, settled.p999_us].map(|us| watch::text::percentile(us, settled.recent));
         let rate = watch::text::rate(status.settled_per_second);
         line("payments settling", format!("{rate} per second, p50 {p50}, p99 {p99}, p99.9 {p999}"));
+        let budget = &status.budget;
+        line("final in 10 s", format!("{} in the last {}; {}", budget.share(), budget.window(), budget.sentence()));
         line("payments in process", payments.in_process.to_string());
         line("payments remembered", format!("{} ({mebibytes} MiB)", payments.remembered));
         let archive = status.archive;
@@ -114,6 +116,28 @@ pub(super) fn participants(node: &Node, value: &Value) -> Result<Exit, Failure> 
                 cells.push(if place == 0 { in_process.clone() } else { String::new() });
                 table.row(cells);
             }
+        }
+        Ok(table)
+    })
+}
+
+/// One, with its connection.
+pub(super) fn participant(node: &Node, value: &Value) -> Result<Exit, Failure> {
+    participants(node, value)?;
+    if node.output.json || node.output.plain {
+        return Ok(Exit::Done);
+    }
+    say("\n")?;
+    node.output.show(value, || {
+        let mut table = Table::default();
+        match read::<Participant>(value)?.session {
+            Some(own) => {
+                let now_ms = wire::Timestamp::now().nanoseconds() / 1_000_000;
+                watch::facts::session(&own, now_ms)
+                    .into_iter()
+                    .for_each(|(name, text)| table.row([name.to_string(), text]));
+            }
+            None => table.row(["session", "none with this node"]),
         }
         Ok(table)
     })

@@ -5,9 +5,10 @@ mod records;
 
 use std::sync::Arc;
 
-use console::{Action, Direction, Order, Page, Subject, Switch, Waiting};
+use console::{Action, Direction, Order, Page, Subject, Switch, Tap, Waiting};
 use tokio::sync::Mutex;
-use watch::{Moment, Snapshot};
+use watch::tap::Filter;
+use watch::{Actor, Moment, Snapshot};
 
 use crate::admin::Desk;
 use crate::admin::asked::Origin;
@@ -62,6 +63,14 @@ impl Switch for Counter {
 
     fn page(&self, subject: Subject) -> Waiting<'_, Result<Page, console::Problem>> {
         Box::pin(async { self.page(subject).await.map_err(told) })
+    }
+
+    fn tap(&self, filter: &Filter) -> Result<Box<dyn Tap>, console::Problem> {
+        Ok(Box::new(self.desk.tap(filter).map_err(told)?))
+    }
+
+    fn actor(&self, participant: &str) -> Result<Actor, console::Problem> {
+        self.desk.actor(participant).map_err(told)
     }
 }
 

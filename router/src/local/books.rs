@@ -94,6 +94,7 @@ mod tests {
             incoming: 0,
             remembered: 3,
             last_notice,
+            session: None,
         };
         Told { node, index: 9, holdings: vec![holding] }
     }

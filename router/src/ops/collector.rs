@@ -21,6 +21,8 @@ use crate::config::Config;
 use crate::courier::Outlets;
 use crate::door::Door;
 use crate::exit::{Exit, Failure};
+use crate::outlet::Outlet;
+use crate::session::Opened;
 
 const EVERY: Duration = Duration::from_secs(1);
 /// Without an answer from the journal's thread the book is told as it was: that the log stands still must be seen.
@@ -80,14 +82,12 @@ impl Collector {
             }
             // A snapshot that fails is told and the next one taken: nobody should go blind for good.
             let Ok(now) = catch_unwind(AssertUnwindSafe(|| Arc::new(self.take()))) else { continue };
-            if self.before.number > 0 {
-                self.history.write().add(Moment::between(&self.before, &now));
-            }
             self.before = now.clone();
             self.publish.send_replace(now);
         }
     }
 
+    /// The next snapshot; what has changed since the one before goes into the history.
     fn take(&mut self) -> Snapshot {
         self.second.take(&self.from.switch, &self.from.measured);
         self.totals.turn(&self.second);
@@ -114,10 +114,13 @@ impl Collector {
         now.node.imbalance_minor = reading::imbalance(book);
         now.payments.in_flight = reading::in_flight(book);
         now.payments.oldest_in_flight_us = oldest_in_flight_us(&from.switch);
-        let rates = Moment::between(&self.before, &now);
         if self.before.number > 0 {
-            now.payments.started_per_second = rates.started_per_second;
-            now.payments.settled_per_second = rates.settled_per_second;
+            let moment = Moment::between(&self.before, &now);
+            now.payments.started_per_second = moment.started_per_second;
+            now.payments.settled_per_second = moment.settled_per_second;
+            let mut history = self.history.write();
+            history.add(moment);
+            now.payments.budget = history.budget();
         }
         watch::judge(&mut now, &self.before);
         now
@@ -136,6 +139,7 @@ impl Collector {
             own.sessions = 1;
             own.last_heard_ms = now_ms.saturating_sub(outlet.silent().as_millis() as u64);
             own.send_buffer_bytes = outlet.unsent_bytes() as u64;
+            own.session = Some(session(&outlet, self.from.config.listen.window, now_ms));
         }
         // Who has gone was heard of before.
         for own in all.iter_mut().filter(|own| own.sessions == 0) {
@@ -145,6 +149,27 @@ impl Collector {
         }
         all.sort_by(|one, other| one.id.cmp(&other.id));
         all
+    }
+}
+
+fn session(outlet: &Outlet, window: u64, now_ms: u64) -> watch::Session {
+    let Opened { session, address, software, protocol } = &outlet.opened;
+    let (notice_sent, notice_last) = outlet.notices();
+    let before = |length: Duration| now_ms.saturating_sub(length.as_millis() as u64);
+    watch::Session {
+        number: *session,
+        address: address.clone(),
+        software: software.clone(),
+        protocol: *protocol,
+        // Sessions have no TLS yet.
+        is_encrypted: false,
+        since_ms: before(outlet.age()),
+        last_heard_ms: before(outlet.silent()),
+        outstanding: u64::from(outlet.line().outstanding()),
+        window,
+        notice_sent,
+        notice_last,
+        unsent_bytes: outlet.unsent_bytes() as u64,
     }
 }
 

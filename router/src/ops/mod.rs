@@ -6,10 +6,11 @@
 //! ```
 //!
 //! It costs the same whether anybody looks or not. In reading order: this file (what readers hold), `collector` (the loop),
-//! `totals` (from seconds to counts since the start), `messages` (of participants' connections), `reading` (what is read from
-//! the book), `node` and `kinds` (the other parts), `process` (what the system says).
+//! `totals` and `ends` (from seconds to counts since the start), `messages` (of participants' connections), `reading` (what is
+//! read from the book), `node` and `kinds` (the other parts), `process` (what the system says).
 
 mod collector;
+mod ends;
 mod kinds;
 pub(crate) mod messages;
 mod node;

@@ -9,6 +9,7 @@ use watch::{Latency, Outcomes, Participant, Payments, Stage, StageName, Window};
 use wire::Currency;
 
 use super::Measured;
+use super::ends::Ends;
 
 /// In the order of the corridor.
 const STAGES: [StageName; 10] = [
@@ -84,8 +85,8 @@ impl Default for Own {
 /// See the file's head.
 pub(super) struct Totals {
     payments: Payments,
-    settled: Window,
-    failed: Window,
+    settled: Ends,
+    failed: Ends,
     stages: [Window; 10],
     pub(super) handled: [Window; 6],
     pub(super) dropped: u64,
@@ -97,8 +98,8 @@ impl Totals {
         let window = || Window::new(Resolution::Fine);
         Totals {
             payments: Payments::default(),
-            settled: window(),
-            failed: window(),
+            settled: Ends::new(),
+            failed: Ends::new(),
             stages: std::array::from_fn(|_| window()),
             handled: std::array::from_fn(|_| window()),
             dropped: 0,
@@ -142,7 +143,9 @@ impl Totals {
     }
 
     pub(super) fn payments(&self) -> Payments {
-        Payments { settled: self.settled.latency(), failed: self.failed.latency(), ..self.payments.clone() }
+        let (settled, failed) = (&self.settled, &self.failed);
+        let exemplars = settled.exemplars().chain(failed.exemplars()).collect();
+        Payments { settled: settled.latency(), failed: failed.latency(), exemplars, ..self.payments.clone() }
     }
 
     pub(super) fn stages(&self) -> Vec<Stage> {

@@ -42,7 +42,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, top: &Top) {
         Constraint::Length(1),
         Constraint::Length(1),
         Constraint::Length(warnings),
-        Constraint::Length(if area.height >= 12 { 3 } else { 0 }),
+        Constraint::Length(if area.height >= 12 { 4 } else { 0 }),
         Constraint::Length(if area.height >= 20 { 1 } else { 0 }),
         Constraint::Min(3),
         Constraint::Length(1),
@@ -111,14 +111,10 @@ fn warning_lines(now: &Snapshot, room: usize) -> Vec<Line<'_>> {
     now.warnings.iter().take(room).map(line).collect()
 }
 
-/// What is looked at first: rate, outcomes, latency, what is under way.
-fn figure_lines(pair: &Pair<'_>) -> [String; 3] {
+/// What is looked at first: rate, objective, latency, what is under way.
+fn figure_lines(pair: &Pair<'_>) -> [String; 4] {
     let payments = &pair.now.payments;
-    let all = payments.within_objective + payments.beyond_objective;
-    let within = match all {
-        0 => text::NONE.to_string(),
-        all => text::percent(payments.within_objective as f64 / all as f64),
-    };
+    let budget = &payments.budget;
     let settled = &payments.settled;
     let figure = |us| text::percentile(us, settled.recent);
     let oldest = match payments.in_flight {
@@ -127,11 +123,12 @@ fn figure_lines(pair: &Pair<'_>) -> [String; 3] {
     };
     [
         format!(
-            "{} /s started   {} /s settled   {within} within 10 s   {} in flight, oldest {oldest}",
+            "{} /s started   {} /s settled   {} in flight, oldest {oldest}",
             text::rate(payments.started_per_second),
             text::rate(payments.settled_per_second),
             text::count(payments.in_flight),
         ),
+        format!("final in 10 s, last {}: {}   {}", budget.window(), budget.share(), budget.sentence()),
         format!(
             "settled p50 {} · p99 {} · p99.9 {} · longest {} (last 10 s)",
             figure(settled.p50_us),

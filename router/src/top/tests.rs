@@ -1,7 +1,7 @@
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use watch::{
-    ActorKind, BusiestActor, Latency, Node, Outcomes, Participant, Payments, Peer, Position, Severity, Stage,
+    ActorKind, Budget, BusiestActor, Latency, Node, Outcomes, Participant, Payments, Peer, Position, Severity, Stage,
     StageName, Verdict, Warning,
 };
 
@@ -63,8 +63,16 @@ fn snapshot(number: u64, started: u64) -> Snapshot {
         },
         payments: Payments {
             started: 2 * started,
-            within_objective: 9_994,
-            beyond_objective: 6,
+            budget: Budget {
+                window_seconds: 3_600,
+                ended: 10_000,
+                late: 6,
+                within: Some(0.9994),
+                left: Some(-0.2),
+                burn: Some(1.2),
+                burn_recent: Some(0.4),
+                ..Budget::default()
+            },
             settled,
             settled_per_second: 4_812.0,
             in_flight: 281,
@@ -123,7 +131,8 @@ fn what_counts_is_on_the_screen() {
         "PROD · eu-1 · n1  leads, term 7",
         "▲ DEGRADED: BANK-C runs out of money.",
         "▲ BANK-C has 7 % left. Ask it to bring money in.",
-        "4 812 /s settled   99.94 % within 10 s   281 in flight, oldest 9.80 s",
+        "4 812 /s settled   281 in flight, oldest 9.80 s",
+        "final in 10 s, last 1 h: 99.94 %   goal 99.95 %, budget used up, burn 1 h 1.2×, 5 min 0.4×",
         "settled p50 4.10 ms · p99 8.80 ms · p99.9 9.20 s",
         "sync 900 us",
         "participants (2) · worst first",

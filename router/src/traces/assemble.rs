@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use actors::trail::{News, Step, What};
+use actors::trail::{Folded, News, Step, What};
 use settlement::Key;
 use wire::{ParticipantId, Timestamp, Uetr};
 
@@ -46,27 +46,20 @@ impl Assembler {
     pub(super) fn take(&mut self, news: News, around: &impl Surroundings, out: &mut impl FnMut(Span)) {
         match news {
             News::Written { to, last, at } => self.written(to, last, at, out),
-            News::Folded { index, at, leads, is_behind_gap, steps } => {
+            News::Folded { entry, is_behind_gap } => {
                 if is_behind_gap {
                     // How what was in process has ended may be lost.
                     self.open.clear();
                 }
-                for step in &steps {
-                    self.step(step, index, at, leads, around, out);
+                for step in &entry.steps {
+                    self.step(step, &entry, around, out);
                 }
             }
         }
     }
 
-    fn step(
-        &mut self,
-        step: &Step,
-        entry: u64,
-        folded_at: Timestamp,
-        leads: bool,
-        around: &impl Surroundings,
-        out: &mut impl FnMut(Span),
-    ) {
+    fn step(&mut self, step: &Step, entry: &Folded, around: &impl Surroundings, out: &mut impl FnMut(Span)) {
+        let Folded { index: entry, at: folded_at, leads, .. } = *entry;
         let payment = (step.debtor, step.uetr);
         if step.what == What::Reserved {
             if self.open.len() < OPEN_MAX {
@@ -128,9 +121,12 @@ impl Assembler {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::span::id;
     use super::*;
-    use wire::Reason;
+    use settlement::Stage as Point;
+    use wire::{Currency, Reason};
 
     struct Everybody;
 
@@ -153,12 +149,13 @@ mod tests {
     /// What happens to a payment that was decided at second 100, and when, in milliseconds from then.
     fn step(what: What, at_ms: u64, notices: [u64; 2]) -> Step {
         let (began, at) = (Timestamp(100_000_000_000), Timestamp(100_000_000_000 + at_ms * 1_000_000));
-        Step { uetr: uetr(0), debtor: DEBTOR, creditor: Key(2), original: None, what, at, began, notices }
+        let (uetr, creditor, amount_minor, currency) = (uetr(0), Key(2), 1200, Currency::EUR);
+        Step { uetr, debtor: DEBTOR, creditor, amount_minor, currency, original: None, what, at, began, notices }
     }
 
     fn folded(at_ms: u64, leads: bool, steps: Vec<Step>) -> News {
         let at = Timestamp(100_000_000_000 + at_ms * 1_000_000);
-        News::Folded { index: 7, at, leads, is_behind_gap: false, steps }
+        News::Folded { entry: Arc::new(Folded { index: 7, at, leads, steps }), is_behind_gap: false }
     }
 
     /// The spans as text: stage, start and end in milliseconds.
@@ -191,7 +188,8 @@ mod tests {
         check(0, [reserved(), settled(true), written(DEBTOR, 4, 27)], "");
         // Its reservation was folded before this node started, or was lost.
         check(1_000_000, [settled(true)], "Payment 0-25, End 20-25");
-        let gap = News::Folded { index: 8, at: Timestamp(0), leads: true, is_behind_gap: true, steps: vec![] };
+        let nothing = Folded { index: 8, at: Timestamp(0), leads: true, steps: vec![] };
+        let gap = News::Folded { entry: Arc::new(nothing), is_behind_gap: true };
         check(1_000_000, [reserved(), gap, settled(true)], "Payment 0-25, End 20-25");
     }
 
@@ -203,7 +201,7 @@ mod tests {
         check(0, [reserved(), ended(What::Settled, 1000)], all);
         check(0, [reserved(), ended(What::Expired(Reason::AB05), 1000)], all);
         check(0, [reserved(), ended(What::Settled, 999)], "");
-        check(0, [ended(What::Rejected(Reason::AM04), 0)], "Payment 0-5, End 0-5");
+        check(0, [ended(What::Rejected(Point::Submit, Reason::AM04), 0)], "Payment 0-5, End 0-5");
     }
 
     #[test]

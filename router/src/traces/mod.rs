@@ -31,7 +31,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use actors::Switch;
-use actors::trail::{Follower, Trail};
+use actors::trail::{Follower, Interest};
 use crossbeam::channel::{Receiver, Sender, bounded};
 
 use crate::config;
@@ -69,7 +69,7 @@ pub(crate) fn start(config: &config::Traces, node: &str, switch: &Arc<Switch>) -
     if config.endpoint.is_empty() {
         return Ok(None);
     }
-    let Some(follower) = switch.trail.follow() else { return Ok(None) };
+    let follower = switch.trail.follow(Interest::Everything);
     let is_stopping = Arc::<AtomicBool>::default();
     let (queue, spans) = bounded(config.queue as usize);
     let (exporting, exported) = bounded(0);
@@ -79,8 +79,8 @@ pub(crate) fn start(config: &config::Traces, node: &str, switch: &Arc<Switch>) -
         drop(exporting);
     })?;
     let assembler = Assembler::new(Share::of(config.share), config.slow);
-    let (weak, trail, stopping) = (Arc::downgrade(switch), switch.trail.clone(), is_stopping.clone());
-    let assembling = thread("traces", move || assemble(assembler, &follower, &trail, &weak, &queue, &stopping))?;
+    let (weak, stopping) = (Arc::downgrade(switch), is_stopping.clone());
+    let assembling = thread("traces", move || assemble(assembler, &follower, &weak, &queue, &stopping))?;
     Ok(Some(Traces { is_stopping, assembling, exported }))
 }
 
@@ -105,7 +105,6 @@ impl Traces {
 fn assemble(
     mut assembler: Assembler,
     follower: &Follower,
-    trail: &Trail,
     switch: &Weak<Switch>,
     queue: &Sender<Span>,
     is_stopping: &AtomicBool,
@@ -124,7 +123,7 @@ fn assemble(
                 drop_spans(1);
             }
         });
-        let now_lost = trail.lost();
+        let now_lost = follower.lost();
         drop_spans((now_lost - std::mem::replace(&mut lost, now_lost)) as usize);
     }
 }

@@ -44,7 +44,7 @@ fn name(stage: Stage, end: What) -> &'static str {
         (Stage::Payment, _) => "payment",
         (Stage::Reserve, _) => "reserve",
         (Stage::Creditor, _) => "creditor",
-        (Stage::End, What::Rejected(_)) => "reject",
+        (Stage::End, What::Rejected(..)) => "reject",
         (Stage::End, What::Expired(_)) => "expire",
         (Stage::End, _) => "settle",
         (Stage::ToldDebtor, _) => "told debtor",
@@ -57,7 +57,7 @@ fn outcome(end: What) -> (&'static str, Option<Reason>) {
     match end {
         What::Reserved => ("reserved", None),
         What::Settled => ("settled", None),
-        What::Rejected(reason) => ("rejected", Some(reason)),
+        What::Rejected(_, reason) => ("rejected", Some(reason)),
         What::Expired(reason) => ("expired", Some(reason)),
     }
 }

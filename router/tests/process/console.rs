@@ -2,9 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 
+use serde_json::json;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use wire::client::{Client, FinalStatus, Options, Reply, Transfer};
-use wire::{Currency, Message, Money};
+use wire::{Currency, Message, Money, Reason};
 
 use crate::browser::Browser;
 use crate::support::Node;
@@ -17,8 +20,11 @@ async fn connect(node: &Node, id: &str) -> Client {
     tokio::spawn(async move {
         while let Ok(Some(notice)) = notices.next().await {
             if let Message::TransferNotice(offer) = notice.view() {
-                let yes = Reply::yes(offer.transfer.debtor_agent, offer.transfer.uetr);
-                answering.answer(&yes).await.unwrap();
+                let (payer, uetr) = (offer.transfer.debtor_agent, offer.transfer.uetr);
+                // Yes to whole amounts.
+                let says_yes = offer.transfer.amount_minor % 100 == 0;
+                let reply = if says_yes { Reply::yes(payer, uetr) } else { Reply::no(payer, uetr, Reason::AC04) };
+                answering.answer(&reply).await.unwrap();
             }
             notices.processed(&notice);
         }
@@ -26,12 +32,19 @@ async fn connect(node: &Node, id: &str) -> Client {
     client
 }
 
-/// The sum of a metric's series of which the labels hold `part`.
-fn metric(address: &str, name: &str, part: &str) -> u64 {
+/// What `/metrics` answers to who accepts this.
+fn metrics(address: &str, accept: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
+    text.split_once("\r\n\r\n").unwrap().1.into()
+}
+
+/// The sum of a metric's series of which the labels hold `part`.
+fn metric(address: &str, name: &str, part: &str) -> u64 {
+    let text = metrics(address, "*/*");
     let series = text.lines().filter(|line| line.starts_with(name) && line.contains(part));
     series.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
 }
@@ -49,21 +62,86 @@ async fn the_page_in_a_browser() {
     let address = page.strip_prefix("http://").unwrap().to_string();
 
     let (debtor, _creditor) = (connect(&node, "BANK-0001").await, connect(&node, "BANK-0002").await);
-    let mut last = None;
-    for _ in 0..25 {
-        let amount = Money::parse("2.00", Currency::EUR).unwrap();
+    let pay = async |amount: &str| {
+        let amount = Money::parse(amount, Currency::EUR).unwrap();
         let transfer = Transfer::new("BANK-0002".parse().unwrap(), amount).from(HOSTILE, "DE01").to(HOSTILE, "DE02");
         let handle = debtor.submit(&transfer.remittance_information(HOSTILE)).await.unwrap();
-        last = Some(handle.uetr());
-        assert_eq!(handle.outcome().await.unwrap().status, FinalStatus::Settled);
+        (handle.uetr().to_string(), handle.outcome().await.unwrap().status)
+    };
+    let mut paid = Vec::new();
+    for _ in 0..25 {
+        let (uetr, status) = pay("2.00").await;
+        assert_eq!(status, FinalStatus::Settled);
+        paid.push(uetr);
     }
-    let uetr = last.unwrap().to_string();
     let passphrase = node.ask(&["operator", "add", "ann", "--role", "operator"]).with(0).stdout;
-    tokio::task::spawn_blocking(move || walk(&node, &page, &address, &uetr, passphrase.trim())).await.unwrap();
+    let (ask, mut asked) = unbounded_channel();
+    let walking =
+        tokio::task::spawn_blocking(move || walk(&node, &page, &address, &paid, passphrase.trim(), &Payments(ask)));
+    while let Some(amount) = asked.recv().await {
+        pay(amount).await;
+    }
+    walking.await.unwrap();
 }
 
+/// From a slow tail to a payment of it: on the map, in the table, and by the exemplars that Prometheus reads.
+fn from_the_tail(browser: &mut Browser, address: &str, paid: &[String]) {
+    browser.until("document.querySelectorAll('#latency .layer rect').length > 0");
+    browser.until("document.querySelector('#latency .layer a') != null");
+    browser.eval("document.getElementById('slow').open = true");
+    browser.until("document.querySelector('#slow tbody a') != null");
+    let counts = browser
+        .eval("[...document.querySelectorAll('#slow table:first-child td:nth-child(2)')].map((own) => own.innerText)");
+    let ended: u64 =
+        counts.as_array().unwrap().iter().map(|count| count.as_str().unwrap().parse::<u64>().unwrap()).sum();
+    assert_eq!(ended, 25, "all that ended are on the map: {counts}");
+    assert_eq!(browser.barriers(), [""; 0], "with its table");
+    let place = browser.eval(
+        "(() => { const mark = document.querySelector('#latency .layer a'); mark.scrollIntoView({ block: 'center' }); \
+         const box = mark.querySelector('path').getBoundingClientRect(); \
+         return [box.x + box.width / 2, box.y + box.height / 2, mark.getAttribute('href')]; })()",
+    );
+    for (kind, count) in [("mousePressed", 1), ("mouseReleased", 1)] {
+        let mouse = json!({ "type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": count });
+        browser.call("Input.dispatchMouseEvent", mouse);
+    }
+    browser.until(&format!("location.pathname == {} && document.readyState == 'complete'", place[2]));
+    let story = browser.text();
+    assert!(story.contains("settled") && story.contains("BANK-0002"), "{story}");
+
+    let text = metrics(address, "application/openmetrics-text; version=1.0.0");
+    let found: Vec<&str> = text.split("# {trace_id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(!found.is_empty(), "{text}");
+    for id in found {
+        assert!(paid.iter().any(|uetr| uetr.replace('-', "") == id), "{id} is none of {paid:?}");
+    }
+    read_by_prometheus(&text);
+}
+
+/// Where promtool is, it reads the text as Prometheus does: each sample with a time, since it makes blocks of them.
+fn read_by_prometheus(text: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let timed = text.lines().map(|line| match line.split_once(" # ") {
+        _ if line.starts_with('#') => line.to_string(),
+        Some((sample, exemplar)) => format!("{sample} 1764000000 # {exemplar}"),
+        None => format!("{line} 1764000000"),
+    });
+    let file = directory.path().join("metrics");
+    std::fs::write(&file, timed.collect::<Vec<_>>().join("\n") + "\n").unwrap();
+    let mut promtool = Command::new("promtool");
+    promtool.args(["tsdb", "create-blocks-from", "openmetrics"]).args([&file, directory.path()]);
+    let Ok(said) = promtool.output() else {
+        assert!(std::env::var_os("CI").is_none(), "promtool is missing: tests/run installs it");
+        return;
+    };
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+}
+
+/// Pays while somebody walks through the pages.
+struct Payments(UnboundedSender<&'static str>);
+
 /// What an operator does.
-fn walk(node: &Node, page: &str, address: &str, uetr: &str, passphrase: &str) {
+fn walk(node: &Node, page: &str, address: &str, paid: &[String], passphrase: &str, payments: &Payments) {
     let mut browser = Browser::start();
     browser.look(1280, 800, "light");
     browser.open(&format!("{page}/"));
@@ -92,6 +170,7 @@ fn walk(node: &Node, page: &str, address: &str, uetr: &str, passphrase: &str) {
         );
     }
     browser.look(1280, 800, "light");
+    from_the_tail(&mut browser, address, paid);
     let took_ms = (0..3).map(|_| {
         browser.open(&format!("{page}/"));
         browser.until("performance.getEntriesByType('navigation')[0].loadEventEnd > 0");
@@ -101,6 +180,7 @@ fn walk(node: &Node, page: &str, address: &str, uetr: &str, passphrase: &str) {
     assert!(fastest_ms < 1000.0, "it loads within a second: {fastest_ms} ms");
 
     // A payment, and text of others.
+    let uetr = &paid[paid.len() - 1];
     browser.open(&format!("{page}/payments?q={uetr}"));
     browser.until(&format!("location.pathname == '/payments/{uetr}'"));
     let story = browser.text();
@@ -117,6 +197,9 @@ fn walk(node: &Node, page: &str, address: &str, uetr: &str, passphrase: &str) {
     assert_eq!(browser.eval("document.querySelectorAll('main img').length"), 0);
     // That page was answered with 422, and Chromium notes every such answer.
     browser.complaints.retain(|complaint| !complaint.contains("status of 422"));
+
+    tap(&mut browser, page, payments);
+    keys_and_actors(&mut browser, page, uetr);
 
     // A deed: what will happen is said, the name is typed, and the command line sees it.
     browser.open(&format!("{page}/participants/BANK-0003"));
@@ -149,4 +232,78 @@ fn walk(node: &Node, page: &str, address: &str, uetr: &str, passphrase: &str) {
     assert!(["ann", "suspend", "BANK-0003", "case 9", "done"].iter().all(|part| trail.contains(part)), "{trail}");
     assert_eq!(browser.barriers(), [""; 0], "audit");
     assert_eq!(browser.complaints, [""; 0]);
+}
+
+/// A filtered tap shows what fits it and nothing else, as it ends.
+fn tap(browser: &mut Browser, page: &str, payments: &Payments) {
+    browser.open(&format!("{page}/tap?outcome=rejected&participant=BANK-0002"));
+    browser.until("document.getElementById('freshness').textContent == '● live'");
+    browser.until("document.querySelector('[data-part=tap]').innerText.includes('0 matched since')");
+    assert_eq!(browser.barriers(), [""; 0], "an empty tap");
+    ["3.00", "0.01"].into_iter().for_each(|amount| payments.0.send(amount).unwrap());
+    browser.until("document.querySelectorAll('[data-lines] tr').length > 0");
+    let lines = browser.eval("document.querySelector('[data-lines]').innerText").to_string();
+    assert!(lines.contains("rejected AC04 by BANK-0002") && lines.contains("0.01"), "{lines}");
+    assert!(!lines.contains("settled") && !lines.contains("3.00"), "{lines}");
+    assert_eq!(browser.eval("document.querySelectorAll('[data-lines] tr').length"), 1);
+    browser.until("document.querySelector('[data-part=tap]').innerText.startsWith('1 matched since')");
+    for (width, height, scheme) in [(1280, 800, "light"), (390, 844, "dark")] {
+        browser.look(width, height, scheme);
+        assert_eq!(browser.barriers(), [""; 0], "tap {width} {scheme}");
+        assert_eq!(browser.eval("document.documentElement.scrollWidth > innerWidth"), false, "tap, {width} wide");
+    }
+    browser.look(1280, 800, "light");
+    press(browser, "p");
+    browser.until("document.getElementById('freshness').textContent.includes('paused')");
+    assert_eq!(browser.eval("document.querySelectorAll('[data-lines] tr').length"), 1, "to be read");
+    browser.eval("document.querySelector('[data-lines] th a').click()");
+    browser.until("location.pathname.startsWith('/payments/') && document.readyState == 'complete'");
+    assert!(browser.text().contains("rejected"));
+
+    browser.open(&format!("{page}/tap?outcome=lost"));
+    let refused = browser.text();
+    assert!(refused.contains("settled, rejected, timed_out, returned"), "{refused}");
+    assert_eq!(browser.barriers(), [""; 0], "a wrong filter");
+    browser.complaints.retain(|complaint| !complaint.contains("status of 422"));
+}
+
+fn press(browser: &mut Browser, key: &str) {
+    browser
+        .eval(&format!("document.body.dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}', bubbles: true }}))"));
+}
+
+/// From a key to all kinds, to one kind, to one actor, to a payment it decided; every link is of the page.
+fn keys_and_actors(browser: &mut Browser, page: &str, uetr: &str) {
+    press(browser, "/");
+    assert_eq!(browser.eval("document.activeElement.id"), "search");
+    browser
+        .eval("document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', bubbles: true }))");
+    assert_eq!(browser.eval("document.activeElement.tagName"), "BODY");
+    press(browser, "?");
+    assert_eq!(browser.eval("document.getElementById('help').open"), true);
+    press(browser, "?");
+    assert!(browser.text().contains("Live tap"));
+    press(browser, "g");
+    press(browser, "k");
+    let click = |browser: &mut Browser, name: &str, path: &str| {
+        browser.eval(&format!(
+            "[...document.querySelectorAll('main a')].find((own) => own.innerText == '{name}').click()"
+        ));
+        browser.until(&format!("location.pathname == '{path}' && document.readyState == 'complete'"));
+    };
+    browser.until("location.pathname == '/actors' && document.readyState == 'complete'");
+    assert_eq!(browser.barriers(), [""; 0], "actors");
+    click(browser, "participant", "/actors/participant");
+    click(browser, "BANK-0001", "/actors/participant/BANK-0001");
+    let text = browser.text();
+    for part in ["In its mailbox", "Offered and not ended", "What it decided last", "settled", uetr] {
+        assert!(text.to_lowercase().contains(&part.to_lowercase()), "{part} is not in\n{text}");
+    }
+    assert_eq!(browser.barriers(), [""; 0], "an actor");
+    click(browser, uetr, &format!("/payments/{uetr}"));
+    click(browser, "BANK-0002", "/participants/BANK-0002");
+    browser.until("document.querySelector('[data-part=session]').innerText.includes('this session is not encrypted')");
+    browser.open(&format!("{page}/actors/participant/NOBODY"));
+    assert!(browser.text().contains("no participant of that name is registered"), "{}", browser.text());
+    browser.complaints.retain(|complaint| !complaint.contains("status of 404"));
 }

@@ -14,5 +14,6 @@ mod operators;
 mod repair;
 mod reports;
 mod support;
+mod tap;
 mod telemetry;
 mod watching;

@@ -1,5 +1,6 @@
 //! What a node tells of itself, while payments go through it.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -90,6 +91,9 @@ async fn everything_is_counted_once_and_told_alike() {
     assert_eq!((&payments.reasons, payments.reasons_by_creditor.get("AC04")), (&expected, Some(&1)));
     assert_eq!((payments.settled.count, payments.failed.count), (3, 1), "what was refused at once took no time");
     assert!(payments.settled.p50_us >= 30_000, "the bank took 30 ms: {:?}", payments.settled);
+    let outcomes: BTreeSet<&str> = payments.exemplars.iter().map(|own| own.outcome.words()).collect();
+    assert_eq!(outcomes, ["rejected", "settled"].into());
+    assert!(payments.exemplars.iter().all(|own| own.took_us >= 30_000 && own.at_ms > 0), "{:?}", payments.exemplars);
 
     let (payer, payee) = (participant(&now, "BANK-0001"), participant(&now, "BANK-0002"));
     assert_eq!((payer.started, payer.outcomes.settled, payer.total.count, payer.received), (5, 3, 4, 0));
@@ -165,11 +169,15 @@ fn told_alike(node: &Node, now: &Snapshot) {
     let status = node.ask(&["status", "--json"]).with(0).json();
     assert_eq!(status["settled"]["count"], 3);
     assert!(status["checks"]["audit"]["at_ms"].as_u64() > Some(0), "{status}");
-    let table = node.ask(&["status"]).with(0).stdout;
-    assert!(
-        table.contains("payments settling") && table.contains("no business date with movements is over"),
-        "{table}"
+    assert_eq!(
+        (&status["budget"]["goal"], &status["budget"]["within"]),
+        (&0.9995.into(), &Value::Null),
+        "five are too few"
     );
+    let table = node.ask(&["status"]).with(0).stdout;
+    for part in ["payments settling", "no business date with movements is over", "no data: "] {
+        assert!(table.contains(part), "{table}");
+    }
     let kinds = node.ask(&["actor", "kinds", "--json"]).with(0).json();
     assert_eq!(kinds[0]["instances"], 2);
     assert!(node.ask(&["actor", "top", "session"]).with(0).stdout.contains("BANK-0002"));

@@ -1,13 +1,18 @@
 //! The last hour, second by second: the few figures that charts need, and what happened meanwhile.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 
+use meter::BANDS;
 use serde::{Deserialize, Serialize};
 
-use crate::{Outcomes, Snapshot};
+use crate::budget::{Budget, Ends, RECENT_MS};
+use crate::{Exemplar, Outcomes, Payments, Snapshot};
 
-/// An hour of seconds: some 500 KiB.
+/// An hour of seconds: 400 bytes each, 1.4 MiB in all, however many payments there are.
 pub const MOMENTS_MAX: usize = 3600;
+/// Of the slowest bands; a payment of a faster one is never looked for.
+const EXEMPLARS_MAX: usize = 4;
 /// Marks of one moment; what is more than that on one second is left out.
 const MARKS_MAX: usize = 8;
 
@@ -30,6 +35,13 @@ pub struct Moment {
     pub queued: u64,
     /// Of the node with a vote that is furthest behind; none when this node does not lead or is alone.
     pub lag_ms: Option<u64>,
+    /// Ends since the start, within the objective of 10 s and not.
+    pub within_objective: u64,
+    pub beyond_objective: u64,
+    /// Ends in this second by [`meter::band`] of their time, of payments for which funds had been set aside.
+    pub bands: [u32; BANDS],
+    /// The slowest of those in each of the slowest bands, the slowest first.
+    pub exemplars: [Option<Exemplar>; EXEMPLARS_MAX],
     /// What happened in this second.
     pub marks: Vec<Mark>,
 }
@@ -72,8 +84,19 @@ impl History {
         self.0.iter()
     }
 
-    pub fn last(&self) -> Option<&Moment> {
-        self.0.back()
+    /// What is left of the objective, by the ends between the first moment and the last.
+    pub fn budget(&self) -> Budget {
+        let Some(now) = self.0.back() else { return Budget::default() };
+        let since = |then: Option<&Moment>| {
+            let then = then.unwrap_or(now);
+            Ends {
+                window_ms: now.at_ms.saturating_sub(then.at_ms),
+                within: now.within_objective.saturating_sub(then.within_objective),
+                beyond: now.beyond_objective.saturating_sub(then.beyond_objective),
+            }
+        };
+        let recent = self.0.partition_point(|moment| moment.at_ms + RECENT_MS < now.at_ms);
+        Budget::new(since(self.0.front()), since(self.0.get(recent)))
     }
 }
 
@@ -99,9 +122,35 @@ impl Moment {
             in_flight: now.payments.in_flight,
             queued: now.actors.iter().map(|kind| kind.queued).sum(),
             lag_ms: now.peers.iter().filter(|peer| peer.id != now.node.id).filter_map(|peer| peer.lag_ms).max(),
+            within_objective: now.payments.within_objective,
+            beyond_objective: now.payments.beyond_objective,
+            bands: bands(&before.payments, &now.payments),
+            exemplars: exemplars(&before.payments, &now.payments),
             marks: marks(before, now),
         }
     }
+}
+
+/// How many ended in between, by band.
+fn bands(before: &Payments, now: &Payments) -> [u32; BANDS] {
+    let ended = |of: &Payments| {
+        let mut bands = [0; BANDS];
+        for latency in [&of.settled, &of.failed] {
+            bands.iter_mut().zip(latency.parted()).for_each(|(band, count)| *band += count);
+        }
+        bands
+    };
+    let (before, now) = (ended(before), ended(now));
+    std::array::from_fn(|band| u32::try_from(now[band].saturating_sub(before[band])).unwrap_or(u32::MAX))
+}
+
+/// Of those that came in between the slowest of each band.
+fn exemplars(before: &Payments, now: &Payments) -> [Option<Exemplar>; EXEMPLARS_MAX] {
+    let mut new: Vec<Exemplar> = now.exemplars.iter().filter(|own| !before.exemplars.contains(own)).copied().collect();
+    new.sort_unstable_by_key(|own| Reverse(own.took_us));
+    new.dedup_by_key(|own| own.band());
+    let mut new = new.into_iter();
+    std::array::from_fn(|_| new.next())
 }
 
 fn marks(before: &Snapshot, now: &Snapshot) -> Vec<Mark> {
@@ -145,8 +194,11 @@ fn marks(before: &Snapshot, now: &Snapshot) -> Vec<Mark> {
 
 #[cfg(test)]
 mod tests {
+    use meter::EDGES_US;
+    use wire::Uetr;
+
     use super::*;
-    use crate::{Latency, Participant};
+    use crate::{Latency, Outcome, Participant};
 
     #[test]
     fn rates_are_differences_over_the_time_between() {
@@ -158,6 +210,50 @@ mod tests {
         assert_eq!((moment.settled_per_second, moment.p50_us), (20.0, None));
         now.payments.settled = Latency { recent: 40, p50_us: 7, ..Latency::default() };
         assert_eq!(Moment::between(&before, &now).p50_us, Some(7));
+    }
+
+    fn ended(number: u8, took_us: u64, outcome: Outcome) -> Exemplar {
+        Exemplar { uetr: Uetr::from_random([number; 16]), outcome, took_us, at_ms: 1 }
+    }
+
+    #[test]
+    fn a_second_has_its_own_counts_and_its_slowest() {
+        let latency = |first: u64, others: u64, count: u64| {
+            let bucket = |edge: u64| (edge, if edge == EDGES_US[0] { first } else { others });
+            Latency { count, buckets: EDGES_US.map(bucket).into(), ..Latency::default() }
+        };
+        let mut before = Snapshot::default();
+        before.payments.settled = latency(1, 5, 5);
+        before.payments.exemplars = vec![ended(1, 90, Outcome::Settled)];
+        let mut now = before.clone();
+        now.payments.settled = latency(1, 8, 10);
+        now.payments.failed = latency(0, 1, 1);
+        let slow = ended(2, 60_000_000, Outcome::TimedOut);
+        let others = [slow, ended(3, 20_000_000, Outcome::Settled), ended(4, 240, Outcome::Rejected)];
+        now.payments.exemplars.extend(others);
+        let moment = Moment::between(&before, &now);
+        assert_eq!(moment.bands[..3], [0, 4, 0]);
+        assert_eq!(moment.bands[BANDS - 1], 2, "longer than all edges");
+        let kept: Vec<_> = moment.exemplars.iter().flatten().map(|own| own.took_us).collect();
+        assert_eq!(kept, [60_000_000, 240], "one of each band, and none of the second before");
+        now.payments.exemplars = (1..=9).map(|place| ended(5, 100 << place, Outcome::Settled)).collect();
+        assert!(Moment::between(&before, &now).exemplars.iter().flatten().all(|own| own.took_us >= 100 << 6));
+    }
+
+    #[test]
+    fn a_budget_is_of_what_the_history_holds() {
+        let mut history = History::default();
+        assert_eq!(history.budget().ended, 0);
+        for second in 0..=4000 {
+            let late = second / 1000;
+            let (at_ms, within_objective) = (second * 1000, 10 * second - late);
+            history.add(Moment { at_ms, within_objective, beyond_objective: late, ..Moment::default() });
+        }
+        let budget = history.budget();
+        assert_eq!((budget.window_seconds, budget.ended, budget.late), (3599, 35_990, 4));
+        let near = |found: Option<f64>, expected: f64| assert!((found.unwrap() - expected).abs() < 1e-6, "{found:?}");
+        near(budget.burn, 4.0 / 35_990.0 / 0.0005);
+        near(budget.burn_recent, 1.0 / 3_000.0 / 0.0005);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Actions, Checks};
+use crate::{Actions, Budget, Checks, Exemplar};
 
 /// One node at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -109,6 +109,8 @@ pub struct Payments {
     /// Final within the objective of 10 s, and not.
     pub within_objective: u64,
     pub beyond_objective: u64,
+    /// The same over the last hour, against the goal.
+    pub budget: Budget,
     pub in_flight: u64,
     /// Since the time that its instruction says; 0 when none is in flight. Known to the leader alone.
     pub oldest_in_flight_us: u64,
@@ -116,6 +118,8 @@ pub struct Payments {
     pub settled: Latency,
     /// The same of those that ended otherwise after funds had been set aside.
     pub failed: Latency,
+    /// Of each bucket of those two the payment that was the slowest of the latest second in which there was one.
+    pub exemplars: Vec<Exemplar>,
     /// Rejections by reason code; codes that are not ISO's or ours count as `other`.
     pub reasons: BTreeMap<String, u64>,
     /// Of those, what the creditor agent answered; the rest the switch decided.
@@ -147,6 +151,18 @@ pub struct Latency {
     pub p99_us: u64,
     pub p999_us: u64,
     pub max_us: u64,
+}
+
+impl Latency {
+    /// How many were in each bucket and in none before it; at last those longer than all edges.
+    pub(crate) fn parted(&self) -> impl Iterator<Item = u64> {
+        let mut below = 0;
+        self.buckets.iter().map(|(_, count)| *count).chain([self.count]).map(move |count| {
+            let own = count.saturating_sub(below);
+            below = count;
+            own
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -211,6 +227,8 @@ pub struct Participant {
     /// When something was last heard of it here, milliseconds since 1970; 0 when it never was.
     pub last_heard_ms: u64,
     pub send_buffer_bytes: u64,
+    /// Its connection to this node, if there is one.
+    pub session: Option<Session>,
     /// Sent by it as debtor agent.
     pub started: u64,
     pub outcomes: Outcomes,
@@ -245,6 +263,31 @@ pub struct Messages {
     pub errors: BTreeMap<String, u64>,
     /// `connect`, `disconnect`, `sign_on_refused`, `heartbeat_missed`, `goaway`, `resync`.
     pub events: BTreeMap<String, u64>,
+}
+
+/// A participant's connection to this node, from its sign-on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Counts the node's connections; log lines have it as `session`.
+    pub number: u64,
+    /// Where it comes from.
+    pub address: String,
+    /// Name and version of the client, as it says.
+    pub software: String,
+    pub protocol: u16,
+    /// Nobody but the two ends can read it.
+    pub is_encrypted: bool,
+    /// Milliseconds since 1970.
+    pub since_ms: u64,
+    pub last_heard_ms: u64,
+    /// Instructions that were read and are not decided and committed yet, and how many may be.
+    pub outstanding: u64,
+    pub window: u64,
+    /// Number of the last notice that was taken from its feed to be sent, and of the last there is.
+    pub notice_sent: u64,
+    pub notice_last: u64,
+    /// What was taken to be sent, and its socket has not taken yet.
+    pub unsent_bytes: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -17,6 +17,14 @@ pub fn length(us: u64) -> String {
     }
 }
 
+/// How long ago, as people read it; nobody looks at parts of seconds.
+pub fn ago(then_ms: u64, now_ms: u64) -> String {
+    match now_ms.saturating_sub(then_ms) {
+        0..1000 => "less than 1 s".into(),
+        ms => length(ms / 1000 * 1_000_000),
+    }
+}
+
 /// [`length`] of a percentile, which nothing is known of when it is one of no values.
 pub fn percentile(us: u64, of: u64) -> String {
     if of == 0 { NONE.into() } else { length(us) }

@@ -11,6 +11,7 @@ pub const CODES: &[&str] = &[
     "no_leader",
     "not_ready",
     "oldest_in_flight",
+    "budget_burning",
     "disk_low",
     "certificate_expires",
     "quorum_at_risk",
@@ -120,6 +121,12 @@ fn of_the_node(now: &Snapshot, before: &Snapshot, found: &mut Found) {
     if oldest > OLDEST_IN_FLIGHT_US {
         let sentence = format!("A payment is in flight for {}, longer than any may be.", text::length(oldest));
         found.critical("oldest_in_flight", "", sentence, "Look at the slowest actor and at the log's syncs.");
+    }
+    let budget = &now.payments.budget;
+    if budget.burns_fast() {
+        let (window, share) = (budget.window(), budget.share());
+        let sentence = format!("Payments end late: in {window} {share} were final within 10 s, and it goes on.");
+        found.critical("budget_burning", "", sentence, "Look at the slowest payments and at where the time goes.");
     }
     if let Some(expires) = now.log.certificate_expires_ms {
         let left = expires.saturating_sub(now.at_ms);
@@ -292,7 +299,7 @@ fn of_a_participant(now: &Snapshot, own: &Participant, found: &mut Found) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ActorKind, AuditCheck, Latency, Peer, Position, SelfCheck};
+    use crate::{ActorKind, AuditCheck, Budget, Latency, Peer, Position, SelfCheck};
 
     fn fine() -> Snapshot {
         let mut own = Snapshot { at_ms: 1_000 * DAY_MS, ..Snapshot::default() };
@@ -343,6 +350,11 @@ mod tests {
         check("no_leader", Critical, |now| now.node.leader = None);
         check("not_ready", Degraded, |now| now.node.not_ready.push("the log has no room".into()));
         check("oldest_in_flight", Critical, |now| now.payments.oldest_in_flight_us = 12_000_001);
+        check("budget_burning", Critical, |now| {
+            let late = Some(14.5);
+            now.payments.budget =
+                Budget { burn: late, burn_recent: late, within: Some(0.99), ended: 100, ..Budget::default() };
+        });
         check("certificate_expires", Degraded, |now| now.log.certificate_expires_ms = Some(now.at_ms + 20 * DAY_MS));
         check("certificate_expires", Critical, |now| now.log.certificate_expires_ms = Some(now.at_ms));
         check("telemetry_dropped", Degraded, |now| now.telemetry.log_lines_dropped = 1);

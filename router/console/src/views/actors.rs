@@ -1,15 +1,23 @@
-//! Actors: of one kind the busiest twenty, then one of them. Never a list of all.
+//! Actors: their kinds, of one kind the busiest twenty, then one of them. Never a list of all.
 
-use serde_json::Value;
-use watch::{ActorKind, BusiestActor, Latency, Snapshot, text};
+use std::sync::Arc;
 
 use maud::{Markup, html};
+use serde_json::{Value, json};
+use watch::{ActorKind, Deed, Latency, Snapshot, facts as told, text};
 
-use crate::live::{Ask, Section, View};
+use super::participant::positions;
+use crate::live::{Ask, Section, View, time_of_day};
 use crate::look::Look;
-use crate::parts::{encoded, facts, table};
+use crate::parts::{encoded, facts, participant, payment, table};
 use crate::visitor::Visitor;
-use crate::{Problem, ProblemKind};
+use crate::{Problem, ProblemKind, Switch};
+
+/// The kinds of which there is one for each participant.
+const PARTICIPANT: &str = "participant";
+const SESSION: &str = "session";
+
+pub(crate) struct Actors;
 
 pub(crate) struct ActorsOfKind {
     pub(crate) kind: String,
@@ -18,6 +26,11 @@ pub(crate) struct ActorsOfKind {
 pub(crate) struct Actor {
     pub(crate) kind: String,
     pub(crate) id: String,
+    pub(crate) switch: Arc<dyn Switch>,
+}
+
+fn part(id: &'static str, title: &str, body: Markup) -> Section {
+    Section { id, title: title.into(), tools: html! {}, body }
 }
 
 fn kind<'a>(now: &'a Snapshot, name: &str) -> Result<&'a ActorKind, Problem> {
@@ -29,6 +42,27 @@ fn kind<'a>(now: &'a Snapshot, name: &str) -> Result<&'a ActorKind, Problem> {
     })
 }
 
+pub(super) fn page_of_kind(kind: &str) -> Option<String> {
+    Some(format!("/actors/{}", encoded(kind)))
+}
+
+impl View for Actors {
+    fn title(&self) -> String {
+        "Actors".into()
+    }
+
+    fn sections(&self, look: &Look, _: &Visitor, _: &Ask) -> Result<Vec<Section>, Problem> {
+        Ok(vec![
+            part("heading", "", html! { h1 { "Actors" } }),
+            part("kinds", "By kind", table(&look.pair().actors(), None, page_of_kind, None)),
+        ])
+    }
+
+    fn json(&self, look: &Look) -> Value {
+        json!(look.now.actors)
+    }
+}
+
 impl View for ActorsOfKind {
     fn title(&self) -> String {
         format!("Actors of kind {}", self.kind)
@@ -36,12 +70,11 @@ impl View for ActorsOfKind {
 
     fn sections(&self, look: &Look, _: &Visitor, _: &Ask) -> Result<Vec<Section>, Problem> {
         let own = kind(&look.now, &self.kind)?;
-        let part = |id, title: &str, body| Section { id, title: title.into(), tools: html! {}, body };
         let mut all = look.pair().actors();
         all.rows.retain(|row| row.cells.first().is_some_and(|cell| cell.text == self.kind));
         let page = |id: &str| Some(format!("/actors/{}/{}", encoded(&self.kind), encoded(id)));
         Ok(vec![
-            part("heading", "", html! { h1 { (self.title()) } }),
+            part("heading", "", html! { h1 { (self.title()) } p { a href="/actors" { "all kinds" } } }),
             part("kind", "All of them", table(&all, None, |_| None, None)),
             part("busiest", "Busiest twenty", table(&look.pair().busiest(&self.kind), None, page, None)),
             part("messages", "Messages", messages(own)),
@@ -78,37 +111,118 @@ fn messages(own: &ActorKind) -> Markup {
 }
 
 impl Actor {
-    fn find<'a>(&self, now: &'a Snapshot) -> Result<&'a BusiestActor, Problem> {
-        let found = kind(now, &self.kind)?.busiest.iter().find(|own| own.name == self.id);
-        found.ok_or_else(|| Problem {
-            next: Some(format!("/actors/{} has the busiest", self.kind)),
-            ..Problem::new(ProblemKind::NotFound, format!("{:?} is not among the busiest twenty of its kind", self.id))
+    /// Its participant.
+    fn find<'a>(&self, now: &'a Snapshot) -> Result<&'a watch::Participant, Problem> {
+        let own = kind(now, &self.kind)?;
+        let found = now.participants.iter().find(|other| other.id == self.id);
+        let missing = |why: String| Problem {
+            next: Some(format!("/actors/{} has the busiest", own.kind)),
+            ..Problem::new(ProblemKind::NotFound, why)
+        };
+        if self.kind != PARTICIPANT && self.kind != SESSION {
+            return Err(missing(format!("actors of kind {} have no page each", own.kind)));
+        }
+        found.ok_or_else(|| {
+            missing(format!("there is no {} {:?}: no participant of that name is registered", own.kind, self.id))
         })
+    }
+
+    fn decides(&self, now: &Snapshot) -> Result<watch::Actor, Problem> {
+        self.switch.actor(&self.id).map_err(|problem| match &now.node.leader {
+            Some(leader) if problem.kind == ProblemKind::Refused => {
+                Problem { next: Some(format!("{leader} leads: its console has this page")), ..problem }
+            }
+            _ => problem,
+        })
+    }
+
+    fn deciding(&self, look: &Look, kind: &ActorKind) -> Result<Vec<Section>, Problem> {
+        let now = &look.now;
+        let own = self.decides(now)?;
+        let mut about: Vec<(&str, Markup)> =
+            told::actor(&own, now.at_ms).into_iter().map(|(name, text)| (name, html! { (text) })).collect();
+        about[0].1 = html! { @for id in &own.participants { (participant(id)) " " } };
+        about.push(("wait p99 of its kind", html! { (text::percentile(kind.wait.p99_us, kind.wait.recent)) }));
+        Ok(vec![
+            part("actor", "Mailbox and work", facts(&about)),
+            part("positions", "Positions", held(now, &own)),
+            part("deeds", "What it decided last", deeds(&own.deeds)),
+        ])
+    }
+
+    fn session(&self, now: &Snapshot, own: &watch::Participant) -> Result<Vec<Section>, Problem> {
+        let session = own.session.as_ref().ok_or_else(|| {
+            let why = format!("{} is not connected to this node", own.id);
+            Problem {
+                next: Some(format!("/participants/{} tells more of it", own.id)),
+                ..Problem::new(ProblemKind::NotFound, why)
+            }
+        })?;
+        let mut about: Vec<(&str, Markup)> = vec![("of", participant(&own.id))];
+        about.extend(told::session(session, now.at_ms).into_iter().map(|(name, text)| (name, html! { (text) })));
+        Ok(vec![part("actor", "Connection", facts(&about))])
+    }
+}
+
+/// Participants that an actor decides for.
+fn hosted<'a>(now: &'a Snapshot, own: &'a watch::Actor) -> impl Iterator<Item = &'a watch::Participant> {
+    now.participants.iter().filter(|other| own.participants.contains(&other.id))
+}
+
+/// What those hold for whom it decides.
+fn held(now: &Snapshot, own: &watch::Actor) -> Markup {
+    html! {
+        @for own in hosted(now, own) {
+            p { (participant(&own.id)) }
+            (positions(&own.positions))
+        }
     }
 }
 
 impl View for Actor {
     fn title(&self) -> String {
-        format!("Actor {}", self.id)
+        format!("{} {}", self.kind, self.id)
     }
 
     fn sections(&self, look: &Look, _: &Visitor, _: &Ask) -> Result<Vec<Section>, Problem> {
         let own = self.find(&look.now)?;
-        let oldest = if own.queued == 0 { text::NONE.into() } else { text::length(own.oldest_us) };
-        let body = facts(&[
-            ("kind", self.kind.clone()),
-            ("queued", text::count(own.queued)),
-            ("oldest message", oldest),
-            ("handled", text::count(own.handled)),
-            ("payments in flight", text::count(own.in_flight)),
-            ("restarts", text::count(own.restarts)),
-        ]);
-        let part = |id, body| Section { id, title: String::new(), tools: html! {}, body };
-        let up = html! { h1 { (self.title()) } p { a href={ "/actors/" (encoded(&self.kind)) } { "all of kind " (self.kind) } } };
-        Ok(vec![part("heading", up), part("actor", body)])
+        let kind = kind(&look.now, &self.kind)?;
+        let busiest = html! { a href={ "/actors/" (encoded(&self.kind)) } { "the busiest of kind " (self.kind) } };
+        let up = part("heading", "", html! { h1 { "Actor: " (self.title()) } p { (busiest) } });
+        let rest = if self.kind == SESSION { self.session(&look.now, own)? } else { self.deciding(look, kind)? };
+        Ok(std::iter::once(up).chain(rest).collect())
     }
 
     fn json(&self, look: &Look) -> Value {
-        self.find(&look.now).ok().and_then(|own| serde_json::to_value(own).ok()).unwrap_or_default()
+        let Ok(participant) = self.find(&look.now) else { return Value::Null };
+        if self.kind == SESSION {
+            return json!(participant.session);
+        }
+        let Ok(own) = self.decides(&look.now) else { return Value::Null };
+        let positions: serde_json::Map<String, Value> =
+            hosted(&look.now, &own).map(|own| (own.id.clone(), json!(own.positions))).collect();
+        let mut own = json!(own);
+        own["positions"] = positions.into();
+        own
+    }
+}
+
+fn deeds(all: &[Deed]) -> Markup {
+    html! {
+        div.scrolls tabindex="0" role="region" aria-label="table of decisions" {
+            table {
+                thead { tr { th scope="col" { "AT" } th scope="col" { "WHAT" } th scope="col" { "PAYMENT" } } }
+                tbody {
+                    @for deed in all {
+                        tr {
+                            td { (time_of_day(deed.at_ms)) }
+                            td { (deed.what.replace('_', " ")) }
+                            td { @if let Some(uetr) = &deed.uetr { (payment(uetr)) } }
+                        }
+                    }
+                    @if all.is_empty() { tr { td.none colspan="3" { "nothing yet" } } }
+                }
+            }
+        }
     }
 }

@@ -2,12 +2,13 @@
 
 use maud::{Markup, html};
 use serde_json::{Value, json};
-use watch::{Snapshot, text};
+use watch::Snapshot;
+use watch::text::{self, ago};
 
 use super::overview::warning;
 use crate::Problem;
 use crate::actions::{self, Kind};
-use crate::live::{Ask, Section, View, ago};
+use crate::live::{Ask, Section, View};
 use crate::look::Look;
 use crate::parts::{facts, table};
 use crate::visitor::Visitor;

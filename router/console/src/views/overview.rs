@@ -2,18 +2,20 @@
 
 use maud::{Markup, html};
 use serde_json::Value;
-use watch::{Snapshot, Warning, text};
+use watch::tap::Filter;
+use watch::text::{self, ago};
+use watch::{Snapshot, Warning};
 
-use crate::Problem;
-use crate::live::{Ask, Section, View, ago, order, time_of_day};
+use super::actors::page_of_kind;
+use crate::live::{Ask, Section, View, order, time_of_day};
 use crate::look::Look;
 use crate::parts::{Stand, Tile, bar, class, encoded, sign, table, tiles};
+use crate::tap;
 use crate::visitor::Visitor;
+use crate::{Problem, heat};
 
 const WARNINGS_MAX: usize = 5;
 const PARTICIPANTS_MAX: usize = 40;
-/// Of the payments, final within the objective of 10 s.
-const GOAL: f64 = 0.9995;
 
 pub(crate) struct Overview;
 
@@ -35,7 +37,6 @@ impl View for Overview {
         let stand = Stand { path: "/", ask, order, rows_max: PARTICIPANTS_MAX };
         let link = |id: &str| Some(format!("/participants/{}", encoded(id)));
         let bar_of: &dyn Fn(&str) -> Markup = &|id: &str| position(now, id);
-        let kind = |kind: &str| Some(format!("/actors/{}", encoded(kind)));
         Ok(vec![
             part("verdict", "", verdict(now)),
             part("warnings", "", warnings(now)),
@@ -50,8 +51,9 @@ impl View for Overview {
                     table(&participants, Some(&stand), link, Some(("used · reserved · free", bar_of))),
                 )
             },
-            part("actors", "Actors by kind", table(&pair.actors(), None, kind, None)),
+            part("actors", "Actors by kind", table(&pair.actors(), None, page_of_kind, None)),
             part("nodes", "Nodes and replication", table(&pair.nodes(), None, |_| Some("/nodes".into()), None)),
+            Section { tools: tap::form(look, &Filter::default()), ..part("tap", "Live tap", tap_hint()) },
             part("marks", "What happened", marks(look)),
         ])
     }
@@ -107,16 +109,6 @@ fn warnings(now: &Snapshot) -> Markup {
 fn figures(look: &Look) -> Vec<Tile> {
     let (payments, pair) = (&look.now.payments, look.pair());
     let settled = pair.rate(payments.outcomes.settled, pair.before.map(|before| before.payments.outcomes.settled));
-    let (within, beyond) = (payments.within_objective, payments.beyond_objective);
-    let ended = within + beyond;
-    let share = within as f64 / ended.max(1) as f64;
-    let allowed = ended as f64 * (1.0 - GOAL);
-    let left = if ended == 0 { 1.0 } else { 1.0 - beyond as f64 / allowed };
-    let budget = match ended {
-        0 => "no payment has ended yet".to_string(),
-        _ if left < 0.0 => format!("goal {}, budget overdrawn {:.1} times", text::percent(GOAL), 1.0 - left),
-        _ => format!("goal {}, budget left {}", text::percent(GOAL), text::percent(left)),
-    };
     let own = &payments.settled;
     let percentile = |us| text::percentile(us, own.recent);
     let oldest = match payments.in_flight {
@@ -131,10 +123,11 @@ fn figures(look: &Look) -> Vec<Tile> {
             help: "sum(rate(crosstie_transfers_finished_total{outcome=\"settled\"}[10s])) · crosstie top",
         },
         Tile {
-            figure: if ended == 0 { text::NONE.into() } else { text::percent(share) },
-            label: "final in 10 s, since start",
-            beside: budget,
-            help: "crosstie_transfer_slo_total · crosstie status",
+            figure: payments.budget.share(),
+            label: "final in 10 s, last hour",
+            // Broken between its parts alone.
+            beside: payments.budget.sentence().replace(' ', "\u{a0}").replace(",\u{a0}", ", "),
+            help: "crosstie_transfer_slo_total, burn as in alerts.yml · crosstie status",
         },
         Tile {
             figure: percentile(own.p50_us),
@@ -157,12 +150,16 @@ fn range() -> Markup {
     }
 }
 
-/// Filled by `charts.js`.
+/// Filled by `charts.js` and `heat.js`.
 fn charts() -> Markup {
     html! {
         div.charts data-charts="/history" {
             figure { figcaption { "payments per second: settled, rejected, timed out" } div #rates.chart role="img" aria-label="payments per second" {} }
-            figure { figcaption { "latency of settled, ms: p50, p99, p99.9" } div #latency.chart role="img" aria-label="latency" {} }
+            figure {
+                figcaption { "latency: cells all that ended, lines those settled, ◆ a slow one: open it " span #cell.cell {} }
+                div #latency.chart data-edges=(heat::edges()) role="group" aria-label="latency" {}
+                details #slow { summary { "as a table, with the slowest payments" } div.scrolls tabindex="0" role="region" aria-label="latency as a table" {} }
+            }
             noscript { p.hint { "Charts need the page's script; " a href="/history" { "their figures" } " do not." } }
         }
     }
@@ -208,6 +205,10 @@ fn position(now: &Snapshot, id: &str) -> Markup {
             (bar(&[("used", used), ("reserved", reserved)]))
         }
     }
+}
+
+fn tap_hint() -> Markup {
+    html! { p.hint { "Payments as they end, a line each. Nothing is gathered while nobody taps." } }
 }
 
 fn marks(look: &Look) -> Markup {

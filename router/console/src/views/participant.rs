@@ -2,11 +2,12 @@
 
 use maud::{Markup, html};
 use serde_json::Value;
-use watch::{Outcomes, Position, Snapshot, text};
+use watch::text::{self, ago};
+use watch::{Outcomes, Position, Snapshot, facts as told};
 
 use super::overview::warning;
 use crate::actions::{self, Kind};
-use crate::live::{Ask, Section, View, ago};
+use crate::live::{Ask, Section, View};
 use crate::look::Look;
 use crate::parts::{Tile, encoded, facts, tiles};
 use crate::visitor::Visitor;
@@ -52,7 +53,7 @@ impl View for Participant {
             },
             part("outcomes", "Payments since this node's start", outcomes(own)),
             part("session", "Connection to this node", session(now, own)),
-            part("more", "", html! { p { a href={ "/payments?q=" (encoded(&own.id)) } { "its payments" } } }),
+            part("more", "", more(&own.id)),
         ])
     }
 
@@ -90,7 +91,18 @@ fn figures(look: &Look, own: &watch::Participant) -> Vec<Tile> {
     ]
 }
 
-fn positions(all: &[Position]) -> Markup {
+fn more(id: &str) -> Markup {
+    let id = encoded(id);
+    html! {
+        p {
+            a href={ "/payments?q=" (id) } { "its payments" } " · "
+            a href={ "/tap?participant=" (id) } { "its payments as they end" } " · "
+            a href={ "/actors/participant/" (id) } { "the actor that decides for it" }
+        }
+    }
+}
+
+pub(super) fn positions(all: &[Position]) -> Markup {
     let limit = |minor: Option<i64>, decimals| minor.map_or("none".into(), |minor| text::money(minor, decimals));
     html! {
         div.scrolls tabindex="0" role="region" aria-label="table of positions" {
@@ -144,13 +156,15 @@ fn outcomes(own: &watch::Participant) -> Markup {
 }
 
 fn session(now: &Snapshot, own: &watch::Participant) -> Markup {
-    let heard = match own.last_heard_ms {
-        0 => "never".to_string(),
-        at_ms => format!("{} ago", ago(at_ms, now.at_ms)),
-    };
-    facts(&[
-        ("connections", text::count(own.sessions)),
-        ("last heard", heard),
-        ("waiting for its socket", text::bytes(own.send_buffer_bytes)),
-    ])
+    match &own.session {
+        Some(session) => facts(&told::session(session, now.at_ms)),
+        None => {
+            let heard = match own.last_heard_ms {
+                0 => "never".to_string(),
+                at_ms => format!("{} ago", ago(at_ms, now.at_ms)),
+            };
+            let elsewhere = if now.peers.len() > 1 { "; it may be connected to another" } else { "" };
+            facts(&[("connected", format!("no{elsewhere}")), ("last heard", heard)])
+        }
+    }
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use console::{Order, Page, Problem, ProblemKind, Subject, Switch, Waiting};
+use console::{Order, Page, Problem, ProblemKind, Subject, Switch, Tap, Waiting};
 use parking_lot::Mutex;
+use watch::tap::{By, Ended, Filter, Tapped};
 use watch::{
-    ActorKind, BusiestActor, History, Latency, Moment, Outcomes, Participant, Peer, Position, Severity, Snapshot,
-    Stage, StageName, Verdict, Warning,
+    ActorKind, BusiestActor, Exemplar, History, Latency, Moment, Outcome, Outcomes, Participant, Peer, Position,
+    Severity, Snapshot, Stage, StageName, Verdict, Warning,
 };
 
 /// Text of somebody who means ill.
@@ -33,10 +34,12 @@ impl Made {
     }
 
     fn take(&self, number: u64, at_ms: u64) {
-        let snapshot = snapshot(number, at_ms, self.environment);
+        let mut snapshot = snapshot(number, at_ms, self.environment);
         let mut last = self.last.lock();
         if let Some(before) = &*last {
-            self.history.lock().add(Moment::between(before, &snapshot));
+            let mut history = self.history.lock();
+            history.add(Moment::between(before, &snapshot));
+            snapshot.payments.budget = history.budget();
         }
         *last = Some(snapshot);
     }
@@ -82,6 +85,76 @@ impl Switch for Made {
             }
         })
     }
+
+    fn tap(&self, filter: &Filter) -> Result<Box<dyn Tap>, Problem> {
+        let wrong = |message: String| Problem { kind: ProblemKind::Usage, message, next: None };
+        let wanted = (!filter.outcome.is_empty()).then(|| filter.outcome.parse().map_err(wrong)).transpose()?;
+        Ok(Box::new(MadeTap { wanted, number: 0 }))
+    }
+
+    fn actor(&self, participant: &str) -> Result<watch::Actor, Problem> {
+        let deed = |number: u64| watch::Deed {
+            at_ms: now_ms() - number * 40,
+            what: ["settled", "reserved", "rejected"][number as usize % 3].into(),
+            uetr: Some(ended(number).uetr),
+        };
+        Ok(watch::Actor {
+            kind: "participant".into(),
+            name: participant.into(),
+            participants: vec![participant.into()],
+            queued: 3,
+            oldest_us: 900,
+            handled: 450_000,
+            in_flight: 28,
+            next_deadline_ms: Some(now_ms() + 4_000),
+            restarts: 0,
+            deeds: (0..16).map(deed).collect(),
+        })
+    }
+}
+
+/// Half of the payments are rejected, and every tenth times out.
+struct MadeTap {
+    wanted: Option<Outcome>,
+    number: u64,
+}
+
+impl Tap for MadeTap {
+    fn next(&mut self) -> Waiting<'_, Result<Tapped, String>> {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let numbers = self.number..self.number + 3;
+            self.number = numbers.end;
+            let lines: Vec<Ended> = numbers.map(ended).collect();
+            let lines: Vec<Ended> =
+                lines.into_iter().filter(|own| self.wanted.is_none_or(|wanted| wanted == own.outcome)).collect();
+            Ok(Tapped { matched: lines.len() as u64 * 70, lines, not_followed: self.number / 100, ..Tapped::default() })
+        })
+    }
+}
+
+fn ended(number: u64) -> Ended {
+    let (outcome, reason, by) = match number % 10 {
+        0 => (Outcome::TimedOut, Some("AB05"), Some(By::Creditor)),
+        1 | 3 | 5 => (Outcome::Rejected, Some("AC04"), Some(By::Creditor)),
+        7 => (Outcome::Rejected, Some("AM04"), Some(By::Switch)),
+        _ => (Outcome::Settled, None, None),
+    };
+    let of_day = now_ms() % 86_400_000;
+    let (seconds, ms) = (of_day / 1000, of_day % 1000);
+    Ended {
+        at: format!("2031-03-01T{:02}:{:02}:{:02}.{ms:03}000Z", seconds / 3600, seconds / 60 % 60, seconds % 60),
+        uetr: format!("7b0e0d4c-52f3-4a3e-9c7e-{number:012x}"),
+        is_return: false,
+        debtor_agent: "BANK-A".into(),
+        creditor_agent: Some(if number.is_multiple_of(10) { "BANK-F" } else { "BANK-C" }.into()),
+        amount: format!("{}.{:02}", number * 37 % 1000, number % 100),
+        currency: "EUR".into(),
+        outcome,
+        reason: reason.map(Into::into),
+        by,
+        took_us: if outcome == Outcome::TimedOut { 10_000_000 } else { 41_000 + number % 1000 * 10 },
+    }
 }
 
 /// Repeats itself, so that what is counted grows alike.
@@ -106,6 +179,45 @@ fn latency(number: u64, us: u64) -> Latency {
         max_us: p50_us * 50,
         ..Latency::default()
     }
+}
+
+/// Those that settled by the band of their time: a body, a thin tail, and a minute in which the disk is slow.
+fn settled_by_band(number: u64, settled: u64) -> Vec<(u64, u64)> {
+    let slow_disk = number.saturating_sub(500).min(60);
+    let tail = [(8, counted(number, 900, 700)), (9, counted(number, 90, 60) + 300 * slow_disk)];
+    let tail = tail.into_iter().chain([
+        (10, number * 6 + 40 * slow_disk),
+        (11, number / 3),
+        (12, number / 25),
+        (13, number / 90),
+    ]);
+    let mut own = [0; meter::BANDS];
+    tail.for_each(|(band, count)| own[band] = count);
+    own[6] = counted(number, 300, 200);
+    own[7] = settled - own.iter().sum::<u64>();
+    let mut below = 0;
+    let bucket = |(edge, count): (u64, u64)| {
+        below += count;
+        (edge, below)
+    };
+    meter::EDGES_US.into_iter().zip(own).map(bucket).collect()
+}
+
+/// The slowest of a few bands, each second others.
+fn exemplars(number: u64, at_ms: u64) -> Vec<Exemplar> {
+    let ended = |place: u64, outcome, took_us: u64| {
+        let bytes = [number.to_be_bytes(), (place + number * 7).to_le_bytes()].concat();
+        let uetr =
+            wire::Uetr::from_random(std::array::from_fn(|at| bytes[at].wrapping_mul(151).wrapping_add(at as u8)));
+        Exemplar { uetr, outcome, took_us, at_ms: at_ms - wave(number * 17, 20, 700) }
+    };
+    let mut all =
+        vec![ended(1, Outcome::Settled, 48_000 - number % 7_000), ended(2, Outcome::Settled, 90_000 - number % 30_000)];
+    let rare = [(3, 480_000, 3), (4, 910_000, 25), (5, 2_300_000, 90)];
+    let rare = rare.into_iter().filter(|(_, _, every)| number.is_multiple_of(*every));
+    all.extend(rare.map(|(place, us, _)| ended(place, Outcome::Settled, us - number * 977 % (us / 3))));
+    all.push(ended(6, Outcome::TimedOut, 9_990_000 - number % 40 * 1_000));
+    all
 }
 
 fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
@@ -153,7 +265,11 @@ fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
     now.payments.beyond_objective = timed_out / 10;
     now.payments.in_flight = wave(number, 281, 30);
     now.payments.oldest_in_flight_us = 9_800_000;
-    now.payments.settled = latency(number, 41_000);
+    let buckets = settled_by_band(number, settled);
+    now.payments.settled = Latency { count: settled, buckets, ..latency(number, 14_000) };
+    let buckets = meter::EDGES_US.map(|edge| (edge, if edge == 10_000_000 { timed_out } else { 0 }));
+    now.payments.failed = Latency { count: timed_out, buckets: buckets.into(), ..Latency::default() };
+    now.payments.exemplars = exemplars(number, at_ms);
     let stages = [
         (StageName::Decode, 90),
         (StageName::Wait, 210),
@@ -233,6 +349,20 @@ fn participant(number: u64, at_ms: u64, place: u64, id: &str) -> Participant {
         state: if id == "BANK-H" { "suspended_sending" } else { "active" }.into(),
         sessions: 4,
         last_heard_ms: at_ms - 300,
+        session: Some(watch::Session {
+            number: 17 + place,
+            address: format!("10.2.0.{place}:41532"),
+            software: "bank-gateway 4.1".into(),
+            protocol: 1,
+            is_encrypted: false,
+            since_ms: at_ms - 1_800_000,
+            last_heard_ms: at_ms - 300,
+            outstanding: 3,
+            window: 1024,
+            notice_sent: 88_214 + number,
+            notice_last: 88_214 + number,
+            unsent_bytes: 0,
+        }),
         started: settled + number * place + 28,
         outcomes,
         received: settled,

@@ -4,6 +4,7 @@
 //! label that is not from a closed list, so there are as many series as participants are registered, some 60 for each. No
 //! UETR and no account stands in a label.
 
+mod exemplars;
 mod table;
 
 use std::sync::Arc;
@@ -90,8 +91,12 @@ impl<'a> Series<'a> {
     }
 }
 
-/// The metrics of a snapshot as [`OPEN_METRICS`].
+/// The metrics of a snapshot as [`OPEN_METRICS`], with exemplars.
 pub fn encode(snapshot: &Arc<Snapshot>) -> String {
+    exemplars::add(&samples(snapshot), &snapshot.payments.exemplars)
+}
+
+fn samples(snapshot: &Arc<Snapshot>) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Of(snapshot.clone())));
     let mut out = String::with_capacity(64 << 10);
@@ -99,13 +104,14 @@ pub fn encode(snapshot: &Arc<Snapshot>) -> String {
     out
 }
 
-/// The same as [`PLAIN`], for readers that do not ask for OpenMetrics: there a counter's name has its `_total` everywhere.
+/// The same as [`PLAIN`], for readers that do not ask for OpenMetrics: there a counter's name has its `_total` everywhere, and
+/// exemplars are not known.
 pub fn plain(snapshot: &Arc<Snapshot>) -> String {
     let mut out = String::with_capacity(64 << 10);
     let is_counter = |name: &str| {
         METRICS.iter().any(|metric| metric.kind == Kind::Counter && metric.name.strip_suffix("_total") == Some(name))
     };
-    for line in encode(snapshot).lines().filter(|line| *line != "# EOF") {
+    for line in samples(snapshot).lines().filter(|line| *line != "# EOF") {
         let mut words = line.splitn(4, ' ');
         match (words.next(), words.next(), words.next(), words.next()) {
             (Some("#"), Some(what), Some(name), Some(rest)) if is_counter(name) => {
@@ -156,13 +162,8 @@ fn write(encoder: &mut MetricEncoder<'_>, kind: Kind, value: &Value<'_>) -> Resu
         (Kind::Counter, Value::Number(number)) => encoder.encode_counter::<NoLabelSet, f64, f64>(number, None),
         (Kind::Gauge, Value::Number(number)) => encoder.encode_gauge(number),
         (Kind::Histogram, Value::Times(latency)) => {
-            let mut below = 0;
-            let mut buckets: Vec<(f64, u64)> = Vec::with_capacity(latency.buckets.len() + 1);
-            for (edge_us, count) in &latency.buckets {
-                buckets.push((*edge_us as f64 / 1e6, count - below));
-                below = *count;
-            }
-            buckets.push((f64::INFINITY, latency.count - below));
+            let edges = latency.buckets.iter().map(|(edge_us, _)| *edge_us as f64 / 1e6).chain([f64::INFINITY]);
+            let buckets: Vec<(f64, u64)> = edges.zip(latency.parted()).collect();
             encoder.encode_histogram::<NoLabelSet>(latency.sum_us as f64 / 1e6, latency.count, &buckets, None)
         }
         (kind, _) => panic!("a value that is no {}", kind.name()),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::{Kind, Metric, catalogue};
+use crate::budget::{ALLOWED, BURN_FAST, ENDS_MIN, RECENT_MS};
 
 /// Labels that Prometheus adds.
 const ADDED: [&str; 2] = ["instance", "job"];
@@ -74,6 +75,22 @@ fn what_alerts_record_is_what_they_look_at() {
     for name in used.filter(|word| word.starts_with("crosstie:")) {
         assert!(is_recorded(name), "{name}");
     }
+}
+
+#[test]
+fn alerts_burn_by_the_goal_that_nodes_tell() {
+    let alerts = deploy("alerts.yml");
+    let thresholds: Vec<&str> =
+        alerts.lines().filter(|line| line.contains("crosstie:late:rate") && line.contains(" > ")).collect();
+    assert_eq!(thresholds.len(), 12);
+    let allowed = format!(" * {ALLOWED}");
+    assert!(thresholds.iter().all(|line| line.ends_with(&allowed)), "{thresholds:#?} without {allowed}");
+    let fast = format!(" > {BURN_FAST}{allowed}");
+    for window in ["rate1h", &format!("rate{}m", RECENT_MS / 60_000)] {
+        let is_fast = |line: &&&str| line.contains(window) && line.ends_with(&fast);
+        assert_eq!(thresholds.iter().filter(is_fast).count(), 2, "{window}: of all payments, and of a debtor agent's");
+    }
+    assert_eq!(alerts.matches(&format!("* 3600 >= {ENDS_MIN}\n")).count(), 2);
 }
 
 #[test]

@@ -60,7 +60,7 @@ metrics! {
             out.count(&[reason, "switch"], all - creditor);
         }
     };
-    "crosstie_transfer_duration_seconds" Histogram ["outcome"] "From the decision about the reservation to the end.", |now, out| {
+    "crosstie_transfer_duration_seconds" Histogram ["outcome"] "From the decision about the reservation to the end. As OpenMetrics with exemplars: trace_id is a payment's UETR without hyphens.", |now, out| {
         out.times(&["settled"], &now.payments.settled);
         out.times(&["failed"], &now.payments.failed);
     };

@@ -1,8 +1,11 @@
 use std::collections::BTreeSet;
 
+use wire::Uetr;
+
 use super::*;
 use crate::{
-    Actions, ActorKind, AuditCheck, Messages, Participant, Peer, Position, SelfCheck, Stage, StageName, Window,
+    Actions, ActorKind, AuditCheck, Exemplar, Messages, Outcome, Participant, Peer, Position, SelfCheck, Stage,
+    StageName, Window,
 };
 
 /// One of everything.
@@ -21,6 +24,14 @@ pub(crate) fn full() -> Arc<Snapshot> {
     now.payments.reasons.insert("AM04".into(), 5);
     now.payments.reasons_by_creditor.insert("AM04".into(), 2);
     now.payments.settled = latency.clone();
+    now.payments.exemplars = [(300, Outcome::Settled), (60_000_000, Outcome::Returned), (240, Outcome::TimedOut)]
+        .map(|(took_us, outcome)| Exemplar {
+            uetr: Uetr::from_random([1; 16]),
+            outcome,
+            took_us,
+            at_ms: 1_764_000_000_250,
+        })
+        .into();
     now.stages.push(Stage { name: StageName::Commit, latency: latency.clone() });
     let positions = vec![Position {
         currency: "EUR".into(),
@@ -60,6 +71,7 @@ pub(crate) fn full() -> Arc<Snapshot> {
 
 /// Name of a sample's metric, and the names of its labels.
 fn parsed(sample: &str) -> (&str, BTreeSet<&str>) {
+    let (sample, _) = sample.split_once(" # ").unwrap_or((sample, ""));
     let (series, _) = sample.rsplit_once(' ').unwrap();
     let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
     let labels = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty());
@@ -105,7 +117,10 @@ fn figures_come_out_as_they_are() {
     let text = encode(&full());
     // In whatever order the labels stand.
     let parts = |line: &str| line.split(['{', ',', '}']).map(String::from).collect::<BTreeSet<_>>();
-    let has = |line: &str| assert!(text.lines().any(|own| parts(own) == parts(line)), "{line} is not in\n{text}");
+    let has = |line: &str| {
+        let is_it = |own: &str| parts(own.split(" # ").next().unwrap_or("")) == parts(line);
+        assert!(text.lines().any(is_it), "{line} is not in\n{text}");
+    };
     has(r#"crosstie_transfer_rejects_total{reason="AM04",by="switch"} 3.0"#);
     has(r#"crosstie_position_minor_units{participant="BANK-0001",currency="EUR"} -3.0"#);
     has(r#"crosstie_participant_state{participant="BANK-0001",state="active"} 1.0"#);
@@ -123,6 +138,24 @@ fn figures_come_out_as_they_are() {
     has(r#"crosstie_report_last_success_timestamp_seconds{report="self_check"} 1.5"#);
     has(r#"crosstie_operator_actions_total{action="fund",result="done"} 6.0"#);
     has("# TYPE crosstie_leader_changes counter");
+}
+
+#[test]
+fn a_bucket_has_a_payment_that_fell_into_it() {
+    let text = encode(&full());
+    let found: Vec<(&str, &str)> = text.lines().filter_map(|line| line.split_once(" # ")).collect();
+    let id = "01010101010141018101010101010101";
+    let expected = [
+        ("le=\"0.0005\"", format!("{{trace_id=\"{id}\"}} 0.0003 1764000000.250")),
+        ("le=\"+Inf\"", format!("{{trace_id=\"{id}\"}} 60 1764000000.250")),
+    ];
+    assert_eq!(found.len(), expected.len(), "none failed, so there is no bucket for the third: {found:?}");
+    for ((sample, exemplar), (edge, expected)) in found.iter().zip(expected) {
+        assert!(sample.starts_with("crosstie_transfer_duration_seconds_bucket{") && sample.contains(edge), "{sample}");
+        assert!(sample.contains("outcome=\"settled\""), "{sample}");
+        assert_eq!(*exemplar, expected);
+    }
+    assert!(!plain(&full()).contains(id), "the older format knows none");
 }
 
 #[test]
