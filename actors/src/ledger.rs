@@ -12,10 +12,11 @@ use parking_lot::RwLock;
 use persistence::{Entry, Fold, Freeze, Index, Standing};
 use settlement::{Book, Expired, Fact, Facts, Inquiry, Key, Purpose, Recipient, Reply, Scheme, Sink, notices};
 use wire::message::Refused;
-use wire::{Kind, Message, Reason, Timestamp, Uetr};
+use wire::{Kind, Message, Reason, Uetr};
 
 use crate::archive::{self, Gatherer, Question};
 use crate::bell::{Bell, Rung};
+use crate::clock::Clock;
 use crate::feed::Feed;
 use crate::figures::{Figures, Known};
 use crate::line::Line;
@@ -103,6 +104,7 @@ pub(crate) struct Ledger {
     figures: Arc<Figures>,
     known: Known,
     throne: Throne,
+    clock: Arc<Clock>,
 }
 
 /// Replies to another node's connection that go out before more of the batch is looked at.
@@ -116,6 +118,7 @@ impl Ledger {
         tracker: Tracker,
         figures: Arc<Figures>,
         throne: Throne,
+        clock: Arc<Clock>,
     ) -> Self {
         Ledger {
             book: Book::default(),
@@ -131,6 +134,7 @@ impl Ledger {
             figures,
             known: Known::default(),
             throne,
+            clock,
         }
     }
 
@@ -143,6 +147,7 @@ impl Ledger {
 
     fn fold(&mut self, entry: &Entry<'_>, passengers: &mut [Passenger]) {
         let (mut folded, began) = (0, Instant::now());
+        self.known.begin(self.throne.leads_in(entry.term));
         for (at, read) in passengers.iter_mut().filter_map(Passenger::take_barrier) {
             self.fold_facts(entry, &entry.payload[folded..at]);
             read(&self.book);
@@ -152,7 +157,7 @@ impl Ledger {
         if !entry.replay {
             self.archive.folded(entry.index, self.book.scheme().last_at());
             self.tracker.folded(entry.index, self.throne.leads());
-            self.known.folded(Timestamp::now());
+            self.known.folded(|| self.clock.now());
             if !entry.payload.is_empty() {
                 self.figures.tally.lock().apply.record(began.elapsed());
             }

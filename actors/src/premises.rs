@@ -25,7 +25,7 @@ pub(crate) struct Premises {
     pub(crate) journal: Journal<Passenger>,
     pub(crate) bell: Arc<Bell>,
     pub(crate) rules: Rules,
-    pub(crate) clock: Clock,
+    pub(crate) clock: Arc<Clock>,
     pub(crate) traffic: Traffic,
     pub(crate) figures: Arc<Figures>,
     pub(crate) draining: AtomicBool,

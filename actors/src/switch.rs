@@ -124,7 +124,9 @@ pub(crate) fn build(
     let trail = Arc::<Trail>::default();
     let tracker = Tracker::new(trail.clone());
     let figures = Arc::<Figures>::default();
-    let ledger = Ledger::new(feeds.clone(), bell.clone(), gatherer, tracker, figures.clone(), throne.clone());
+    let clock = Arc::new(Clock::starting_at(Timestamp(0)));
+    let (own_figures, own_throne) = (figures.clone(), throne.clone());
+    let ledger = Ledger::new(feeds.clone(), bell.clone(), gatherer, tracker, own_figures, own_throne, clock.clone());
     let (journal, recovery) = persistence::open(config.log, ledger, peers)?;
     let end = if is_alone { LogEnd::At } else { LogEnd::NotBefore }(recovery.last_index);
     let archive = Arc::new(archive.start(config.archive, log_directory.clone(), end)?);
@@ -133,7 +135,7 @@ pub(crate) fn build(
         journal,
         bell: bell.clone(),
         rules: config.rules,
-        clock: Clock::starting_at(Timestamp(0)),
+        clock,
         traffic: Traffic::default(),
         figures,
         draining: AtomicBool::new(false),
@@ -228,6 +230,7 @@ impl Switch {
     pub fn exchange_figures(&self, tally: &mut Tally, work: &mut Work) {
         let figures = &self.premises.figures;
         std::mem::swap(&mut *figures.tally.lock(), tally);
+        tally.count();
         std::mem::swap(&mut *figures.work.lock(), work);
     }
 

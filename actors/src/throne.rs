@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
-use persistence::Standing;
+use persistence::{Standing, Term};
 use settlement::{Book, Fact, Participant, Scheme};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -50,6 +50,11 @@ impl Throne {
 
     pub(crate) fn leads(&self) -> bool {
         self.leading.load(Ordering::Relaxed) > 0
+    }
+
+    /// True of what this node decided itself, in the reign that lasts.
+    pub(crate) fn leads_in(&self, term: Term) -> bool {
+        self.leading.load(Ordering::Relaxed) == term
     }
 
     pub(crate) fn restored(&self, scheme: &Scheme) {

@@ -1,13 +1,13 @@
 //! What the book folded, as it was folded: not what was replayed at a start, nor what came with a snapshot.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use meter::{Distribution, Resolution};
 use settlement::{Book, Fact, Key, Payment, Stage};
-use wire::{Currency, Reason, Timestamp};
+use wire::{Currency, Reason, Timestamp, Uetr};
 
 use super::ends::{Ends, Outcome, Outcomes};
+use super::known::Known;
 
 /// Final within this is what the scheme promises.
 pub const OBJECTIVE: Duration = Duration::from_secs(10);
@@ -93,7 +93,43 @@ pub struct Tally {
     pub rejects: Vec<Rejects>,
     /// By key.
     pub participants: Vec<Own>,
+    noted: Vec<Noted>,
 }
+
+/// What is kept of a fact until it is counted. Counting touches some dozen places in memory for each payment: done for many
+/// at once, they stay in the cache; done for one between other work, each is fetched anew.
+#[derive(Clone, Copy, Debug)]
+enum Noted {
+    Reserved {
+        debtor: Key,
+        creditor: Key,
+        currency: Currency,
+    },
+    /// Refused at once; the currency, if the debtor agent has a position in it.
+    Refused {
+        debtor: Key,
+        currency: Option<Currency>,
+        reason: Reason,
+    },
+    Ended(Ending),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ending {
+    uetr: Uetr,
+    debtor: Key,
+    creditor: Key,
+    outcome: Outcome,
+    /// Of a rejection, and whether it was the creditor agent's.
+    rejected: Option<(Reason, bool)>,
+    at: Timestamp,
+    took: Duration,
+    /// How long the creditor agent took to answer, if it did.
+    waited: Option<Duration>,
+}
+
+/// Some 40 KiB.
+const NOTED_MAX: usize = 512;
 
 impl Tally {
     /// Empty again; keeps its memory.
@@ -103,67 +139,84 @@ impl Tally {
         [&mut own.creditor_wait, &mut own.apply].into_iter().for_each(Distribution::clear);
         own.rejects.clear();
         own.participants.iter_mut().for_each(Own::clear);
-        let Tally { settled, failed, creditor_wait, apply, rejects, participants, .. } = own;
-        *self = Tally { settled, failed, creditor_wait, apply, rejects, participants, ..Tally::default() };
+        let Tally { settled, failed, creditor_wait, apply, rejects, participants, noted, .. } = own;
+        *self = Tally { settled, failed, creditor_wait, apply, rejects, participants, noted, ..Tally::default() };
     }
 
     /// Notes a fact that the book has just applied; `decided_at` is what the book said about it.
     pub(crate) fn note(&mut self, fact: &Fact<'_>, book: &Book, decided_at: Option<Timestamp>, known: &mut Known) {
         let Some(payment) = fact.payment() else { return };
-        match fact {
+        let Payment { debtor, creditor, currency, .. } = *payment;
+        let noted = match fact {
             Fact::Reserved(reserved) => {
                 known.decided(reserved.at);
-                self.started += 1;
-                self.own(payment.debtor, |own| own.start(Some(payment.currency)));
-                self.own(payment.creditor, |own| own.received += 1);
+                Noted::Reserved { debtor, creditor, currency }
             }
             Fact::Rejected(rejected) if rejected.stage == Stage::Submit => {
-                self.started += 1;
-                self.outcomes.rejected += 1;
-                self.within_objective += 1;
-                self.reject(rejected.reasons.first(), false);
                 // Whoever is refused may have asked for any currency.
-                let debtor = book.participant(payment.debtor);
-                let is_held = debtor.is_some_and(|debtor| debtor.position(payment.currency).is_some());
-                self.own(payment.debtor, |own| {
-                    own.start(Some(payment.currency).filter(|_| is_held));
-                    own.outcomes.rejected += 1;
-                    own.within_objective += 1;
-                });
+                let is_held = book.participant(debtor).is_some_and(|debtor| debtor.position(currency).is_some());
+                let currency = Some(currency).filter(|_| is_held);
+                Noted::Refused { debtor, currency, reason: rejected.reasons.first() }
             }
-            _ => self.ended(fact, payment, decided_at.unwrap_or(fact.at()), known),
+            _ => match Ending::of(fact, payment, decided_at.unwrap_or(fact.at()), known) {
+                Some(ending) => Noted::Ended(ending),
+                None => return,
+            },
+        };
+        self.noted.push(noted);
+        if self.noted.len() >= NOTED_MAX {
+            self.count();
         }
     }
 
-    fn ended(&mut self, fact: &Fact<'_>, payment: &Payment, began: Timestamp, known: &mut Known) {
-        let Some(outcome) = Outcome::of(fact) else { return };
-        self.outcomes.count(outcome);
-        let by_creditor = match fact {
-            Fact::Settled(_) | Fact::Returned(_) => true,
-            Fact::Rejected(rejected) => {
-                let by_creditor = rejected.stage == Stage::Answer;
-                self.reject(rejected.reasons.first(), by_creditor);
-                by_creditor
+    /// Counts what was noted.
+    pub(crate) fn count(&mut self) {
+        let mut noted = std::mem::take(&mut self.noted);
+        for noted in noted.drain(..) {
+            match noted {
+                Noted::Reserved { debtor, creditor, currency } => {
+                    self.started += 1;
+                    self.own(debtor, |own| own.start(Some(currency)));
+                    self.own(creditor, |own| own.received += 1);
+                }
+                Noted::Refused { debtor, currency, reason } => {
+                    self.started += 1;
+                    self.outcomes.rejected += 1;
+                    self.within_objective += 1;
+                    self.reject(reason, false);
+                    self.own(debtor, |own| {
+                        own.start(currency);
+                        own.outcomes.rejected += 1;
+                        own.within_objective += 1;
+                    });
+                }
+                Noted::Ended(ending) => self.end(&ending),
             }
-            _ => false,
-        };
-        let took = fact.at().since(began);
+        }
+        self.noted = noted;
+    }
+
+    fn end(&mut self, ending: &Ending) {
+        let Ending { uetr, debtor, creditor, outcome, rejected, at, took, waited } = *ending;
+        self.outcomes.count(outcome);
+        if let Some((reason, by_creditor)) = rejected {
+            self.reject(reason, by_creditor);
+        }
         let is_within = took <= OBJECTIVE;
         let ends = if outcome.is_settled() { &mut self.settled } else { &mut self.failed };
-        ends.note(payment.uetr, fact.at(), took, outcome);
+        ends.note(uetr, at, took, outcome);
         self.within_objective += u64::from(is_within);
         self.beyond_objective += u64::from(!is_within);
-        self.own(payment.debtor, |own| {
+        self.own(debtor, |own| {
             own.outcomes.count(outcome);
             own.within_objective += u64::from(is_within);
             own.beyond_objective += u64::from(!is_within);
             own.total.record(took);
         });
-        let waited = by_creditor.then(|| fact.at().since(known.at(began)));
         if let Some(waited) = waited {
             self.creditor_wait.record(waited);
         }
-        self.own(payment.creditor, |own| {
+        self.own(creditor, |own| {
             own.answered.count(outcome);
             if let Some(waited) = waited {
                 own.answer.record(waited);
@@ -191,80 +244,17 @@ impl Tally {
     }
 }
 
-/// When the creditor agents could be told of what was decided: the decisions of the last entries, and when those were folded.
-#[derive(Debug, Default)]
-pub(crate) struct Known {
-    entries: VecDeque<(Timestamp, Timestamp)>,
-    latest: Option<Timestamp>,
-    has_forgotten: bool,
-    /// The last answer: payments end in bunches, as they began.
-    bunch: Bunch,
-}
-
-/// What was decided later than `after` and not later than `latest` was folded at `folded`.
-#[derive(Clone, Copy, Debug, Default)]
-struct Bunch {
-    after: Timestamp,
-    latest: Timestamp,
-    folded: Timestamp,
-}
-
-impl Known {
-    const ENTRIES_MAX: usize = 4096;
-
-    fn decided(&mut self, at: Timestamp) {
-        self.latest = self.latest.max(Some(at));
-    }
-
-    /// The entry at hand is folded.
-    pub(crate) fn folded(&mut self, now: Timestamp) {
-        let Some(latest) = self.latest.take() else { return };
-        if self.entries.len() == Self::ENTRIES_MAX {
-            self.entries.pop_front();
-            self.has_forgotten = true;
-        }
-        self.entries.push_back((latest, now));
-    }
-
-    /// When it was known what was decided at `decided`; that itself where it is too long ago to tell them apart.
-    fn at(&mut self, decided: Timestamp) -> Timestamp {
-        if decided <= self.bunch.after || decided > self.bunch.latest {
-            let place = self.entries.partition_point(|(latest, _)| *latest < decided);
-            let after = place.checked_sub(1).map(|before| self.entries[before].0);
-            match self.entries.get(place) {
-                Some(_) if after.is_none() && self.has_forgotten => return decided,
-                None => return decided,
-                Some((latest, folded)) => {
-                    self.bunch = Bunch { after: after.unwrap_or_default(), latest: *latest, folded: *folded };
-                }
-            }
-        }
-        self.bunch.folded.max(decided)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn known_is_what_was_folded_with_it() {
-        let stamp = |ms: u64| Timestamp(ms * 1_000_000);
-        let mut known = Known::default();
-        assert_eq!(known.at(stamp(5)), stamp(5), "nothing was folded yet");
-        for (decided, folded) in [(10, 12), (20, 25), (30, 31)] {
-            known.decided(stamp(decided - 2));
-            known.decided(stamp(decided));
-            known.folded(stamp(folded));
-            known.folded(stamp(folded + 1));
-        }
-        for (decided, folded) in [(8, 12), (10, 12), (11, 25), (20, 25), (29, 31), (40, 40)] {
-            assert_eq!(known.at(stamp(decided)), stamp(folded), "{decided}");
-        }
-        for more in 0..Known::ENTRIES_MAX as u64 {
-            known.decided(stamp(100 + more));
-            known.folded(stamp(100 + more + 1));
-        }
-        assert_eq!((known.at(stamp(20)), known.entries.len()), (stamp(20), Known::ENTRIES_MAX), "too long ago");
+impl Ending {
+    /// `began`: when the payment was decided on. None where the fact ends no payment.
+    fn of(fact: &Fact<'_>, payment: &Payment, began: Timestamp, known: &mut Known) -> Option<Ending> {
+        let Payment { uetr, debtor, creditor, .. } = *payment;
+        let (outcome, at) = (Outcome::of(fact)?, fact.at());
+        let rejected = match fact {
+            Fact::Rejected(rejected) => Some((rejected.reasons.first(), rejected.stage == Stage::Answer)),
+            _ => None,
+        };
+        let has_answered = rejected.map_or(outcome.is_settled(), |(_, by_creditor)| by_creditor);
+        let waited = has_answered.then(|| at.since(known.at(began)));
+        Some(Ending { uetr, debtor, creditor, outcome, rejected, at, took: at.since(began), waited })
     }
 }

@@ -182,7 +182,8 @@ pub enum StageName {
     Apply,
     /// From the ring of the bell until the socket has it.
     Write,
-    /// From the creditor's notice being known until its answer.
+    /// From the creditor's notice being known until its answer. A node that does not lead counts from the decision, by the
+    /// leader's clock.
     CreditorWait,
 }
 

@@ -34,6 +34,7 @@ fn the_archive_answers_for_the_book() {
         Tracker::new(Arc::default()),
         Arc::default(),
         throne,
+        Arc::new(crate::Clock::starting_at(Timestamp(0))),
     );
     let (journal, recovery) = persistence::open(log, ledger, persistence::Nobody).unwrap();
     until("the node leads", || leading.load(Ordering::Acquire) > 0);
