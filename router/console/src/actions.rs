@@ -12,7 +12,7 @@ use serde::Deserialize;
 use watch::Snapshot;
 
 use crate::app::Asked;
-use crate::parts::encoded;
+use crate::links::encoded;
 use crate::visitor::Visitor;
 use crate::{Order, Problem, ProblemKind, Role, frame};
 

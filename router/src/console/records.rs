@@ -1,6 +1,6 @@
 //! The audit trail and what waits for a second person, as pages.
 
-use console::{Page, facts};
+use console::{Page, facts, participant};
 use maud::{Markup, html};
 use serde_json::json;
 
@@ -48,6 +48,22 @@ pub(super) async fn audit(desk: &Desk) -> Result<Page, Problem> {
     Ok(Page { title: "Audit trail".into(), body, json: json!({ "entries": entries, "checks": checks }) })
 }
 
+/// What was asked, name by name; participants lead to their pages.
+fn parameters(text: &str) -> Markup {
+    let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(text) else { return html! { code { (text) } } };
+    html! {
+        @for (place, (name, value)) in fields.iter().enumerate() {
+            @if place > 0 { ", " }
+            (name.replace('_', " ")) " "
+            @match value {
+                serde_json::Value::String(id) if name == "id" => (participant(id)),
+                serde_json::Value::String(text) => code { (text) },
+                value => code { (value) },
+            }
+        }
+    }
+}
+
 fn entry(own: &AuditEntry) -> Markup {
     let outcome = match own.outcome {
         Outcome::Proposed { .. } => "○ waits",
@@ -62,7 +78,7 @@ fn entry(own: &AuditEntry) -> Markup {
         td { (own.operator) }
         td { (second) }
         td { (own.action.replace('_', " ")) }
-        td { code { (own.parameters) } }
+        td { (parameters(&own.parameters)) }
         td { (own.reason) }
         td { (outcome) @if !own.why.is_empty() { ": " (own.why) } }
     }
@@ -90,7 +106,7 @@ fn task(own: &Task, operator: Option<&str>) -> Markup {
     html! {
         td.number { (number) }
         td { (own.action.replace('_', " ")) }
-        td { code { (own.parameters) } }
+        td { (parameters(&own.parameters)) }
         td { (own.who.operator) }
         td { (own.who.reason) }
         td { (own.until) }

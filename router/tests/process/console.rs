@@ -301,7 +301,7 @@ fn keys_and_actors(browser: &mut Browser, page: &str, uetr: &str) {
     click(browser, "participant", "/actors/participant");
     click(browser, "BANK-0001", "/actors/participant/BANK-0001");
     let text = browser.text();
-    for part in ["In its mailbox", "Offered and not ended", "What it decided last", "settled", uetr] {
+    for part in ["In its mailbox", "Offered and not ended", "What it decided last", "reserved", uetr] {
         assert!(text.to_lowercase().contains(&part.to_lowercase()), "{part} is not in\n{text}");
     }
     assert_eq!(browser.barriers(), [""; 0], "an actor");
