@@ -90,8 +90,8 @@ pub enum Subject {
     Payment { uetr: String },
     /// Who changed what, and why, the latest first.
     Audit,
-    /// What waits for a second person.
-    Tasks,
+    /// What waits for a second person; by name who looks, where people sign in.
+    Tasks { operator: Option<String> },
 }
 
 pub struct Page {

@@ -84,20 +84,25 @@ fn entry(own: &AuditEntry) -> Markup {
     }
 }
 
-pub(super) async fn tasks(desk: &Desk) -> Result<Page, Problem> {
+pub(super) async fn tasks(desk: &Desk, operator: Option<&str>) -> Result<Page, Problem> {
     let tasks: Vec<Task> = ask(desk, Command::Tasks).await?;
-    let rows: Vec<Markup> = tasks.iter().map(task).collect();
+    let rows: Vec<Markup> = tasks.iter().map(|own| task(own, operator)).collect();
     let heading = ["TASK", "ACTION", "PARAMETERS", "PROPOSED BY", "REASON", "EXPIRES", "DECIDE"];
     let body = html! {
         h1 { "Tasks" }
-        p.hint { "Changes that wait for a second person, who is not the one that proposed them." }
+        p.hint { "Changes that wait for a second person. Whoever proposed one can only withdraw it." }
         (table("tasks", &heading, &rows))
     };
     Ok(Page { title: "Tasks".into(), body, json: json!(tasks) })
 }
 
-fn task(own: &Task) -> Markup {
+fn task(own: &Task, operator: Option<&str>) -> Markup {
     let number = own.number;
+    let is_own = operator == Some(own.who.operator.as_str());
+    let ways: &[(&str, &str)] = match is_own {
+        true => &[("withdraw", "Withdraw")],
+        false => &[("approve", "Approve"), ("refuse", "Refuse")],
+    };
     html! {
         td.number { (number) }
         td { (own.action.replace('_', " ")) }
@@ -106,8 +111,7 @@ fn task(own: &Task) -> Markup {
         td { (own.who.reason) }
         td { (own.until) }
         td {
-            a.button href={ "/actions/approve?task=" (number) } { "Approve" } " "
-            a.button href={ "/actions/refuse?task=" (number) } { "Refuse" }
+            @for (way, name) in ways { a.button href={ "/actions/" (way) "?task=" (number) } { (name) } " " }
         }
     }
 }
