@@ -238,12 +238,17 @@ impl<'a> Pair<'a> {
             "ADDRESS",
         ];
         let or_unknown = |value: Option<u64>, cell: fn(u64) -> Cell| value.map_or_else(Cell::unknown, cell);
+        // Only the leader hears of every node.
+        let is_unknown = |own: &Peer| own.role == "unknown";
         let row = |own: &Peer| {
             let cells = vec![
                 Cell::text(&own.name),
                 Cell::text(&own.region),
                 Cell::text(&own.role),
-                Cell::text(if own.is_heard { "yes" } else { "NO" }),
+                match own.is_heard {
+                    _ if is_unknown(own) => Cell::unknown(),
+                    is_heard => Cell::text(if is_heard { "yes" } else { "NO" }),
+                },
                 or_unknown(own.lag_entries, Cell::count),
                 or_unknown(own.lag_ms, |ms| Cell::number(ms as f64, text::length(ms * 1000))),
                 or_unknown(own.round_trip_us, |us| Cell::number(us as f64, text::length(us))),
@@ -252,7 +257,8 @@ impl<'a> Pair<'a> {
                 Cell::text(if own.serves { "yes" } else { "no" }),
                 Cell::text(&own.address),
             ];
-            let severity = if own.is_heard { self.severity_of(&own.name) } else { Severity::Critical };
+            let is_lost = !own.is_heard && !is_unknown(own);
+            let severity = if is_lost { Severity::Critical } else { self.severity_of(&own.name) };
             Row { cells, severity }
         };
         Rows { name: "nodes", heading, rows: self.now.peers.iter().map(row).collect() }
@@ -272,4 +278,19 @@ fn offset(us: i64) -> Cell {
 
 fn headroom(participant: &Participant) -> f64 {
     participant.positions.iter().map(|position| position.headroom).fold(f64::INFINITY, f64::min)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_lost_only_to_who_would_hear_it() {
+        let peer = |role: &str, is_heard| Peer { role: role.into(), is_heard, ..Peer::default() };
+        let peers = vec![peer("leader", true), peer("follower", false), peer("unknown", false)];
+        let now = Snapshot { peers, ..Snapshot::default() };
+        let rows = Pair { now: &now, before: None }.nodes().rows;
+        let told: Vec<_> = rows.iter().map(|row| (row.cells[3].text.as_str(), row.severity)).collect();
+        assert_eq!(told, [("yes", Severity::Fine), ("NO", Severity::Critical), (NONE, Severity::Fine)]);
+    }
 }
