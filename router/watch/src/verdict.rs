@@ -352,14 +352,12 @@ mod tests {
         check("not_ready", Degraded, |now| now.node.not_ready.push("the log has no room".into()));
         check("oldest_in_flight", Critical, |now| now.payments.oldest_in_flight_us = 12_000_001);
         check("budget_burning", Critical, |now| {
-            let late = Some(14.5);
-            now.payments.budget =
-                Budget { burn: late, burn_recent: late, within: Some(0.99), ended: 100, ..Budget::default() };
+            let (late, window_seconds) = (Some(14.5), 3600);
+            now.payments.budget = Budget { burn: late, burn_recent: late, window_seconds, ..Budget::default() };
         });
         check("budget_burning", Degraded, |now| {
             let late = Some(1.1);
-            now.payments.budget =
-                Budget { burn: late, burn_recent: late, within: Some(0.99), ended: 100, ..Budget::default() };
+            now.payments.budget = Budget { burn: late, burn_recent: late, ..Budget::default() };
         });
         check("certificate_expires", Degraded, |now| now.log.certificate_expires_ms = Some(now.at_ms + 20 * DAY_MS));
         check("certificate_expires", Critical, |now| now.log.certificate_expires_ms = Some(now.at_ms));
