@@ -434,6 +434,9 @@ pub struct Member {
     /// From the node that answers and back, smoothed; absent until it was measured.
     #[serde(default)]
     pub round_trip_us: Option<u64>,
+    /// Why nothing is known of how it fares now; absent when it is there.
+    #[serde(default)]
+    pub error: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

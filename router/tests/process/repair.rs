@@ -73,7 +73,11 @@ impl Cluster {
     }
 
     fn status(&self, node: usize) -> Value {
-        self.node(node).ask(&["cluster", "status", "--json"]).with(0).json()
+        let shown = self.node(node).ask(&["cluster", "status", "--json"]);
+        let status = shown.json();
+        let is_partial = status["members"].as_array().unwrap().iter().any(|member| member["error"].is_string());
+        assert_eq!(shown.code, Some(if is_partial { 6 } else { 0 }), "{status}");
+        status
     }
 
     /// What this node says of itself.
@@ -163,6 +167,12 @@ fn a_damaged_node_is_brought_back_by_the_others() {
         .ask(&["participant", "register", "BANK-0006", "--currency", "EUR", "--reason", "test"])
         .with(0);
     cluster.wait("it has that too", |cluster| cluster.committed(node) == cluster.committed(leader));
+    // All are listed all the same, and who is missing is marked, by the leader and by who follows it.
+    let is_missed = |status: Value| {
+        let of = |member: usize| status["members"][member - 1]["error"].clone();
+        of(third).is_string() && of(node).is_null() && of(leader).is_null()
+    };
+    cluster.wait("the third is missed", |cluster| [leader, node].iter().all(|asked| is_missed(cluster.status(*asked))));
     let listed = cluster.node(node).ask(&["participant", "list", "--plain"]).with(0).stdout;
     assert_eq!(listed.lines().count(), 6, "{listed}");
     cluster.stop_node(node);
