@@ -132,6 +132,11 @@ pub enum Command {
     AuditVerify {
         number: Option<u64>,
     },
+    /// Which reports there are: business dates with movements.
+    Reports {
+        participant: Option<String>,
+        date: Option<String>,
+    },
     /// What a participant's positions began and ended a business date with, and what moved.
     Totals {
         participant: String,
@@ -264,6 +269,7 @@ impl Command {
             Command::AuditLog(_) => "audit_log",
             Command::AuditExport { .. } => "audit_export",
             Command::AuditVerify { .. } => "audit_verify",
+            Command::Reports { .. } => "reports",
             Command::Totals { .. } => "totals",
             Command::Lines { .. } => "lines",
             Command::SelfCheck { .. } => "self_check",
