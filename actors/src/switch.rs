@@ -230,6 +230,7 @@ impl Switch {
     pub fn exchange_figures(&self, tally: &mut Tally, work: &mut Work) {
         let figures = &self.premises.figures;
         std::mem::swap(&mut *figures.tally.lock(), tally);
+        tally.count();
         std::mem::swap(&mut *figures.work.lock(), work);
     }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use actors::Switch;
 use wire::Timestamp;
 
+use crate::admin::own_draft;
+use crate::admin::protocol::Command;
 use crate::config::DayRoll;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -33,7 +35,8 @@ pub(crate) async fn roll_daily(switch: Arc<Switch>, when: DayRoll) {
         let (today, due) = (switch.scheme().business_date(), shifted(now, minute_of_day).date());
         // A date that was rolled by hand further than this stays.
         if due > today && switch.reign().is_some() {
-            match switch.roll(Some(due), None).await {
+            let draft = own_draft(&switch, None, &Command::Roll { date: Some(due.to_string()) }, "the clock");
+            match switch.roll(Some(due), Some(draft)).await {
                 Ok(date) => tracing::info!(event = "day_rolled", date = %date, "the business date rolled"),
                 // Another node leads now and does it.
                 Err(actors::Error::NotLeading | actors::Error::Restarted) => {}

@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use actors::{OwnedOperation, Switch};
+use actors::{Draft, OwnedOperation, Switch};
 use serde::Serialize;
 use settlement::Book;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
 
-use crate::admin::{self, Desk, Logbook};
+use crate::admin::protocol::Command;
+use crate::admin::{self, Desk, Logbook, own_draft};
 use crate::config::{Config, Seed};
 use crate::exit::{Exit, Failure};
 use crate::node::{self, Node};
@@ -45,6 +46,9 @@ pub fn run(config: Config) -> Result<Exit, Failure> {
         ended => ended,
     }
 }
+
+/// Why a node stops. Then that is an entry of the audit trail already.
+const BY_OPERATOR: &str = "operator";
 
 async fn live(config: Config) -> Result<Exit, Failure> {
     let started = Instant::now();
@@ -90,6 +94,7 @@ async fn live(config: Config) -> Result<Exit, Failure> {
         logbook,
     });
     let console = open_console(&config, &desk);
+    let own = desk.clone();
     say_ready(&config, &node, console.as_ref(), started);
     let rolling = tokio::spawn(day::roll_daily(node.switch.clone(), config.scheme.day_roll));
     let office = Office::open(async move {
@@ -102,14 +107,20 @@ async fn live(config: Config) -> Result<Exit, Failure> {
 
     let why = tokio::select! {
         name = signals.next() => name,
-        () = stop.notified() => "operator",
+        () = stop.notified() => BY_OPERATOR,
     };
     rolling.abort();
     taking_in.abort();
     let deadline_ms = config.drain.deadline.as_millis() as u64;
     tracing::info!(event = "stopping", why, deadline_ms, "no new payments; those in process may end");
+    let stopping = async {
+        if why != BY_OPERATOR {
+            own.record_own("stop", why).await;
+        }
+        node.stop(config.drain.deadline).await
+    };
     let exit = tokio::select! {
-        left = node.stop(config.drain.deadline) => {
+        left = stopping => {
             let left = left.map_err(|error| Failure::from(&error))?;
             if left > 0 {
                 tracing::warn!(event = "stopped", payments_left = left, "the payments left go on when the node starts again");
@@ -233,7 +244,9 @@ async fn take_in(switch: &Arc<Switch>, seeds: &[Seed]) -> Result<(), Failure> {
     let unknown = new.iter().filter(|seed| !known.contains(&seed.id));
     for seed in unknown.filter(|seed| registered.insert(seed.id)) {
         let (switch, id, currency) = (switch.clone(), seed.id, seed.currency);
-        tasks.spawn(async move { switch.register(id, currency, None).await.map(|_| ()) });
+        let register = Command::Register { id: id.to_string(), currency: currency.to_string() };
+        let draft = of_configuration(&switch, &register);
+        tasks.spawn(async move { switch.register(id, currency, Some(draft)).await.map(|_| ()) });
     }
     settle(&mut tasks).await?;
     let furnished: std::collections::HashSet<_> = new.iter().map(|seed| seed.id).collect();
@@ -271,14 +284,25 @@ async fn take_in_at_every_reign(switch: Arc<Switch>, seeds: Vec<Seed>) {
 async fn furnish(switch: &Switch, seed: Seed) -> Result<(), actors::Error> {
     let Seed { id, currency, funded_minor: amount_minor, limits } = seed;
     let note = || "the node's configuration".to_string();
+    let decimal = |minor: i64| wire::Money::new(minor, currency).decimal().to_string();
+    let (name, code) = (id.to_string(), currency.to_string());
     if amount_minor > 0 {
-        switch.operate(id, OwnedOperation::Fund { currency, amount_minor, note: note() }, None).await?;
+        let fund = Command::Fund { id: name.clone(), currency: code.clone(), amount: decimal(amount_minor) };
+        let draft = of_configuration(switch, &fund);
+        switch.operate(id, OwnedOperation::Fund { currency, amount_minor, note: note() }, Some(draft)).await?;
     }
     // Opens the position also when it holds nothing.
     if limits != settlement::Limits::default() || amount_minor == 0 {
-        switch.operate(id, OwnedOperation::Limit { currency, limits, note: note() }, None).await?;
+        let limit = |minor: i64| (minor >= 0).then(|| decimal(minor));
+        let (net_debit_cap, payment_max) = (limit(limits.net_debit_cap), limit(limits.payment_max));
+        let draft = of_configuration(switch, &Command::Limit { id: name, currency: code, net_debit_cap, payment_max });
+        switch.operate(id, OwnedOperation::Limit { currency, limits, note: note() }, Some(draft)).await?;
     }
     Ok(())
+}
+
+fn of_configuration(switch: &Switch, command: &Command) -> Draft {
+    own_draft(switch, Some("configuration"), command, "the node's configuration")
 }
 
 async fn settle(tasks: &mut JoinSet<Result<(), actors::Error>>) -> Result<(), Failure> {

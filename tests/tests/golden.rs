@@ -146,6 +146,17 @@ fn audited() -> Vec<Fact<'static>> {
     .to_vec()
 }
 
+/// And what a node did of its own accord.
+fn audited_of_a_node() -> Vec<Fact<'static>> {
+    let of_a_node = |fact| match fact {
+        Fact::Audited(entry) => {
+            Fact::Audited(Audited { origin: Origin::Node, operator: "node 2", outcome: Outcome::Done, ..entry })
+        }
+        other => other,
+    };
+    audited().into_iter().take(1).map(of_a_node).collect()
+}
+
 fn written(facts: &[Fact<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     facts.iter().for_each(|fact| fact.encode(&mut bytes));
@@ -178,7 +189,11 @@ fn golden(name: &str, fresh: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn facts_of_version_1_stay_readable() {
-    for (name, facts) in [("facts-1.hex", day()), ("facts-audited-1.hex", audited())] {
+    for (name, facts) in [
+        ("facts-1.hex", day()),
+        ("facts-audited-1.hex", audited()),
+        ("facts-audited-of-a-node-1.hex", audited_of_a_node()),
+    ] {
         let written = written(&facts);
         let old = golden(name, || written.clone());
         let read: Vec<Fact<'_>> = Facts::new(&old).map(|fact| fact.expect("version 1 stays readable")).collect();

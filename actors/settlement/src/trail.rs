@@ -30,6 +30,8 @@ const HASH_BYTES: usize = 32;
 pub enum Origin {
     Cli,
     Console,
+    /// Nobody asked: the node did it, by its configuration, by the clock, or because the system told it to.
+    Node,
 }
 
 /// What became of what an operator asked.
@@ -151,6 +153,15 @@ impl Trail {
             let go_on = !std::mem::replace(&mut is_broken, read.is_err());
             go_on.then(|| read.map_err(|what| Broken { number, what }))
         })
+    }
+
+    /// The entries that were recorded at `since` or later, as they stand there, and some before: whole pieces are left out.
+    pub fn entries_since(&self, since: Timestamp) -> impl Iterator<Item = Audited<'_>> {
+        let pieces: Vec<&[u8]> = self.pieces().collect();
+        let is_before = |piece: &[u8]| matches!(Piece(piece).next(), Some(Ok((_, audited, _))) if audited.at < since);
+        // They stand in the order of time: what is before one that begins before it is before it as well.
+        let skipped = pieces.windows(2).take_while(|pair| is_before(pair[1])).count();
+        pieces.into_iter().skip(skipped).flat_map(Piece).map_while(Result::ok).map(|(_, audited, _)| audited)
     }
 
     /// Computes every hash again; names the first entry that is wrong.
@@ -284,6 +295,22 @@ mod tests {
         assert_eq!((entries.len(), entries[999].head), (1000, trail.head()));
         assert_eq!(entries[3].audited, audited("operator 3"));
         assert_eq!(Trail::default().check().unwrap(), Head::default());
+    }
+
+    #[test]
+    fn late_entries_are_found_without_reading_early_pieces() {
+        let mut trail = Trail::default();
+        for second in 1..=1000 {
+            trail.append(Audited { at: Timestamp(second * 1_000_000_000), ..audited("ada") });
+        }
+        let found = |second: u64| {
+            let entries: Vec<u64> =
+                trail.entries_since(Timestamp(second * 1_000_000_000)).map(|own| own.at.0 / 1_000_000_000).collect();
+            assert!(entries.iter().filter(|at| **at >= second).count() as u64 == 1001 - second.clamp(1, 1001));
+            entries.len()
+        };
+        assert_eq!((found(0), found(1)), (1000, 1000));
+        assert!(trail.closed.len() > 1 && found(999) < 500 && found(1001) < 500, "{} {}", found(999), found(1001));
     }
 
     /// Byte for byte, as another program would compute it.

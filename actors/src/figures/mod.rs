@@ -3,7 +3,7 @@
 //!
 //! | who fills it | what | cost |
 //! |---|---|---|
-//! | the ledger, on the journal's thread | [`Tally`]: what the book folded | one lock per entry; a look-up and three records per payment |
+//! | the ledger, on the journal's thread | [`Tally`]: what the book folded | one lock per entry; a note per payment, counted 512 at a time |
 //! | the actors, on the sessions' thread | [`Work`]: mailboxes and handlers | one lock and two looks at the clock per message |
 //! | the same | [`Gauge`]: one actor | a few atomics per message |
 //!
@@ -11,6 +11,7 @@
 
 mod ends;
 mod gauge;
+mod known;
 mod tally;
 mod work;
 
@@ -21,7 +22,7 @@ use parking_lot::{Mutex, RwLock};
 pub use ends::{Ended, Ends, Outcome, Outcomes};
 pub use gauge::{Deed, Gauge};
 pub(crate) use gauge::{Deeds, now_us};
-pub(crate) use tally::Known;
+pub(crate) use known::Known;
 pub use tally::{OBJECTIVE, Own, Rejects, Tally};
 pub use work::{MessageKind, Told, Work};
 

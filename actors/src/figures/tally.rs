@@ -1,13 +1,13 @@
 //! What the book folded, as it was folded: not what was replayed at a start, nor what came with a snapshot.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use meter::{Distribution, Resolution};
 use settlement::{Book, Fact, Key, Payment, Stage};
-use wire::{Currency, Reason, Timestamp};
+use wire::{Currency, Reason, Timestamp, Uetr};
 
 use super::ends::{Ends, Outcome, Outcomes};
+use super::known::Known;
 
 /// Final within this is what the scheme promises.
 pub const OBJECTIVE: Duration = Duration::from_secs(10);
@@ -93,7 +93,43 @@ pub struct Tally {
     pub rejects: Vec<Rejects>,
     /// By key.
     pub participants: Vec<Own>,
+    noted: Vec<Noted>,
 }
+
+/// What is kept of a fact until it is counted. Counting touches some dozen places in memory for each payment: done for many
+/// at once, they stay in the cache; done for one between other work, each is fetched anew.
+#[derive(Clone, Copy, Debug)]
+enum Noted {
+    Reserved {
+        debtor: Key,
+        creditor: Key,
+        currency: Currency,
+    },
+    /// Refused at once; the currency, if the debtor agent has a position in it.
+    Refused {
+        debtor: Key,
+        currency: Option<Currency>,
+        reason: Reason,
+    },
+    Ended(Ending),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ending {
+    uetr: Uetr,
+    debtor: Key,
+    creditor: Key,
+    outcome: Outcome,
+    /// Of a rejection, and whether it was the creditor agent's.
+    rejected: Option<(Reason, bool)>,
+    at: Timestamp,
+    took: Duration,
+    /// How long the creditor agent took to answer, if it did.
+    waited: Option<Duration>,
+}
+
+/// Some 40 KiB.
+const NOTED_MAX: usize = 512;
 
 impl Tally {
     /// Empty again; keeps its memory.
@@ -103,67 +139,84 @@ impl Tally {
         [&mut own.creditor_wait, &mut own.apply].into_iter().for_each(Distribution::clear);
         own.rejects.clear();
         own.participants.iter_mut().for_each(Own::clear);
-        let Tally { settled, failed, creditor_wait, apply, rejects, participants, .. } = own;
-        *self = Tally { settled, failed, creditor_wait, apply, rejects, participants, ..Tally::default() };
+        let Tally { settled, failed, creditor_wait, apply, rejects, participants, noted, .. } = own;
+        *self = Tally { settled, failed, creditor_wait, apply, rejects, participants, noted, ..Tally::default() };
     }
 
     /// Notes a fact that the book has just applied; `decided_at` is what the book said about it.
     pub(crate) fn note(&mut self, fact: &Fact<'_>, book: &Book, decided_at: Option<Timestamp>, known: &mut Known) {
         let Some(payment) = fact.payment() else { return };
-        match fact {
+        let Payment { debtor, creditor, currency, .. } = *payment;
+        let noted = match fact {
             Fact::Reserved(reserved) => {
                 known.decided(reserved.at);
-                self.started += 1;
-                self.own(payment.debtor, |own| own.start(Some(payment.currency)));
-                self.own(payment.creditor, |own| own.received += 1);
+                Noted::Reserved { debtor, creditor, currency }
             }
             Fact::Rejected(rejected) if rejected.stage == Stage::Submit => {
-                self.started += 1;
-                self.outcomes.rejected += 1;
-                self.within_objective += 1;
-                self.reject(rejected.reasons.first(), false);
                 // Whoever is refused may have asked for any currency.
-                let debtor = book.participant(payment.debtor);
-                let is_held = debtor.is_some_and(|debtor| debtor.position(payment.currency).is_some());
-                self.own(payment.debtor, |own| {
-                    own.start(Some(payment.currency).filter(|_| is_held));
-                    own.outcomes.rejected += 1;
-                    own.within_objective += 1;
-                });
+                let is_held = book.participant(debtor).is_some_and(|debtor| debtor.position(currency).is_some());
+                let currency = Some(currency).filter(|_| is_held);
+                Noted::Refused { debtor, currency, reason: rejected.reasons.first() }
             }
-            _ => self.ended(fact, payment, decided_at.unwrap_or(fact.at()), known),
+            _ => match Ending::of(fact, payment, decided_at.unwrap_or(fact.at()), known) {
+                Some(ending) => Noted::Ended(ending),
+                None => return,
+            },
+        };
+        self.noted.push(noted);
+        if self.noted.len() >= NOTED_MAX {
+            self.count();
         }
     }
 
-    fn ended(&mut self, fact: &Fact<'_>, payment: &Payment, began: Timestamp, known: &mut Known) {
-        let Some(outcome) = Outcome::of(fact) else { return };
-        self.outcomes.count(outcome);
-        let by_creditor = match fact {
-            Fact::Settled(_) | Fact::Returned(_) => true,
-            Fact::Rejected(rejected) => {
-                let by_creditor = rejected.stage == Stage::Answer;
-                self.reject(rejected.reasons.first(), by_creditor);
-                by_creditor
+    /// Counts what was noted.
+    pub(crate) fn count(&mut self) {
+        let mut noted = std::mem::take(&mut self.noted);
+        for noted in noted.drain(..) {
+            match noted {
+                Noted::Reserved { debtor, creditor, currency } => {
+                    self.started += 1;
+                    self.own(debtor, |own| own.start(Some(currency)));
+                    self.own(creditor, |own| own.received += 1);
+                }
+                Noted::Refused { debtor, currency, reason } => {
+                    self.started += 1;
+                    self.outcomes.rejected += 1;
+                    self.within_objective += 1;
+                    self.reject(reason, false);
+                    self.own(debtor, |own| {
+                        own.start(currency);
+                        own.outcomes.rejected += 1;
+                        own.within_objective += 1;
+                    });
+                }
+                Noted::Ended(ending) => self.end(&ending),
             }
-            _ => false,
-        };
-        let took = fact.at().since(began);
+        }
+        self.noted = noted;
+    }
+
+    fn end(&mut self, ending: &Ending) {
+        let Ending { uetr, debtor, creditor, outcome, rejected, at, took, waited } = *ending;
+        self.outcomes.count(outcome);
+        if let Some((reason, by_creditor)) = rejected {
+            self.reject(reason, by_creditor);
+        }
         let is_within = took <= OBJECTIVE;
         let ends = if outcome.is_settled() { &mut self.settled } else { &mut self.failed };
-        ends.note(payment.uetr, fact.at(), took, outcome);
+        ends.note(uetr, at, took, outcome);
         self.within_objective += u64::from(is_within);
         self.beyond_objective += u64::from(!is_within);
-        self.own(payment.debtor, |own| {
+        self.own(debtor, |own| {
             own.outcomes.count(outcome);
             own.within_objective += u64::from(is_within);
             own.beyond_objective += u64::from(!is_within);
             own.total.record(took);
         });
-        let waited = by_creditor.then(|| fact.at().since(known.at(began)));
         if let Some(waited) = waited {
             self.creditor_wait.record(waited);
         }
-        self.own(payment.creditor, |own| {
+        self.own(creditor, |own| {
             own.answered.count(outcome);
             if let Some(waited) = waited {
                 own.answer.record(waited);
@@ -191,136 +244,17 @@ impl Tally {
     }
 }
 
-/// When the creditor agents could be told of what was decided: the decisions of the last entries, and when those were folded.
-///
-/// Stamps of facts are of the clock of the node that led, so this is known only to the node that decided both, which is the
-/// one where its own clock tells when it folded. All others, and it of what was decided before it led, count from the decision:
-/// a commit more, on one clock, rather than a difference of two.
-#[derive(Debug, Default)]
-pub(crate) struct Known {
-    entries: VecDeque<(Timestamp, Timestamp)>,
-    /// What was decided before is not among the entries.
-    since: Timestamp,
-    latest: Option<Timestamp>,
-    is_own: bool,
-    /// The last answer: payments end in bunches, as they began.
-    bunch: Bunch,
-}
-
-/// What was decided later than `after` and not later than `latest` was folded at `folded`.
-#[derive(Clone, Copy, Debug, Default)]
-struct Bunch {
-    after: Timestamp,
-    latest: Timestamp,
-    folded: Timestamp,
-}
-
-impl Known {
-    const ENTRIES_MAX: usize = 4096;
-
-    /// The next entry was decided by this node, or by another.
-    pub(crate) fn begin(&mut self, is_own: bool) {
-        if !is_own && self.is_own {
-            *self = Known { entries: std::mem::take(&mut self.entries), ..Known::default() };
-            self.entries.clear();
-        }
-        self.is_own = is_own;
-    }
-
-    fn decided(&mut self, at: Timestamp) {
-        if self.is_own {
-            if self.entries.is_empty() && self.latest.is_none() {
-                self.since = at;
-            }
-            self.latest = self.latest.max(Some(at));
-        }
-    }
-
-    /// The entry at hand is folded; `now` by the clock that stamps this node's facts.
-    pub(crate) fn folded(&mut self, now: impl FnOnce() -> Timestamp) {
-        let Some(latest) = self.latest.take() else { return };
-        if self.entries.len() == Self::ENTRIES_MAX
-            && let Some((forgotten, _)) = self.entries.pop_front()
-        {
-            self.since = Timestamp(forgotten.nanoseconds() + 1);
-        }
-        self.entries.push_back((latest, now()));
-    }
-
-    /// When it was known what was decided at `decided`; that itself where this is not known, or too long ago.
-    fn at(&mut self, decided: Timestamp) -> Timestamp {
-        if decided <= self.bunch.after || decided > self.bunch.latest {
-            if decided < self.since {
-                return decided;
-            }
-            let place = self.entries.partition_point(|(latest, _)| *latest < decided);
-            let Some((latest, folded)) = self.entries.get(place).copied() else { return decided };
-            let after = place.checked_sub(1).map(|before| self.entries[before].0);
-            let after = after.unwrap_or(Timestamp(self.since.nanoseconds().saturating_sub(1)));
-            self.bunch = Bunch { after, latest, folded };
-        }
-        self.bunch.folded.max(decided)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn known_is_what_was_folded_with_it() {
-        let stamp = |ms: u64| Timestamp(ms * 1_000_000);
-        let mut known = Known::default();
-        known.begin(true);
-        assert_eq!(known.at(stamp(5)), stamp(5), "nothing was folded yet");
-        for (decided, folded) in [(10, 12), (20, 25), (30, 31)] {
-            known.decided(stamp(decided - 2));
-            known.decided(stamp(decided));
-            known.folded(|| stamp(folded));
-            known.folded(|| stamp(folded + 1));
-        }
-        for (decided, folded) in [(7, 7), (8, 12), (10, 12), (11, 25), (20, 25), (29, 31), (40, 40)] {
-            assert_eq!(known.at(stamp(decided)), stamp(folded), "{decided}");
-        }
-        for more in 0..Known::ENTRIES_MAX as u64 {
-            known.decided(stamp(100 + more));
-            known.folded(|| stamp(100 + more + 1));
-        }
-        assert_eq!((known.at(stamp(20)), known.entries.len()), (stamp(20), Known::ENTRIES_MAX), "too long ago");
-    }
-    /// Reserved at 1,000 s and answered 40 ms later by the leader's clock, folded here `ahead` of it by another.
-    fn waited(is_own: [bool; 2], clock_ahead_ms: u64) -> u64 {
-        let stamp = |ms: u64| Timestamp(ms * 1_000_000);
-        let table = [stamp(1_000_000), stamp(1_000_040)];
-        let payment = Payment {
-            debtor: Key(0),
-            creditor: Key(1),
-            uetr: wire::Uetr::from_random([7; 16]),
-            amount_minor: 1,
-            currency: wire::Currency::EUR,
-            message_id: wire::MessageId::compose(table[0].date(), "BANK-0001".parse().unwrap(), 1),
-            original: None,
+impl Ending {
+    /// `began`: when the payment was decided on. None where the fact ends no payment.
+    fn of(fact: &Fact<'_>, payment: &Payment, began: Timestamp, known: &mut Known) -> Option<Ending> {
+        let Payment { uetr, debtor, creditor, .. } = *payment;
+        let (outcome, at) = (Outcome::of(fact)?, fact.at());
+        let rejected = match fact {
+            Fact::Rejected(rejected) => Some((rejected.reasons.first(), rejected.stage == Stage::Answer)),
+            _ => None,
         };
-        let (content, horizon, deadline) = (1, Timestamp(0), stamp(1_010_000));
-        let reserved = settlement::Reserved { at: table[0], payment, content, deadline, horizon, body: &[] };
-        let (status, settlement_date) = (wire::Status::ACSC, table[0].date());
-        let settled = settlement::Settled { at: table[1], payment, status, settlement_date };
-        let (mut tally, mut known) = (Tally::default(), Known::default());
-        for (fact, is_own) in [Fact::Reserved(reserved), Fact::Settled(settled)].into_iter().zip(is_own) {
-            known.begin(is_own);
-            tally.note(&fact, &Book::default(), Some(table[0]), &mut known);
-            known.folded(|| stamp(fact.at().nanoseconds() / 1_000_000 + 5 + clock_ahead_ms));
-        }
-        assert_eq!((tally.creditor_wait.count(), tally.participants[1].answer.count()), (1, 1));
-        tally.creditor_wait.sum_ns() / 1_000_000
-    }
-
-    #[test]
-    fn the_creditors_wait_is_measured_on_one_clock() {
-        assert_eq!(waited([true, true], 0), 35, "the commit of 5 ms is not the creditor agent's");
-        // This clock is three seconds off the leader's.
-        assert_eq!(waited([false, false], 3_000), 40);
-        assert_eq!(waited([true, false], 3_000), 40, "it led, and the next leader took the answer");
-        assert_eq!(waited([false, true], 3_000), 40, "it leads only since");
+        let has_answered = rejected.map_or(outcome.is_settled(), |(_, by_creditor)| by_creditor);
+        let waited = has_answered.then(|| at.since(known.at(began)));
+        Some(Ending { uetr, debtor, creditor, outcome, rejected, at, took: at.since(began), waited })
     }
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use watch::Snapshot;
 
 use crate::app::Asked;
-use crate::parts::encoded;
+use crate::links::encoded;
 use crate::visitor::Visitor;
 use crate::{Order, Problem, ProblemKind, Role, frame};
 
@@ -54,6 +54,10 @@ pub enum Action {
     Refuse {
         task: u64,
     },
+    /// By the one who proposed it.
+    Withdraw {
+        task: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -79,6 +83,7 @@ pub(crate) enum Kind {
     StepDown,
     Approve,
     Refuse,
+    Withdraw,
 }
 
 impl Kind {
@@ -86,7 +91,7 @@ impl Kind {
     pub(crate) fn role(self) -> Role {
         match self {
             Kind::Suspend | Kind::Resume | Kind::Drain | Kind::Undrain | Kind::StepDown => Role::Operator,
-            Kind::Fund | Kind::Defund | Kind::Limit => Role::Treasury,
+            Kind::Fund | Kind::Defund | Kind::Limit | Kind::Withdraw => Role::Treasury,
             Kind::Approve | Kind::Refuse => Role::Approver,
         }
     }
@@ -103,11 +108,12 @@ impl Kind {
             Kind::StepDown => "step-down",
             Kind::Approve => "approve",
             Kind::Refuse => "refuse",
+            Kind::Withdraw => "withdraw",
         }
     }
 
     fn is_of_task(self) -> bool {
-        matches!(self, Kind::Approve | Kind::Refuse)
+        matches!(self, Kind::Approve | Kind::Refuse | Kind::Withdraw)
     }
 
     fn is_of_node(self) -> bool {
@@ -151,6 +157,7 @@ impl Given {
             Kind::StepDown => Action::StepDown,
             Kind::Approve => Action::Approve { task: self.task },
             Kind::Refuse => Action::Refuse { task: self.task },
+            Kind::Withdraw => Action::Withdraw { task: self.task },
         }
     }
 }

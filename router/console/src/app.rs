@@ -177,7 +177,8 @@ async fn audit(asked: Asked) -> Response {
 }
 
 async fn tasks(asked: Asked) -> Response {
-    subject(asked, Subject::Tasks).await
+    let operator = asked.visitor.name.clone();
+    subject(asked, Subject::Tasks { operator }).await
 }
 
 async fn subject(asked: Asked, subject: Subject) -> Response {

@@ -5,8 +5,8 @@
 //!
 //! In reading order: `server` (sockets and their limits), `guard` (what is asked of every request), `app` (every URL),
 //! `health`; `roles` (who may what), `operators` (their file), `sessions`, `sign_in`; `live` (a page, once and then each
-//! second), `look`, `heat`, `views` (pages made of the snapshot), `tap` (payments as they end), `frame` (what stands around
-//! every page), `actions`.
+//! second), `look`, `heat`, `views` (pages made of the snapshot), `links`, `hover`, `tap` (payments as they end), `frame`
+//! (what stands around every page), `actions`.
 
 mod actions;
 mod app;
@@ -14,6 +14,8 @@ mod frame;
 mod guard;
 mod health;
 mod heat;
+mod hover;
+mod links;
 mod live;
 mod look;
 pub mod operators;
@@ -35,7 +37,8 @@ use watch::tap::{Filter, Tapped};
 use watch::{Moment, Snapshot};
 
 pub use actions::{Action, Direction};
-pub use parts::{bar, facts, participant, payment};
+pub use links::{linked, participant, payment};
+pub use parts::{bar, facts};
 pub use roles::Role;
 pub use server::{Config, Console, Error, start};
 
@@ -87,8 +90,8 @@ pub enum Subject {
     Payment { uetr: String },
     /// Who changed what, and why, the latest first.
     Audit,
-    /// What waits for a second person.
-    Tasks,
+    /// What waits for a second person; by name who looks, where people sign in.
+    Tasks { operator: Option<String> },
 }
 
 pub struct Page {

@@ -1,10 +1,11 @@
 //! Pieces of pages: signs, tables, bars, tiles. A colour is never the only signal: there is a shape and a word.
 
 use maud::{Markup, Render, html};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use watch::Severity;
 use watch::rows::{Order, Row, Rows};
 
+use crate::hover;
+use crate::links::encoded;
 use crate::live::{Ask, Reverse, slug};
 
 pub(crate) fn class(severity: Severity) -> &'static str {
@@ -39,23 +40,6 @@ fn small_sign(severity: Severity) -> Markup {
 /// With a sentence of its own beside it.
 pub(crate) fn sign_of(severity: Severity, sentence: &str) -> Markup {
     html! { span class={ "sign " (class(severity)) } { span aria-hidden="true" { (shape(severity)) } " " (sentence) } }
-}
-
-/// A participant's name, as the way to its page.
-pub fn participant(id: &str) -> Markup {
-    html! { a href={ "/participants/" (encoded(id)) } { (id) } }
-}
-
-/// A payment's UETR, as the way to its story.
-pub fn payment(uetr: &str) -> Markup {
-    html! { a href={ "/payments/" (encoded(uetr)) } { code { (uetr) } } }
-}
-
-/// All but what a part of a URL may have as it is (RFC 3986, section 2.3).
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-pub(crate) fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 /// A figure and what it is; `help` says where else it is found.
@@ -137,8 +121,9 @@ pub(crate) fn table(
 
 fn heading(rows: &Rows, column: usize, name: &str, stand: Option<&Stand<'_>>) -> Markup {
     let class = if rows.is_numeric(column) { "number" } else { "" };
+    let over = hover::over(rows.name, name);
     let Some(Stand { path, ask, order: (sorted, is_reversed), .. }) = stand else {
-        return html! { th scope="col" class=(class) { (name) } };
+        return html! { th scope="col" class=(class) title=[over] { (name) } };
     };
     let is_sorted = *sorted == Some(column);
     let direction = match (is_sorted, is_reversed) {
@@ -150,7 +135,7 @@ fn heading(rows: &Rows, column: usize, name: &str, stand: Option<&Stand<'_>>) ->
     let filter = if ask.filter.is_empty() { String::new() } else { format!("&filter={}", encoded(&ask.filter)) };
     let href = format!("{path}?sort={}{reverse}{filter}", slug(name));
     html! {
-        th scope="col" class=(class) aria-sort=[direction] {
+        th scope="col" class=(class) title=[over] aria-sort=[direction] {
             a href=(href) { (name) @if is_sorted { " " span aria-hidden="true" { (if *is_reversed { "▴" } else { "▾" }) } } }
         }
     }

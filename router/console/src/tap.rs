@@ -15,9 +15,10 @@ use watch::tap::{Ended, Filter, Tapped};
 use watch::text;
 
 use crate::app::{App, Asked};
+use crate::links::{participant, payment};
 use crate::live::{Ask, Format, Section, time_of_day};
 use crate::look::Look;
-use crate::parts::{participant, payment, sign_of};
+use crate::parts::sign_of;
 use crate::visitor::Visitor;
 use crate::{Problem, Tap, frame};
 

@@ -14,8 +14,10 @@
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const figure = (value) => value == null ? "–" : value >= 100 ? Math.round(value).toLocaleString("en").replaceAll(",", " ") : String(+value.toPrecision(3));
 
+  // Named where the chart has room: at the top, and on the latencies, whose slowest are there, at the bottom.
   function drawMarks(u) {
-    const { ctx, bbox } = u;
+    const { ctx, bbox } = u, isLatency = u.root.parentNode.id === "latency";
+    const foot = isLatency ? bbox.top + bbox.height - 4 * devicePixelRatio : bbox.top + 11 * devicePixelRatio;
     ctx.save();
     ctx.strokeStyle = ctx.fillStyle = colour("--mark");
     ctx.font = `${11 * devicePixelRatio}px system-ui`;
@@ -26,7 +28,7 @@
       if (at < u.scales.x.min || at > u.scales.x.max) continue;
       const x = Math.round(u.valToPos(at, "x", true));
       ctx.beginPath(); ctx.moveTo(x, bbox.top); ctx.lineTo(x, bbox.top + bbox.height); ctx.stroke();
-      if (x > until) { ctx.fillText(kind, x + 3, bbox.top + 11 * devicePixelRatio); until = x + 60 * devicePixelRatio; }
+      if (x > until) { ctx.fillText(kind, x + 3, foot); until = x + 60 * devicePixelRatio; }
     }
     ctx.restore();
   }

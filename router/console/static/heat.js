@@ -1,4 +1,4 @@
-// The map of latencies behind their lines: a cell is a stretch of time and a band of latency, the darker the more payments
+// The map of latencies behind their lines: a cell is a stretch of time and a band of latency, the stronger the more payments
 // ended in it. ◆ is one of the slowest, and leads to its page. The same as a table, for who does not see it.
 "use strict";
 window.heat = (() => {
@@ -13,6 +13,7 @@ window.heat = (() => {
   const edges = box.dataset.edges.split(",").map(Number);
   const bottom = (band) => band ? edges[band - 1] : edges[0] / 2.5;
   const top = (band) => edges[band] ?? edges.at(-1) * 2.5;
+  const cell = document.getElementById("cell"), hint = cell.textContent;
   let shown = null, tell = null;
 
   const length = (ms) => ms >= 1000 ? `${+(ms / 1000).toPrecision(3)} s` : `${+ms.toPrecision(3)} ms`;
@@ -28,10 +29,10 @@ window.heat = (() => {
       const start = Math.floor((data.at[place] - 0.5) / step) * step;
       data.bands[place].forEach((count, band) => {
         if (!count) return;
-        const key = `${start} ${band}`, cell = seen.cells.get(key) ?? { start, band, count: 0 };
-        cell.count += count;
-        seen.cells.set(key, cell);
-        seen.most = Math.max(seen.most, cell.count);
+        const key = `${start} ${band}`, own = seen.cells.get(key) ?? { start, band, count: 0 };
+        own.count += count;
+        seen.cells.set(key, own);
+        seen.most = Math.max(seen.most, own.count);
         seen.columns.set(start, (seen.columns.get(start) ?? 0) + count);
         seen.bands[band] += count;
         seen.all += count;
@@ -130,30 +131,33 @@ window.heat = (() => {
     const y = Math.round(valToPos(OBJECTIVE_MS, "y", true));
     ctx.save();
     ctx.strokeStyle = colour("--critical");
+    ctx.setLineDash([]);
     ctx.beginPath(); ctx.moveTo(bbox.left, y); ctx.lineTo(bbox.left + bbox.width, y); ctx.stroke();
     ctx.restore();
   }
 
   // What is in the cell under the pointer.
   function point(u) {
-    const { left, top: above } = u.cursor, place = document.getElementById("cell");
-    let said = "";
+    const { left, top: above } = u.cursor;
+    let said = hint;
     if (shown && left >= 0 && above >= 0) {
       const start = Math.floor(u.posToVal(left, "x") / shown.step) * shown.step, ms = u.posToVal(above, "y");
       const band = edges.findIndex((edge) => ms <= edge), own = shown.cells.get(`${start} ${band < 0 ? edges.length : band}`);
-      if (own) said = `· ${time(start)}, ${name(own.band)}: ${number(own.count)} of ${number(shown.columns.get(start))} in ${shown.step} s`;
+      if (own) said = `${time(start)}, ${name(own.band)}: ${number(own.count)} of ${number(shown.columns.get(start))} in ${shown.step} s`;
     }
-    if (place.textContent !== said) place.textContent = said;
+    if (cell.textContent !== said) cell.textContent = said;
   }
 
+  // Columns whose heading says `#` are of numbers.
   function table(caption, heading, rows) {
     const table = document.createElement("table");
     table.createCaption().textContent = caption;
     const head = table.createTHead().insertRow(), body = table.createTBody();
-    for (const text of heading) head.append(Object.assign(document.createElement("th"), { scope: "col", textContent: text }));
+    const kind = (column) => heading[column].startsWith("#") ? "number" : "";
+    heading.forEach((text, column) => head.append(Object.assign(document.createElement("th"), { scope: "col", className: kind(column), textContent: text.replace("#", "") })));
     for (const cells of rows) {
       const row = body.insertRow();
-      for (const cell of cells) row.insertCell().append(cell);
+      cells.forEach((cell, column) => Object.assign(row.insertCell(), { className: kind(column) }).append(cell));
     }
     return table;
   }
@@ -166,8 +170,8 @@ window.heat = (() => {
     const slowest = data.slowest.filter(({ at }) => at > from).sort((one, other) => other.ms - one.ms).slice(0, LISTED);
     const link = (uetr) => Object.assign(document.createElement("a"), { href: `/payments/${uetr}`, textContent: uetr });
     place.replaceChildren(
-      table("Payments that ended, by latency", ["latency", "payments", "share"], bands.filter((_, band) => shown.bands[band]).reverse()),
-      table("The slowest", ["at, UTC", "latency", "outcome", "payment"], slowest.map((own) => [time(own.at), length(own.ms), own.outcome, link(own.uetr)])),
+      table("Payments that ended, by latency", ["latency", "#payments", "#share"], bands.filter((_, band) => shown.bands[band]).reverse()),
+      table("The slowest", ["at, UTC", "#latency", "outcome", "payment"], slowest.map((own) => [time(own.at), length(own.ms), own.outcome, link(own.uetr)])),
     );
   }
 

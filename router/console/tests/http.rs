@@ -94,7 +94,7 @@ impl Running {
 fn whoever_is_on_the_machine_may_look_and_do_nothing() {
     let running = Running::start("dev");
     for (path, part) in [
-        ("/", "BANK-F answers late"),
+        ("/", "answers late"),
         ("/nodes", "Nodes and replication"),
         ("/participants/BANK-A", "BANK-A"),
         ("/actors/participant", "Busiest twenty"),
@@ -127,6 +127,7 @@ fn whoever_is_on_the_machine_may_look_and_do_nothing() {
         ("/actors/participant/nobody", 404),
         ("/actors/session/nobody", 404),
         ("/actors/journal/BANK-A", 404),
+        ("/actors/participant/BANK-H", 409),
         ("/tap?outcome=lost", 422),
         ("/tap?outcome=lost&format=live", 422),
         ("/nowhere", 404),
@@ -149,10 +150,25 @@ fn exemplars_are_for_who_asks_for_open_metrics() {
     let running = Running::start("dev");
     let older = running.get("/metrics", "");
     assert!(older.head.contains("text/plain; version=0.0.4"), "{}", older.head);
-    assert!(!older.body.contains("trace_id") && !older.body.contains("# EOF"));
+    assert!(!older.body.contains("# {trace_id") && !older.body.contains("# EOF"));
     let newer = running.get("/metrics", "Accept: application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1\r\n");
     assert!(newer.head.contains("application/openmetrics-text; version=1.0.0"), "{}", newer.head);
     assert!(newer.body.contains("# {trace_id=\"") && newer.body.ends_with("# EOF\n"));
+}
+
+#[test]
+fn an_actor_is_told_with_its_positions_or_where_it_is() {
+    let running = Running::start("dev");
+    let told: serde_json::Value =
+        serde_json::from_str(&running.get("/actors/participant/BANK-F?format=json", "").body).unwrap();
+    assert_eq!((told["queued"].as_u64(), told["deeds"].as_array().map(Vec::len)), (Some(3), Some(16)));
+    assert_eq!(told["positions"]["BANK-F"][0]["currency"], "EUR");
+    let session = running.get("/actors/session/BANK-F?format=json", "").body;
+    assert!(session.contains("\"is_encrypted\":false"), "{session}");
+    let elsewhere = running.get("/actors/participant/BANK-H", "");
+    assert!(elsewhere.body.contains("leads: its console has this page"), "{}", elsewhere.body);
+    let nobody = running.get("/actors/participant/NOBODY", "").body;
+    assert!(nobody.contains("no participant of that name is registered"), "{nobody}");
 }
 
 #[test]
@@ -286,6 +302,7 @@ fn a_page_goes_on_with_what_has_changed() {
     let events = events(&running, "/?format=live", 3, "");
     assert!(events[0].contains("\\\"verdict") && events[0].contains("\"participants\""), "the first has all");
     assert!(!events[1].contains("\"verdict\"") && events[1].contains("\"clock\""), "the next what has changed");
+    assert!(events[1].contains("\"bands\":[[") && events[1].contains("\"slowest\":[{"), "and a second of the charts");
 }
 
 #[test]
@@ -315,13 +332,17 @@ fn a_tap_goes_on_with_lines_until_one_is_signed_out() {
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let request = format!("GET /tap?format=live HTTP/1.1\r\nHost: localhost\r\n{cookie}\r\n");
     stream.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    let mut until = |word: &str| {
+        while !text.contains(word) {
+            let mut some = [0; 4096];
+            let count = stream.read(&mut some).unwrap();
+            assert!(count > 0, "{word} comes: {text}");
+            text.push_str(&String::from_utf8_lossy(&some[..count]));
+        }
+    };
+    until("data: ");
     operators::remove(&running.operators(), "wall").unwrap();
-    let mut text = Vec::new();
-    let mut some = [0; 4096];
-    while !String::from_utf8_lossy(&text).contains("event: end") {
-        let count = stream.read(&mut some).unwrap();
-        assert!(count > 0, "it ends with a word");
-        text.extend_from_slice(&some[..count]);
-    }
-    assert!(String::from_utf8_lossy(&text).contains("You are signed out."));
+    until("event: end");
+    until("You are signed out.");
 }

@@ -11,6 +11,8 @@ pub enum Origin {
     #[default]
     Cli,
     Console,
+    /// Nobody asked: the node did it of its own accord.
+    Node,
 }
 
 /// What the node where an operator asked wants of the one that leads.
@@ -59,6 +61,18 @@ pub struct Record {
     pub who: Who,
     pub outcome: Outcome,
     pub why: String,
+}
+
+impl Record {
+    /// Whether this entry is it, or tells that what was asked is done after all.
+    pub fn is_in(&self, entry: &settlement::Audited<'_>) -> bool {
+        let own = &self.who;
+        let approver = own.approver.as_ref().map(|own| (own.operator.as_str(), own.uid));
+        (entry.node, entry.asked_at.nanoseconds(), entry.operator) == (own.node, own.asked_at_ns, &own.operator)
+            && (entry.action, entry.task) == (&self.action, own.task)
+            && entry.approver.map(|own| (own.operator, own.uid)) == approver
+            && (entry.outcome == self.outcome.into() || entry.outcome == settlement::Outcome::Done)
+    }
 }
 
 /// What became of what an operator asked; see [`settlement::Outcome`].
@@ -174,6 +188,7 @@ impl From<settlement::Origin> for Origin {
         match origin {
             settlement::Origin::Cli => Origin::Cli,
             settlement::Origin::Console => Origin::Console,
+            settlement::Origin::Node => Origin::Node,
         }
     }
 }
@@ -183,6 +198,7 @@ impl From<Origin> for settlement::Origin {
         match origin {
             Origin::Cli => settlement::Origin::Cli,
             Origin::Console => settlement::Origin::Console,
+            Origin::Node => settlement::Origin::Node,
         }
     }
 }

@@ -108,7 +108,7 @@ impl Desk {
                     self.change(command, who).await
                 }
                 Ok(Forwarded::Record(record)) if record.who.node == asked.from => {
-                    self.record_here(&record).await.map(|()| Value::Null)
+                    self.record_once(&record).await.map(|()| Value::Null)
                 }
                 Ok(_) => Err(wrong("this is nothing that one node asks another")),
                 Err(error) => Err(wrong(format!("the request cannot be read: {error}"))),
@@ -259,6 +259,7 @@ impl Desk {
             Command::Tasks => self.tasks().await,
             Command::ApproveTask { number } => self.approve(number, asking).await,
             Command::RefuseTask { number } => self.refuse_task(number, asking).await,
+            Command::WithdrawTask { number } => self.withdraw_task(number, asking).await,
             Command::Day => value(self.day()),
             Command::Roll { date } => {
                 let date = date.map(|date| date.parse::<BusinessDate>().map_err(wrong)).transpose()?;

@@ -25,3 +25,4 @@ mod trail;
 pub(crate) use cluster::cluster;
 pub use desk::Desk;
 pub use logbook::Logbook;
+pub(crate) use trail::own_draft;

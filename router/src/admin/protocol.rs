@@ -160,6 +160,10 @@ pub enum Command {
     RefuseTask {
         number: u64,
     },
+    /// By the one who proposed it.
+    WithdrawTask {
+        number: u64,
+    },
     Day,
     /// To `date` (2026-11-23), or by a day.
     Roll {
@@ -219,10 +223,11 @@ struct DryRun(bool);
 impl Command {
     /// Changes something of a participant or the members, so that who and why are kept.
     pub fn needs_reason(&self) -> bool {
-        use Command::{RefuseTask, Register, Resume, Suspend};
+        use Command::{RefuseTask, Register, Resume, Suspend, WithdrawTask};
         self.is_of_members() == Some(DryRun(false))
             || self.is_of_money()
-            || matches!(self, Register { .. } | Suspend { .. } | Resume { .. } | RefuseTask { .. })
+            || matches!(self, Register { .. } | Suspend { .. } | Resume { .. })
+            || matches!(self, RefuseTask { .. } | WithdrawTask { .. })
     }
 
     /// Money in or out, or a limit: what a second person may be needed for.
@@ -276,6 +281,7 @@ impl Command {
             Command::Tasks => "tasks",
             Command::ApproveTask { .. } => "approve_task",
             Command::RefuseTask { .. } => "refuse_task",
+            Command::WithdrawTask { .. } => "withdraw_task",
             Command::Day => "day",
             Command::Roll { .. } => "roll",
             Command::Snapshot => "snapshot",

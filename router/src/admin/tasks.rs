@@ -131,14 +131,38 @@ impl Desk {
         answer
     }
 
-    /// Also by the proposer himself, who takes it back.
+    /// By a second person.
     pub(super) async fn refuse_task(&self, number: u64, asking: &mut Asking) -> Answer {
         let task = self.task(number).await?;
+        if asking.who.may_be(&task.who) {
+            let next = format!("crosstie task withdraw {number} --reason TEXT");
+            let message = format!("task {number} is your own: whoever proposed it withdraws it");
+            return Err(Problem { next: Some(next), ..problem(ProblemKind::Refused, message) });
+        }
         let who = task.ended_by(&asking.who);
         let why = format!("by the second person: {}", asking.who.reason);
+        self.end_task(task, who, why, asking).await?;
+        value(json!({ "refused": number }))
+    }
+
+    /// By the one who proposed it.
+    pub(super) async fn withdraw_task(&self, number: u64, asking: &mut Asking) -> Answer {
+        let task = self.task(number).await?;
+        if !asking.who.may_be(&task.who) {
+            let next = format!("crosstie task refuse {number} --reason TEXT");
+            let message = format!("task {number} was proposed by {}, who alone may withdraw it", task.who.operator);
+            return Err(Problem { next: Some(next), ..problem(ProblemKind::Refused, message) });
+        }
+        let who = Who { task: Some(number), ..asking.who.clone() };
+        self.end_task(task, who, "withdrawn".into(), asking).await?;
+        value(json!({ "withdrawn": number }))
+    }
+
+    /// Nothing is done of it.
+    async fn end_task(&self, task: Task, who: Who, why: String, asking: &mut Asking) -> Result<(), Problem> {
         let Task { action, parameters, .. } = task;
         self.record_here(&Record { action, parameters, who, outcome: Outcome::Refused, why }).await?;
         asking.is_recorded = true;
-        value(json!({ "refused": number }))
+        Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! The audit trail at the desk: every change that an operator asked for becomes an entry, whatever came of it.
+//! The audit trail at the desk: every change that an operator asked for becomes an entry, whatever came of it, and so does
+//! what a node does of its own accord: participants of its configuration, the roll of the day by the clock, a stop by a signal.
 //!
 //! What is decided by an actor is committed together with its entry. Of everything else, and of what is refused, the entry
 //! follows when the outcome is known. Where it cannot be committed just then, because nobody leads, it waits in a file of
@@ -9,7 +10,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use actors::Draft;
+use actors::{Draft, Switch};
 use settlement::{Broken, Head, Trail};
 use tokio::time::{Instant, sleep, timeout_at};
 use watch::AuditCheck;
@@ -18,13 +19,15 @@ use wire::Timestamp;
 use super::Desk;
 use super::desk::{Answer, problem, unavailable, wrong};
 
-use super::asked::{AuditEntry, AuditHead, AuditSearch, Forwarded, Outcome, Record, Who};
+use super::asked::{AuditEntry, AuditHead, AuditSearch, Forwarded, Origin, Outcome, Record, Who};
 use super::protocol::{Command, FIND_LIMIT_MAX, OPERATOR_LENGTH_MAX, Problem, ProblemKind, REASON_LENGTH_MAX, Request};
 use crate::story::when::point;
 
 /// How long an operator's answer waits for its entry.
 const PATIENCE: Duration = Duration::from_secs(1);
 const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// By so much clocks of nodes may differ.
+const SKEW: Duration = Duration::from_secs(3600);
 /// Of the file of entries that wait, bytes.
 const WAITING_BYTES_MAX: u64 = 1 << 20;
 /// Entries in one answer to an export.
@@ -85,10 +88,35 @@ fn draft(action: &str, parameters: String, who: &Who) -> Draft {
     }
 }
 
+/// Name and user id under which a node does something of its own accord.
+fn of_itself(switch: &Switch) -> (String, u32) {
+    (format!("node {}", switch.node()), rustix::process::getuid().as_raw())
+}
+
+/// An entry to be committed together with what the node does of its own accord: for `actor`, or else in its own name.
+pub(crate) fn own_draft(switch: &Switch, actor: Option<&str>, command: &Command, reason: &str) -> Draft {
+    let (own, uid) = of_itself(switch);
+    Draft {
+        asked_at: switch.clock().now(),
+        node: switch.node(),
+        origin: settlement::Origin::Node,
+        operator: actor.map_or(own, Into::into),
+        uid,
+        action: command.name().into(),
+        parameters: command.parameters(),
+        reason: reason.into(),
+        task: None,
+        approver: None,
+    }
+}
+
 impl Desk {
     /// Who asks, checked, also where it is not needed.
     pub(super) fn who(&self, request: &Request, uid: u32) -> Result<Who, Problem> {
         let Request { command, operator, origin, reason } = request;
+        if *origin == Origin::Node {
+            return Err(wrong("origin: whoever asks is no node"));
+        }
         let printable = |text: &str, length_max| text.len() <= length_max && !text.chars().any(char::is_control);
         if !printable(operator, OPERATOR_LENGTH_MAX) {
             return Err(wrong(format!("operator: at most {OPERATOR_LENGTH_MAX} bytes without control characters")));
@@ -113,6 +141,23 @@ impl Desk {
             task: None,
             approver: None,
         })
+    }
+
+    /// Writes what this node did of its own accord.
+    pub async fn record_own(&self, action: &str, reason: &str) {
+        let (operator, uid) = of_itself(&self.switch);
+        let who = Who {
+            operator,
+            uid,
+            node: self.switch.node(),
+            origin: Origin::Node,
+            reason: reason.into(),
+            asked_at_ns: self.switch.clock().now().nanoseconds(),
+            task: None,
+            approver: None,
+        };
+        let (action, parameters, why) = (action.into(), String::new(), String::new());
+        self.record(Record { action, parameters, who, outcome: Outcome::Done, why }).await;
     }
 
     /// Writes an entry: on the node that leads, or into the file of those that wait.
@@ -143,7 +188,18 @@ impl Desk {
         if self.switch.reign().is_none() {
             return self.forward(&Forwarded::Record(record.clone())).await.map(drop);
         }
-        self.record_here(record).await
+        self.record_once(record).await
+    }
+
+    /// On the node that leads, unless the trail has it: what was committed though nobody heard of it is told again.
+    pub(super) async fn record_once(&self, record: &Record) -> Result<(), Problem> {
+        let trail = self.switch.read_behind(|book| book.trail().clone()).await?;
+        let (own, since) = (record.clone(), Timestamp(record.who.asked_at_ns).minus(SKEW));
+        let is_there = move || trail.entries_since(since).any(|entry| own.is_in(&entry));
+        match tokio::task::spawn_blocking(is_there).await.map_err(unavailable)? {
+            true => Ok(()),
+            false => self.record_here(record).await,
+        }
     }
 
     /// On the node that leads.
@@ -165,11 +221,9 @@ impl Desk {
         }
     }
 
-    /// One that was committed though this node did not hear of it is in the trail already.
     async fn try_record_what_waits(&self) {
         let path = self.waiting_path();
         let Ok(text) = std::fs::read_to_string(&path) else { return };
-        let Ok(trail) = self.trail().await else { return };
         let _alone = self.waiting.lock().await;
         for line in text.lines() {
             let Ok(record) = serde_json::from_str::<Record>(line) else {
@@ -181,13 +235,8 @@ impl Desk {
                 );
                 continue;
             };
-            let is_it = |audited: &settlement::Audited<'_>| {
-                (audited.node, audited.asked_at.nanoseconds()) == (record.who.node, record.who.asked_at_ns)
-                    && audited.action == record.action
-            };
-            let is_there = trail.entries().flatten().any(|entry| is_it(&entry.audited));
-            let recorded = async { timeout_at(Instant::now() + PATIENCE, self.try_record(&record)).await };
-            if !is_there && !matches!(recorded.await, Ok(Ok(()))) {
+            let recorded = timeout_at(Instant::now() + PATIENCE, self.try_record(&record)).await;
+            if !matches!(recorded, Ok(Ok(()))) {
                 return;
             }
         }

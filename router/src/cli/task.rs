@@ -24,15 +24,29 @@ pub(super) enum Task {
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         reason: String,
     },
-    /// Have it not done; who proposed it takes it back in this way
+    /// Have it not done, as another operator than the one who proposed it
     #[command(after_help = examples("crosstie task refuse 17 --reason 'wrong participant'"))]
     Refuse {
         #[command(flatten)]
         one: One,
-        /// Why; kept in the audit trail with your name
-        #[arg(long, value_name = "TEXT")]
-        reason: String,
+        #[command(flatten)]
+        why: Reason,
     },
+    /// Take back what you proposed yourself
+    #[command(after_help = examples("crosstie task withdraw 17 --reason 'wrong amount'"))]
+    Withdraw {
+        #[command(flatten)]
+        one: One,
+        #[command(flatten)]
+        why: Reason,
+    },
+}
+
+#[derive(Args)]
+pub(super) struct Reason {
+    /// Why; kept in the audit trail with your name
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
 }
 
 #[derive(Args)]
@@ -54,15 +68,21 @@ impl Task {
                 let value = node.ask(Command::ApproveTask { number }, &reason)?;
                 show::participants(&node, &value)
             }
-            Task::Refuse { one: One { number, node }, reason } => {
-                let value = node.ask(Command::RefuseTask { number }, &reason)?;
-                if node.output.json {
-                    return say(&format!("{value}\n"));
-                }
-                eprintln!("task {number} is refused");
-                Ok(Exit::Done)
-            }
+            Task::Refuse { one, why } => one.end(|number| Command::RefuseTask { number }, &why, "refused"),
+            Task::Withdraw { one, why } => one.end(|number| Command::WithdrawTask { number }, &why, "withdrawn"),
         }
+    }
+}
+
+impl One {
+    fn end(&self, command: fn(u64) -> Command, why: &Reason, ended: &str) -> Result<Exit, Failure> {
+        let One { number, node } = self;
+        let value = node.ask(command(*number), &why.reason)?;
+        if node.output.json {
+            return say(&format!("{value}\n"));
+        }
+        eprintln!("task {number} is {ended}");
+        Ok(Exit::Done)
     }
 }
 

@@ -43,7 +43,7 @@ impl Counter {
             Subject::Payments { words } => payments::search(&self.desk, &words).await,
             Subject::Payment { uetr } => payments::stories(&self.desk, &uetr).await,
             Subject::Audit => records::audit(&self.desk).await,
-            Subject::Tasks => records::tasks(&self.desk).await,
+            Subject::Tasks { operator } => records::tasks(&self.desk, operator.as_deref()).await,
         }
     }
 }
@@ -88,6 +88,7 @@ fn command(action: Action) -> Command {
         Action::StepDown => Command::StepDown { node: None },
         Action::Approve { task: number } => Command::ApproveTask { number },
         Action::Refuse { task: number } => Command::RefuseTask { number },
+        Action::Withdraw { task: number } => Command::WithdrawTask { number },
     }
 }
 
@@ -116,6 +117,7 @@ fn done(action: &Action) -> String {
         Action::StepDown => "Another node leads.".into(),
         Action::Approve { task } => format!("Task {task} is approved and done."),
         Action::Refuse { task } => format!("Task {task} is refused; nothing was changed."),
+        Action::Withdraw { task } => format!("Task {task} is withdrawn; nothing was changed."),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Payments as pages: a search in words, and one payment's story.
 
-use console::{Page, bar, facts};
+use console::{Page, bar, facts, linked, participant};
 use maud::{Markup, html};
 use serde_json::json;
 
@@ -47,11 +47,11 @@ fn row(own: &Payment) -> Markup {
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
     html! {
         tr {
-            th scope="row" { a href={ "/payments/" (own.uetr) } { code { (own.uetr) } } }
+            th scope="row" { (console::payment(&own.uetr)) }
             td { (sign(&own.state)) }
             td { (own.reasons.join(" ")) }
-            td { (own.debtor_agent) }
-            td { (own.creditor_agent) }
+            td { (participant(&own.debtor_agent)) }
+            td { (participant(&own.creditor_agent)) }
             td.number { (own.amount) }
             td { (own.currency) }
             td { (or_none(&own.decided_at)) }
@@ -80,17 +80,20 @@ pub(super) async fn stories(desk: &Desk, uetr: &str) -> Result<Page, Problem> {
 fn story(own: &Story) -> Markup {
     let payment = &own.payment;
     let kind = if payment.is_return { "Return" } else { "Payment" };
+    let text = |text: &str| html! { (text) };
+    let parties =
+        |sentence: &str| linked(sentence, |name| name == payment.debtor_agent || name == payment.creditor_agent);
     html! {
         h1 { (kind) " " code { (payment.uetr) } " " (sign(&payment.state)) }
         (facts(&[
-            ("amount", format!("{} {}", payment.amount, payment.currency)),
-            ("from", payment.debtor_agent.clone()),
-            ("to", payment.creditor_agent.clone()),
-            ("decided", payment.decided_at.clone().unwrap_or_else(|| "-".into())),
-            ("ended", payment.ended_at.clone().unwrap_or_else(|| "-".into())),
+            ("amount", html! { (payment.amount) " " (payment.currency) }),
+            ("from", participant(&payment.debtor_agent)),
+            ("to", participant(&payment.creditor_agent)),
+            ("decided", text(payment.decided_at.as_deref().unwrap_or("-"))),
+            ("ended", text(payment.ended_at.as_deref().unwrap_or("-"))),
         ]))
-        p { strong { (payment.summary) } }
-        p { "Must act: " strong { (payment.must_act) } }
+        p { strong { (parties(&payment.summary)) } }
+        p { "Must act: " strong { (parties(&payment.must_act)) } }
         @if let Some(budget) = &own.budget { (budget_bar(budget, &payment.creditor_agent)) }
         h2 { "Timeline, from the " (own.told_by) " and the log" }
         (timeline(&own.timeline))
@@ -130,7 +133,7 @@ fn timeline(moments: &[Moment]) -> Markup {
                             td {
                                 @for (place, notice) in moment.notices.iter().enumerate() {
                                     @if place > 0 { ", " }
-                                    (notice.to) " as notice " (notice.number.map_or_else(|| "?".into(), |number| number.to_string()))
+                                    (participant(&notice.to)) " as notice " (notice.number.map_or_else(|| "?".into(), |number| number.to_string()))
                                 }
                             }
                         }
@@ -152,7 +155,7 @@ fn postings(all: &[Posting]) -> Markup {
                         @for own in all {
                             tr {
                                 td { (own.kind) }
-                                td { (own.participant) }
+                                td { (participant(&own.participant)) }
                                 td.number { (own.amount) }
                                 td { (own.currency) }
                                 td.number { (own.entry.map_or_else(|| "-".into(), |entry| entry.to_string())) }
@@ -170,8 +173,8 @@ fn links(all: &[Link]) -> Markup {
         ul {
             @for own in all {
                 li {
-                    a href={ "/payments/" (own.uetr) } { code { (own.uetr) } }
-                    " of " (own.debtor_agent) ", " (own.amount) " " (own.currency) ", " (own.state.replace('_', " "))
+                    (console::payment(&own.uetr))
+                    " of " (participant(&own.debtor_agent)) ", " (own.amount) " " (own.currency) ", " (own.state.replace('_', " "))
                     @if let Some(at) = &own.ended_at { ", " (at) }
                 }
             }

@@ -1,6 +1,6 @@
 //! The audit trail and what waits for a second person, as pages.
 
-use console::{Page, facts};
+use console::{Page, facts, participant};
 use maud::{Markup, html};
 use serde_json::json;
 
@@ -48,6 +48,22 @@ pub(super) async fn audit(desk: &Desk) -> Result<Page, Problem> {
     Ok(Page { title: "Audit trail".into(), body, json: json!({ "entries": entries, "checks": checks }) })
 }
 
+/// What was asked, name by name; participants lead to their pages.
+fn parameters(text: &str) -> Markup {
+    let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(text) else { return html! { code { (text) } } };
+    html! {
+        @for (place, (name, value)) in fields.iter().enumerate() {
+            @if place > 0 { ", " }
+            (name.replace('_', " ")) " "
+            @match value {
+                serde_json::Value::String(id) if name == "id" => (participant(id)),
+                serde_json::Value::String(text) => code { (text) },
+                value => code { (value) },
+            }
+        }
+    }
+}
+
 fn entry(own: &AuditEntry) -> Markup {
     let outcome = match own.outcome {
         Outcome::Proposed { .. } => "○ waits",
@@ -62,36 +78,40 @@ fn entry(own: &AuditEntry) -> Markup {
         td { (own.operator) }
         td { (second) }
         td { (own.action.replace('_', " ")) }
-        td { code { (own.parameters) } }
+        td { (parameters(&own.parameters)) }
         td { (own.reason) }
         td { (outcome) @if !own.why.is_empty() { ": " (own.why) } }
     }
 }
 
-pub(super) async fn tasks(desk: &Desk) -> Result<Page, Problem> {
+pub(super) async fn tasks(desk: &Desk, operator: Option<&str>) -> Result<Page, Problem> {
     let tasks: Vec<Task> = ask(desk, Command::Tasks).await?;
-    let rows: Vec<Markup> = tasks.iter().map(task).collect();
+    let rows: Vec<Markup> = tasks.iter().map(|own| task(own, operator)).collect();
     let heading = ["TASK", "ACTION", "PARAMETERS", "PROPOSED BY", "REASON", "EXPIRES", "DECIDE"];
     let body = html! {
         h1 { "Tasks" }
-        p.hint { "Changes that wait for a second person, who is not the one that proposed them." }
+        p.hint { "Changes that wait for a second person. Whoever proposed one can only withdraw it." }
         (table("tasks", &heading, &rows))
     };
     Ok(Page { title: "Tasks".into(), body, json: json!(tasks) })
 }
 
-fn task(own: &Task) -> Markup {
+fn task(own: &Task, operator: Option<&str>) -> Markup {
     let number = own.number;
+    let is_own = operator == Some(own.who.operator.as_str());
+    let ways: &[(&str, &str)] = match is_own {
+        true => &[("withdraw", "Withdraw")],
+        false => &[("approve", "Approve"), ("refuse", "Refuse")],
+    };
     html! {
         td.number { (number) }
         td { (own.action.replace('_', " ")) }
-        td { code { (own.parameters) } }
+        td { (parameters(&own.parameters)) }
         td { (own.who.operator) }
         td { (own.who.reason) }
         td { (own.until) }
         td {
-            a.button href={ "/actions/approve?task=" (number) } { "Approve" } " "
-            a.button href={ "/actions/refuse?task=" (number) } { "Refuse" }
+            @for (way, name) in ways { a.button href={ "/actions/" (way) "?task=" (number) } { (name) } " " }
         }
     }
 }

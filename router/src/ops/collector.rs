@@ -82,12 +82,14 @@ impl Collector {
             }
             // A snapshot that fails is told and the next one taken: nobody should go blind for good.
             let Ok(now) = catch_unwind(AssertUnwindSafe(|| Arc::new(self.take()))) else { continue };
+            if self.before.number > 0 {
+                self.history.write().add(Moment::between(&self.before, &now));
+            }
             self.before = now.clone();
             self.publish.send_replace(now);
         }
     }
 
-    /// The next snapshot; what has changed since the one before goes into the history.
     fn take(&mut self) -> Snapshot {
         self.second.take(&self.from.switch, &self.from.measured);
         self.totals.turn(&self.second);
@@ -118,9 +120,7 @@ impl Collector {
             let moment = Moment::between(&self.before, &now);
             now.payments.started_per_second = moment.started_per_second;
             now.payments.settled_per_second = moment.settled_per_second;
-            let mut history = self.history.write();
-            history.add(moment);
-            now.payments.budget = history.budget();
+            now.payments.budget = self.history.read().budget(&moment);
         }
         watch::judge(&mut now, &self.before);
         now

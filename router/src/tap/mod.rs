@@ -103,26 +103,21 @@ impl Taps {
 
     /// Until nobody taps any more, or the switch has ended.
     fn follow(&self, follower: &Follower, switch: &Weak<Switch>) {
-        let (mut tell_at, mut lost, mut lost_at_gap, mut has_begun) = (Instant::now() + EVERY, 0, 0, false);
+        let (mut tell_at, mut missed) = (Instant::now() + EVERY, Missed::default());
         loop {
             let news = follower.next(tell_at.saturating_duration_since(Instant::now()));
             let Some(switch) = switch.upgrade() else { break };
             let mut state = self.0.lock();
             if let Some(News::Folded { entry, is_behind_gap }) = news {
-                if is_behind_gap {
-                    // What was lost is counted; and before the first there is nothing that anybody wanted to hear.
-                    let is_skip = has_begun && follower.lost() == lost_at_gap;
-                    lost_at_gap = follower.lost();
-                    state.open.iter_mut().for_each(|open| open.miss(0, u64::from(is_skip)));
+                if missed.is_unknown(is_behind_gap, follower.lost()) {
+                    state.open.iter_mut().for_each(Open::gap);
                 }
-                has_begun = true;
                 state.open.iter_mut().for_each(|open| open.take(&entry.steps, &|key| switch.scheme().id(key)));
             }
             if Instant::now() >= tell_at {
                 tell_at = Instant::now() + EVERY;
-                let missed = follower.lost() - lost;
-                lost += missed;
-                state.open.iter_mut().for_each(|open| open.miss(missed, 0));
+                let lost = missed.since_told(follower.lost());
+                state.open.iter_mut().for_each(|open| open.miss(lost));
                 state.open.retain_mut(Open::tell);
                 if state.open.is_empty() {
                     state.is_followed = false;
@@ -133,5 +128,42 @@ impl Taps {
         let mut state = self.0.lock();
         state.open.clear();
         state.is_followed = false;
+    }
+}
+
+/// What the follower lost, counted; and gaps that this does not explain.
+#[derive(Default)]
+struct Missed {
+    told: u64,
+    at_gap: u64,
+    has_begun: bool,
+}
+
+impl Missed {
+    fn since_told(&mut self, lost: u64) -> u64 {
+        lost - std::mem::replace(&mut self.told, lost)
+    }
+
+    /// Whether nobody knows how many are missing before the next entry. Before the first nothing was wanted.
+    fn is_unknown(&mut self, is_behind_gap: bool, lost: u64) -> bool {
+        let has_begun = std::mem::replace(&mut self.has_begun, true);
+        is_behind_gap && std::mem::replace(&mut self.at_gap, lost) == lost && has_begun
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_counted_or_said_to_be_unknown() {
+        let mut missed = Missed::default();
+        assert!(!missed.is_unknown(true, 0), "before it began");
+        assert!(!missed.is_unknown(false, 0));
+        assert_eq!((missed.since_told(7), missed.since_told(7)), (7, 0));
+        assert!(!missed.is_unknown(true, 7), "seven are");
+        assert!(missed.is_unknown(true, 7), "the book of another was taken over");
+        assert!(!missed.is_unknown(false, 9) && !missed.is_unknown(true, 9));
+        assert_eq!(missed.since_told(9), 2);
     }
 }

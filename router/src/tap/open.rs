@@ -41,10 +41,14 @@ impl Open {
         self.reader.is_closed()
     }
 
-    /// Payments ended that the node did not hear of: so many, and so many times nobody knows how many.
-    pub(super) fn miss(&mut self, not_followed: u64, skips: u64) {
+    /// So many payments ended that could not be looked at.
+    pub(super) fn miss(&mut self, not_followed: u64) {
         self.next.not_followed += not_followed;
-        self.next.skips += skips;
+    }
+
+    /// Payments ended that the node did not hear of, and nobody knows how many.
+    pub(super) fn gap(&mut self) {
+        self.next.gaps += 1;
     }
 
     pub(super) fn take(&mut self, steps: &[Step], id: &impl Fn(Key) -> ParticipantId) {
@@ -138,11 +142,12 @@ pub(super) mod tests {
             assert_eq!((told.matched, told.lines.len()), (1000, lines), "turn {turn}");
         }
         (0..100).for_each(|_| assert!(open.tell() && told(&mut tap) == Some(Tapped::default())));
-        open.miss(3, 1);
+        open.miss(3);
+        open.gap();
         open.take(&all, &id);
         open.tell();
         let told = told(&mut tap).unwrap();
-        assert_eq!((told.not_followed, told.skips), (3, 1));
+        assert_eq!((told.not_followed, told.gaps), (3, 1));
         assert_eq!(told.lines.len(), LINES_PER_SECOND, "what was saved up is no more than a second's");
     }
 

@@ -107,99 +107,93 @@ fn an_export_is_proved_against_the_node_running_or_stopped() {
     std::fs::write(&file, &right).unwrap();
     stopped(4);
     node.stop();
-    assert!(stopped(0).stdout.contains("4 entries"));
+    // Its stop is one more.
+    assert!(stopped(0).stdout.contains("5 entries"));
     std::fs::write(&file, right.replacen("ticket 7", "ticket 8", 1)).unwrap();
     assert!(stopped(7).stderr.contains("audit entry 1"));
 }
 
-/// One request over the socket, as the console makes it for who has signed in there.
-fn console(node: &Node, operator: &str, command: &Value) -> Value {
-    use std::io::{BufRead, BufReader, Write};
-    let mut stream = std::os::unix::net::UnixStream::connect(node.socket()).unwrap();
-    let request =
-        serde_json::json!({ "command": command, "operator": operator, "origin": "console", "reason": "seen" });
-    writeln!(stream, "{request}").unwrap();
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line).unwrap();
-    serde_json::from_str(&line).unwrap()
+/// When it was asked, nanoseconds since 1970: behind the head of the fact and the time of its record.
+fn asked_at_ns(entry: &Value) -> u64 {
+    let digits = entry["fact"].as_str().unwrap();
+    let byte = |place: usize| u8::from_str_radix(&digits[2 * place..2 * place + 2], 16).unwrap();
+    u64::from_le_bytes(std::array::from_fn(|place| byte(12 + place)))
+}
+
+/// An entry that waits in a file of the node, as it stands there, made of one that was exported.
+fn waiting(entry: &Value, asked_at_ns: u64, outcome: &str) -> String {
+    let who = serde_json::json!({
+        "operator": entry["operator"], "uid": entry["uid"], "node": entry["node"], "origin": entry["origin"],
+        "reason": entry["reason"], "asked_at_ns": asked_at_ns,
+    });
+    let (action, parameters) = (&entry["action"], &entry["parameters"]);
+    format!(
+        "{}\n",
+        serde_json::json!({ "action": action, "parameters": parameters, "who": who, "outcome": outcome, "why": "" })
+    )
 }
 
 #[test]
-fn money_waits_for_a_second_person_and_moves_once() {
+fn what_is_told_twice_is_written_once() {
     let data = tempfile::tempdir().unwrap();
-    let two = ["--set", "operators.second_person=money"];
-    let node = Node::start(data.path(), &two);
+    let node = Node::start(data.path(), &[]);
     let why = ["--currency", "EUR", "--reason", "ticket 7"];
-    let funded = |node: &Node| {
-        node.ask(&["participant", "show", "BANK-0001", "--json"]).with(0).json()["positions"][0]["funded"].clone()
-    };
-    let propose = |node: &Node, what: &str, amount: &str| {
-        let asked = [&["participant", what, "BANK-0001", amount, "--json"], &why[..]].concat();
-        node.ask(&asked).with(0).json()["task"]["number"].as_u64().unwrap()
-    };
-    let waiting = |node: &Node| node.ask(&["task", "list", "--json"]).with(0).json().as_array().unwrap().len();
-    let approve = |number: u64| serde_json::json!({ "approve_task": { "number": number } });
     node.ask(&[&["participant", "register", "BANK-0001"], &why[..]].concat()).with(0);
-
-    let told = node.ask(&[&["participant", "fund", "BANK-0001", "100.00"], &why[..]].concat()).with(0);
-    assert!(told.stderr.contains("crosstie task approve 2") && told.stdout.is_empty(), "{told:?}");
-    node.ask(&[&["participant", "fund", "BANK-0009", "1"], &why[..]].concat()).with(5);
-    node.ask(&[&["participant", "fund", "BANK-0001", "x"], &why[..]].concat()).with(2);
-    assert_eq!((funded(&node), waiting(&node)), ("0.00".into(), 1));
-
-    // Neither he himself, nor himself at the console, nor his own process under another name.
-    node.ask(&["task", "approve", "2"]).with(4);
-    assert_eq!(console(&node, "ann", &approve(2))["error"]["kind"], "refused");
-    let other_name = crate::support::crosstie()
-        .args(["task", "approve", "2", "--data", data.path().to_str().unwrap()])
-        .env("USER", "grace")
-        .output()
-        .unwrap();
-    assert_eq!(other_name.status.code(), Some(4), "{other_name:?}");
-    assert_eq!((funded(&node), waiting(&node)), ("0.00".into(), 1));
-
-    // It waits through a crash.
-    node.signal("KILL");
-    node.ended();
-    let node = Node::start(data.path(), &two);
-    assert_eq!(waiting(&node), 1);
-    assert!(console(&node, "grace", &approve(2))["ok"].is_object());
-    assert_eq!(console(&node, "grace", &approve(2))["error"]["kind"], "not_found");
-    assert_eq!((funded(&node), waiting(&node)), ("100.00".into(), 0));
-    let done = node.ask(&["audit", "log", "--limit", "2", "--json"]).with(0).json()[1].clone();
-    let names = (&done["operator"], &done["approver"]["operator"], &done["task"], &done["outcome"]);
-    assert_eq!(names, (&"ann".into(), &"grace".into(), &2.into(), &"done".into()), "{done}");
-
-    // Two at once: one of them does it.
-    let number = propose(&node, "fund", "1.00");
-    let answers: Vec<Value> = std::thread::scope(|scope| {
-        let ask = |name: &'static str| scope.spawn(|| console(&node, name, &approve(number)));
-        ["grace", "eve"].map(ask).into_iter().map(|asked| asked.join().unwrap()).collect()
-    });
-    assert_eq!(answers.iter().filter(|answer| answer["ok"].is_object()).count(), 1, "{answers:?}");
-    assert_eq!(funded(&node), "101.00");
-
-    // What the rules refuse ends as well, and so does what a second person refuses, or the first one takes back.
-    let number = propose(&node, "defund", "500.00");
-    assert_eq!(console(&node, "grace", &approve(number))["error"]["kind"], "refused");
-    let number = propose(&node, "defund", "1.00");
-    node.ask(&["task", "refuse", &number.to_string()]).with(2);
-    node.ask(&["task", "refuse", &number.to_string(), "--reason", "wrong bank"]).with(0);
-    assert_eq!((funded(&node), waiting(&node)), ("101.00".into(), 0));
-    node.ask(&["task", "approve", "999"]).with(5);
-    node.ask(&["audit", "verify"]).with(0);
-
-    // In time only.
+    node.ask(&[&["participant", "defund", "BANK-0001", "1"], &why[..]].concat()).with(4);
+    let exported = node.ask(&["audit", "export"]).with(0).stdout;
     node.stop();
-    let node = Node::start(data.path(), &[&two[..], &["--set", "operators.task_timeout=1s"]].concat());
-    let number = propose(&node, "fund", "1.00");
-    let mut left = 200;
-    while waiting(&node) > 0 {
+    let [registered, refused] =
+        [0, 1].map(|place| serde_json::from_str::<Value>(exported.lines().nth(place).unwrap()).unwrap());
+    let (first, second) = (asked_at_ns(&registered), asked_at_ns(&refused));
+    // A node that did not hear that they were written tells of them again; of the first, that nobody knows; and of one more.
+    let file = data.path().join("audit.waiting");
+    let lines = [
+        waiting(&refused, second, "refused"),
+        waiting(&registered, first, "unknown"),
+        waiting(&refused, second + 1000, "refused"),
+    ];
+    std::fs::write(&file, lines.concat()).unwrap();
+    let node = Node::start(data.path(), &[]);
+    let mut left = 400;
+    while file.exists() {
         left -= 1;
-        assert!(left > 0, "the task does not expire");
+        assert!(left > 0, "they are not taken");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    assert_eq!(console(&node, "grace", &approve(number))["error"]["kind"], "not_found");
-    assert_eq!(funded(&node), "101.00");
+    let told: Vec<_> = entries(&node).into_iter().map(|(_, operator, action, came)| (operator, action, came)).collect();
+    let expected = [
+        ("ann", "register", "done"),
+        ("ann", "defund", "refused"),
+        ("node 1", "stop", "done"),
+        ("ann", "defund", "refused"),
+    ];
+    let expected =
+        expected.map(|(operator, action, came)| (operator.to_string(), action.to_string(), came.to_string()));
+    assert_eq!(told, expected);
+    node.stop();
+}
+
+#[test]
+fn what_a_node_does_of_its_own_accord_is_an_entry() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("node.toml");
+    let text =
+        "[[participants]]\nid = \"BANK-0001\"\ncurrency = \"EUR\"\nfunded = \"100.00\"\npayment_max = \"7.00\"\n";
+    std::fs::write(&file, text).unwrap();
+    let log = data.path().join("log");
+    let start = || Node::start(&log, &["--config", file.to_str().unwrap()]);
+    start().stop();
+    // What is registered already is not registered again.
+    let node = start();
+    let told: Vec<_> =
+        entries(&node).into_iter().map(|(_, operator, action, _)| format!("{operator}: {action}")).collect();
+    let expected = ["configuration: register", "configuration: fund", "configuration: limit", "node 1: stop"];
+    assert_eq!(told, expected);
+    let all = node.ask(&["audit", "log", "--json"]).with(0).json();
+    assert!(all.as_array().unwrap().iter().all(|entry| entry["origin"] == "node"), "{all}");
+    assert_eq!((&all[0]["reason"], &all[0]["parameters"]), (&"SIGTERM".into(), &"".into()));
+    assert_eq!(all[1]["parameters"], r#"{"currency":"EUR","id":"BANK-0001","payment_max":"7.00"}"#);
+    assert_eq!(all[2]["parameters"], r#"{"amount":"100.00","currency":"EUR","id":"BANK-0001"}"#);
+    node.ask(&["audit", "verify"]).with(0);
     node.stop();
 }

@@ -140,6 +140,14 @@ fn read_by_prometheus(text: &str) {
 /// Pays while somebody walks through the pages.
 struct Payments(UnboundedSender<&'static str>);
 
+/// On the page for that.
+fn sign_in(browser: &mut Browser, name: &str, passphrase: &str) {
+    browser.eval(&format!(
+        "document.getElementById('name').value = '{name}'; document.getElementById('passphrase').value = '{passphrase}'; \
+         document.querySelector('form.stacked button').click()"
+    ));
+}
+
 /// What an operator does.
 fn walk(node: &Node, page: &str, address: &str, paid: &[String], passphrase: &str, payments: &Payments) {
     let mut browser = Browser::start();
@@ -147,10 +155,7 @@ fn walk(node: &Node, page: &str, address: &str, paid: &[String], passphrase: &st
     browser.open(&format!("{page}/"));
     browser.until("location.pathname == '/sign-in' && document.title.startsWith('Sign in')");
     assert_eq!(browser.barriers(), [""; 0], "sign-in");
-    browser.eval(&format!(
-        "document.getElementById('name').value = 'ann'; document.getElementById('passphrase').value = '{passphrase}'; \
-         document.querySelector('form.stacked button').click()"
-    ));
+    sign_in(&mut browser, "ann", passphrase);
     browser.until("location.pathname == '/' && document.readyState == 'complete'");
 
     // Live: what the page says is what the metrics say.
@@ -296,7 +301,7 @@ fn keys_and_actors(browser: &mut Browser, page: &str, uetr: &str) {
     click(browser, "participant", "/actors/participant");
     click(browser, "BANK-0001", "/actors/participant/BANK-0001");
     let text = browser.text();
-    for part in ["In its mailbox", "Offered and not ended", "What it decided last", "settled", uetr] {
+    for part in ["In its mailbox", "Offered and not ended", "What it decided last", "reserved", uetr] {
         assert!(text.to_lowercase().contains(&part.to_lowercase()), "{part} is not in\n{text}");
     }
     assert_eq!(browser.barriers(), [""; 0], "an actor");
@@ -306,4 +311,113 @@ fn keys_and_actors(browser: &mut Browser, page: &str, uetr: &str) {
     browser.open(&format!("{page}/actors/participant/NOBODY"));
     assert!(browser.text().contains("no participant of that name is registered"), "{}", browser.text());
     browser.complaints.retain(|complaint| !complaint.contains("status of 404"));
+}
+
+/// The page before a deed is filled in and sent; what the page says then.
+fn ask_for(browser: &mut Browser, url: &str, fields: &[(&str, &str)]) -> String {
+    browser.open(url);
+    for (name, text) in fields {
+        browser.eval(&format!("document.getElementById('{name}').value = '{text}'"));
+    }
+    browser.eval("document.body.dataset.page = 'before'; document.querySelector('button.act').click()");
+    browser.until("document.readyState == 'complete' && document.body.dataset.page != 'before'");
+    browser.text()
+}
+
+#[test]
+fn money_needs_two_people_at_the_page() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("node.toml");
+    std::fs::write(&file, "[[participants]]\nid = \"BANK-0001\"\ncurrency = \"EUR\"\nfunded = \"900.00\"\n").unwrap();
+    let settings = ["--set", "ops.address=127.0.0.1:0", "--set", "operators.second_person=money"];
+    let arguments = [&["--config", file.to_str().unwrap()], settings.as_slice()].concat();
+    let node = Node::start(&data.path().join("log"), &arguments);
+    let page = node.ready["console"].as_str().unwrap().to_string();
+    let [tom, eve] = ["tom", "eve"].map(|name| {
+        let add = ["operator", "add", name, "--role", "treasury", "--role", "approver"];
+        node.ask(&add).with(0).stdout.trim().to_string()
+    });
+    let funded =
+        || node.ask(&["participant", "show", "BANK-0001", "--json"]).with(0).json()["positions"][0]["funded"].clone();
+    let mut browser = Browser::start();
+    let at = |browser: &mut Browser, name: &str, passphrase: &str| {
+        if browser.eval("document.querySelector('form.who button') != null") == true {
+            browser.eval("document.querySelector('form.who button').click()");
+        } else {
+            browser.open(&format!("{page}/tasks"));
+        }
+        browser.until("location.pathname == '/sign-in' && document.readyState == 'complete'");
+        sign_in(browser, name, passphrase);
+        browser.until("location.pathname != '/sign-in' && document.querySelector('form.who') != null");
+    };
+    let fund = format!("{page}/actions/fund?participant=BANK-0001");
+    let propose = |browser: &mut Browser, amount: &str| {
+        let told = ask_for(browser, &fund, &[("amount", amount), ("reason", "statement 4")]);
+        let (_, task) = told.split_once("as task ").unwrap_or_else(|| panic!("{told}"));
+        task.split(':').next().unwrap().to_string()
+    };
+    let ways = |browser: &mut Browser, task: &str| {
+        browser.open(&format!("{page}/tasks"));
+        browser.eval(&format!(
+            "[...document.querySelectorAll('tbody tr')].filter((row) => row.cells[0].innerText == '{task}') \
+             .map((row) => row.cells[row.cells.length - 1].innerText).join()"
+        ))
+    };
+
+    // Whoever proposes may withdraw, and not approve, not even by the address of that page.
+    at(&mut browser, "tom", &tom);
+    let task = propose(&mut browser, "50.00");
+    assert_eq!((ways(&mut browser, &task), funded()), ("Withdraw".into(), "900.00".into()));
+    assert_eq!(browser.barriers(), [""; 0], "tasks");
+    let own = format!("{page}/actions/approve?task={task}");
+    let told = ask_for(&mut browser, &own, &[("reason", "mine")]);
+    assert!(told.contains("was proposed by tom") && funded() == "900.00", "{told}");
+
+    // The other one approves, and it is done once.
+    at(&mut browser, "eve", &eve);
+    assert_eq!(ways(&mut browser, &task), "Approve Refuse");
+    browser.eval("[...document.querySelectorAll('main a')].find((own) => own.innerText == 'Approve').click()");
+    browser.until("location.pathname == '/actions/approve' && document.readyState == 'complete'");
+    assert!(browser.text().contains("done at once, in both names"));
+    let told = ask_for(&mut browser, &own, &[("reason", "seen")]);
+    assert!(told.contains(&format!("Task {task} is approved and done")) && funded() == "950.00", "{told}");
+    let told = ask_for(&mut browser, &own, &[("reason", "twice")]);
+    assert!(told.contains("it has ended") && funded() == "950.00", "{told}");
+
+    // Refused by the other, withdrawn by himself: nothing moves.
+    let theirs = propose(&mut browser, "7.00");
+    at(&mut browser, "tom", &tom);
+    let told = ask_for(&mut browser, &format!("{page}/actions/refuse?task={theirs}"), &[("reason", "wrong bank")]);
+    assert!(told.contains(&format!("Task {theirs} is refused")), "{told}");
+    let task = propose(&mut browser, "8.00");
+    let told = ask_for(&mut browser, &format!("{page}/actions/withdraw?task={task}"), &[("reason", "too much")]);
+    assert!(told.contains(&format!("Task {task} is withdrawn")) && funded() == "950.00", "{told}");
+    node.ask(&["audit", "verify"]).with(0);
+    browser.open(&format!("{page}/audit"));
+    let trail = browser.text();
+    let parts = ["by the second person: wrong bank", "too much", "withdrawn", "entries, each follows"];
+    assert!(parts.iter().all(|part| trail.contains(part)), "{trail}");
+
+    // What was asked for at the page stands in the log under names of its own.
+    browser.eval("document.querySelector('form.who button').click()");
+    browser.until("location.pathname == '/sign-in' && document.readyState == 'complete'");
+    sign_in(&mut browser, "tom", "guessed");
+    browser.until("document.querySelector('.problem') != null");
+    drop(browser);
+    let log = node.stop();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let has = |event: &str, parts: &[(&str, &str)]| {
+        let is_it =
+            |line: &&serde_json::Value| line["event"] == event && parts.iter().all(|(key, text)| line[*key] == *text);
+        assert!(lines.iter().any(|line| is_it(&line)), "{event} {parts:?} is not in\n{log}");
+    };
+    has("signed_in", &[("operator", "tom"), ("from", "127.0.0.1")]);
+    has("signed_out", &[("operator", "eve")]);
+    has("sign_in_refused", &[("why", "wrong name or passphrase")]);
+    has("console_action", &[("action", "approve"), ("operator", "tom"), ("result", "refused")]);
+    has("console_action", &[("action", "approve"), ("operator", "eve"), ("result", "done")]);
+    has("operator_action", &[("action", "withdraw_task"), ("result", "done")]);
+    let strange = |line: &&serde_json::Value| line["library"].as_str().is_some_and(|own| own.starts_with("console"));
+    assert_eq!(lines.iter().find(strange), None);
+    assert!(!log.contains("guessed") && !log.contains("too much"), "{log}");
 }

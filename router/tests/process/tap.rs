@@ -190,7 +190,7 @@ fn open(node: &Node) -> Result<UnixStream, String> {
     stream.write_all(b"{\"command\":{\"tap\":{}}}\n").unwrap();
     let mut line = String::new();
     BufReader::new(&stream).read_line(&mut line).unwrap();
-    if line.starts_with("{\"ok\":{\"lines\":[]") { Ok(stream) } else { Err(line) }
+    if line.starts_with("{\"ok\":") { Ok(stream) } else { Err(line) }
 }
 
 #[test]

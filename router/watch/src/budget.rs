@@ -70,10 +70,19 @@ impl Budget {
         }
     }
 
-    /// Faster than somebody may sleep through, over the window and still.
+    /// Faster than the objective allows, over the window and still.
+    pub(crate) fn burns(&self) -> bool {
+        self.burns_beyond(1.0)
+    }
+
+    /// Faster than somebody may sleep through.
     pub(crate) fn burns_fast(&self) -> bool {
-        let is_fast = |burn: Option<f64>| burn.is_some_and(|burn| burn > BURN_FAST);
-        is_fast(self.burn) && is_fast(self.burn_recent)
+        self.burns_beyond(BURN_FAST)
+    }
+
+    fn burns_beyond(&self, limit: f64) -> bool {
+        let is_beyond = |burn: Option<f64>| burn.is_some_and(|burn| burn > limit);
+        is_beyond(self.burn) && is_beyond(self.burn_recent)
     }
 
     /// `99.94 %`, or `-`.

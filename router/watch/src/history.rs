@@ -84,9 +84,8 @@ impl History {
         self.0.iter()
     }
 
-    /// What is left of the objective, by the ends between the first moment and the last.
-    pub fn budget(&self) -> Budget {
-        let Some(now) = self.0.back() else { return Budget::default() };
+    /// What is left of the objective, by the ends between the first moment and one that is about to be added.
+    pub fn budget(&self, now: &Moment) -> Budget {
         let since = |then: Option<&Moment>| {
             let then = then.unwrap_or(now);
             Ends {
@@ -243,16 +242,17 @@ mod tests {
     #[test]
     fn a_budget_is_of_what_the_history_holds() {
         let mut history = History::default();
-        assert_eq!(history.budget().ended, 0);
-        for second in 0..=4000 {
+        let moment = |second: u64| {
             let late = second / 1000;
             let (at_ms, within_objective) = (second * 1000, 10 * second - late);
-            history.add(Moment { at_ms, within_objective, beyond_objective: late, ..Moment::default() });
-        }
-        let budget = history.budget();
-        assert_eq!((budget.window_seconds, budget.ended, budget.late), (3599, 35_990, 4));
+            Moment { at_ms, within_objective, beyond_objective: late, ..Moment::default() }
+        };
+        assert_eq!(history.budget(&moment(7)).ended, 0, "nothing is known of before");
+        (0..4000).for_each(|second| history.add(moment(second)));
+        let budget = history.budget(&moment(4000));
+        assert_eq!((budget.window_seconds, budget.ended, budget.late), (3600, 36_000, 4));
         let near = |found: Option<f64>, expected: f64| assert!((found.unwrap() - expected).abs() < 1e-6, "{found:?}");
-        near(budget.burn, 4.0 / 35_990.0 / 0.0005);
+        near(budget.burn, 4.0 / 36_000.0 / 0.0005);
         near(budget.burn_recent, 1.0 / 3_000.0 / 0.0005);
     }
 
@@ -278,6 +278,7 @@ mod tests {
             history.add(Moment { at_ms, ..Moment::default() });
         }
         assert_eq!(history.moments().len(), MOMENTS_MAX);
+        assert!(size_of::<Moment>() <= 400, "{} bytes", size_of::<Moment>());
         assert_eq!(history.moments().next().map(|moment| moment.at_ms), Some(5));
     }
 }

@@ -224,23 +224,41 @@ impl<'a> Pair<'a> {
     }
 
     pub fn nodes(&self) -> Rows {
-        let heading =
-            vec!["NODE", "REGION", "ROLE", "HEARD", "LAG", "LAG TIME", "ROUND TRIP", "AGREED AT", "SERVES", "ADDRESS"];
+        let heading = vec![
+            "NODE",
+            "REGION",
+            "ROLE",
+            "HEARD",
+            "LAG",
+            "LAG TIME",
+            "ROUND TRIP",
+            "CLOCK",
+            "AGREED AT",
+            "SERVES",
+            "ADDRESS",
+        ];
         let or_unknown = |value: Option<u64>, cell: fn(u64) -> Cell| value.map_or_else(Cell::unknown, cell);
+        // Only the leader hears of every node.
+        let is_unknown = |own: &Peer| own.role == "unknown";
         let row = |own: &Peer| {
             let cells = vec![
                 Cell::text(&own.name),
                 Cell::text(&own.region),
                 Cell::text(&own.role),
-                Cell::text(if own.is_heard { "yes" } else { "NO" }),
+                match own.is_heard {
+                    _ if is_unknown(own) => Cell::unknown(),
+                    is_heard => Cell::text(if is_heard { "yes" } else { "NO" }),
+                },
                 or_unknown(own.lag_entries, Cell::count),
                 or_unknown(own.lag_ms, |ms| Cell::number(ms as f64, text::length(ms * 1000))),
                 or_unknown(own.round_trip_us, |us| Cell::number(us as f64, text::length(us))),
+                own.clock_offset_us.map_or_else(Cell::unknown, offset),
                 or_unknown(own.agreed_index, Cell::count),
                 Cell::text(if own.serves { "yes" } else { "no" }),
                 Cell::text(&own.address),
             ];
-            let severity = if own.is_heard { self.severity_of(&own.name) } else { Severity::Critical };
+            let is_lost = !own.is_heard && !is_unknown(own);
+            let severity = if is_lost { Severity::Critical } else { self.severity_of(&own.name) };
             Row { cells, severity }
         };
         Rows { name: "nodes", heading, rows: self.now.peers.iter().map(row).collect() }
@@ -252,6 +270,27 @@ impl<'a> Pair<'a> {
     }
 }
 
+/// How far from this node's, and which way.
+fn offset(us: i64) -> Cell {
+    let sign = if us < 0 { "-" } else { "+" };
+    Cell::number(us as f64, format!("{sign}{}", text::length(us.unsigned_abs())))
+}
+
 fn headroom(participant: &Participant) -> f64 {
     participant.positions.iter().map(|position| position.headroom).fold(f64::INFINITY, f64::min)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_lost_only_to_who_would_hear_it() {
+        let peer = |role: &str, is_heard| Peer { role: role.into(), is_heard, ..Peer::default() };
+        let peers = vec![peer("leader", true), peer("follower", false), peer("unknown", false)];
+        let now = Snapshot { peers, ..Snapshot::default() };
+        let rows = Pair { now: &now, before: None }.nodes().rows;
+        let told: Vec<_> = rows.iter().map(|row| (row.cells[3].text.as_str(), row.severity)).collect();
+        assert_eq!(told, [("yes", Severity::Fine), ("NO", Severity::Critical), (NONE, Severity::Fine)]);
+    }
 }

@@ -86,8 +86,8 @@ pub struct Tapped {
     pub matched: u64,
     /// Ended, and could not be looked at: more ended than this node could follow.
     pub not_followed: u64,
-    /// How often this node took over a book in which payments had ended that it did not hear of one by one.
-    pub skips: u64,
+    /// How often this node took over another's book instead of hearing of each payment: nobody knows how many ended meanwhile.
+    pub gaps: u64,
 }
 
 impl Tapped {
@@ -95,7 +95,7 @@ impl Tapped {
     pub fn count(&mut self, next: &Tapped) {
         self.matched += next.matched;
         self.not_followed += next.not_followed;
-        self.skips += next.skips;
+        self.gaps += next.gaps;
     }
 
     /// What there was besides `shown` lines, in words; none when that was all.
@@ -105,7 +105,7 @@ impl Tapped {
             (not_shown > 0).then(|| format!("{} more matched and are not shown", text::count(not_shown))),
             (self.not_followed > 0)
                 .then(|| format!("{} ended that could not be followed", text::count(self.not_followed))),
-            (self.skips > 0).then(|| format!("{} times this node skipped over many at once", text::count(self.skips))),
+            (self.gaps > 0).then(|| format!("gaps of unknown size: {}", text::count(self.gaps))),
         ];
         let told: Vec<String> = told.into_iter().flatten().collect();
         (!told.is_empty()).then(|| told.join(", "))
@@ -157,10 +157,10 @@ mod tests {
     fn what_is_missing_is_told() {
         let all = Tapped { matched: 50, ..Tapped::default() };
         assert_eq!(all.besides(50), None);
-        let more = Tapped { not_followed: 7, skips: 1, ..all };
+        let more = Tapped { not_followed: 7, gaps: 1, ..all };
         assert_eq!(
             more.besides(20).unwrap(),
-            "30 more matched and are not shown, 7 ended that could not be followed, 1 times this node skipped over many at once"
+            "30 more matched and are not shown, 7 ended that could not be followed, gaps of unknown size: 1"
         );
     }
 }

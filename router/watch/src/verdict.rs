@@ -123,10 +123,11 @@ fn of_the_node(now: &Snapshot, before: &Snapshot, found: &mut Found) {
         found.critical("oldest_in_flight", "", sentence, "Look at the slowest actor and at the log's syncs.");
     }
     let budget = &now.payments.budget;
-    if budget.burns_fast() {
+    if budget.burns() {
         let (window, share) = (budget.window(), budget.share());
         let sentence = format!("Payments end late: in {window} {share} were final within 10 s, and it goes on.");
-        found.critical("budget_burning", "", sentence, "Look at the slowest payments and at where the time goes.");
+        let severity = if budget.burns_fast() { Severity::Critical } else { Severity::Degraded };
+        found.add("budget_burning", severity, "", sentence, "Look at the slowest payments and at where the time goes.");
     }
     if let Some(expires) = now.log.certificate_expires_ms {
         let left = expires.saturating_sub(now.at_ms);
@@ -353,6 +354,11 @@ mod tests {
         check("oldest_in_flight", Critical, |now| now.payments.oldest_in_flight_us = 12_000_001);
         check("budget_burning", Critical, |now| {
             let late = Some(14.5);
+            now.payments.budget =
+                Budget { burn: late, burn_recent: late, within: Some(0.99), ended: 100, ..Budget::default() };
+        });
+        check("budget_burning", Degraded, |now| {
+            let late = Some(1.1);
             now.payments.budget =
                 Budget { burn: late, burn_recent: late, within: Some(0.99), ended: 100, ..Budget::default() };
         });

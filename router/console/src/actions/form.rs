@@ -74,7 +74,7 @@ fn particulars(kind: Kind, own: &Participant, given: &Given) -> Markup {
                 }
             }
         },
-        Kind::Drain | Kind::Undrain | Kind::StepDown | Kind::Approve | Kind::Refuse => html! {},
+        Kind::Drain | Kind::Undrain | Kind::StepDown | Kind::Approve | Kind::Refuse | Kind::Withdraw => html! {},
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) fn name(kind: Kind) -> &'static str {
         Kind::StepDown => "Step down",
         Kind::Approve => "Approve",
         Kind::Refuse => "Refuse",
+        Kind::Withdraw => "Withdraw",
     }
 }
 
@@ -56,6 +57,7 @@ pub(super) fn consequences(kind: Kind, now: &Snapshot, participant: Option<&Part
             say(&["What was proposed is done at once, in both names. The proposer himself cannot approve it."])
         }
         Kind::Refuse => say(&["What was proposed is not done. It can be proposed again."]),
+        Kind::Withdraw => say(&["What you proposed is not done. It can be proposed again."]),
         Kind::StepDown => vec![format!(
             "Another node leads instead of {}; payments in flight go on there. They wait a moment meanwhile.",
             now.node.name

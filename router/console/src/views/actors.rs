@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use watch::{ActorKind, Deed, Latency, Snapshot, facts as told, text};
 
 use super::participant::positions;
+use crate::links::{page_of_actor, page_of_kind, participant, payment};
 use crate::live::{Ask, Section, View, time_of_day};
 use crate::look::Look;
-use crate::parts::{encoded, facts, participant, payment, table};
+use crate::parts::{facts, table};
 use crate::visitor::Visitor;
 use crate::{Problem, ProblemKind, Switch};
 
@@ -42,10 +43,6 @@ fn kind<'a>(now: &'a Snapshot, name: &str) -> Result<&'a ActorKind, Problem> {
     })
 }
 
-pub(super) fn page_of_kind(kind: &str) -> Option<String> {
-    Some(format!("/actors/{}", encoded(kind)))
-}
-
 impl View for Actors {
     fn title(&self) -> String {
         "Actors".into()
@@ -54,7 +51,7 @@ impl View for Actors {
     fn sections(&self, look: &Look, _: &Visitor, _: &Ask) -> Result<Vec<Section>, Problem> {
         Ok(vec![
             part("heading", "", html! { h1 { "Actors" } }),
-            part("kinds", "By kind", table(&look.pair().actors(), None, page_of_kind, None)),
+            part("kinds", "By kind", table(&look.pair().actors(), None, |kind| Some(page_of_kind(kind)), None)),
         ])
     }
 
@@ -72,7 +69,7 @@ impl View for ActorsOfKind {
         let own = kind(&look.now, &self.kind)?;
         let mut all = look.pair().actors();
         all.rows.retain(|row| row.cells.first().is_some_and(|cell| cell.text == self.kind));
-        let page = |id: &str| Some(format!("/actors/{}/{}", encoded(&self.kind), encoded(id)));
+        let page = |id: &str| Some(page_of_actor(&self.kind, id));
         Ok(vec![
             part("heading", "", html! { h1 { (self.title()) } p { a href="/actors" { "all kinds" } } }),
             part("kind", "All of them", table(&all, None, |_| None, None)),
@@ -187,7 +184,7 @@ impl View for Actor {
     fn sections(&self, look: &Look, _: &Visitor, _: &Ask) -> Result<Vec<Section>, Problem> {
         let own = self.find(&look.now)?;
         let kind = kind(&look.now, &self.kind)?;
-        let busiest = html! { a href={ "/actors/" (encoded(&self.kind)) } { "the busiest of kind " (self.kind) } };
+        let busiest = html! { a href=(page_of_kind(&self.kind)) { "the busiest of kind " (self.kind) } };
         let up = part("heading", "", html! { h1 { "Actor: " (self.title()) } p { (busiest) } });
         let rest = if self.kind == SESSION { self.session(&look.now, own)? } else { self.deciding(look, kind)? };
         Ok(std::iter::once(up).chain(rest).collect())

@@ -6,13 +6,12 @@ use watch::tap::Filter;
 use watch::text::{self, ago};
 use watch::{Snapshot, Warning};
 
-use super::actors::page_of_kind;
+use crate::links::{linked_of, page_of_kind, page_of_node, page_of_participant, subject};
 use crate::live::{Ask, Section, View, order, time_of_day};
 use crate::look::Look;
-use crate::parts::{Stand, Tile, bar, class, encoded, sign, table, tiles};
-use crate::tap;
+use crate::parts::{Stand, Tile, bar, class, sign, table, tiles};
 use crate::visitor::Visitor;
-use crate::{Problem, heat};
+use crate::{Problem, heat, tap};
 
 const WARNINGS_MAX: usize = 5;
 const PARTICIPANTS_MAX: usize = 40;
@@ -35,7 +34,7 @@ impl View for Overview {
             (_, by) => format!("by {}", by.replace('-', " ")),
         };
         let stand = Stand { path: "/", ask, order, rows_max: PARTICIPANTS_MAX };
-        let link = |id: &str| Some(format!("/participants/{}", encoded(id)));
+        let link = |id: &str| Some(page_of_participant(id));
         let bar_of: &dyn Fn(&str) -> Markup = &|id: &str| position(now, id);
         Ok(vec![
             part("verdict", "", verdict(now)),
@@ -51,8 +50,8 @@ impl View for Overview {
                     table(&participants, Some(&stand), link, Some(("used · reserved · free", bar_of))),
                 )
             },
-            part("actors", "Actors by kind", table(&pair.actors(), None, page_of_kind, None)),
-            part("nodes", "Nodes and replication", table(&pair.nodes(), None, |_| Some("/nodes".into()), None)),
+            part("actors", "Actors by kind", table(&pair.actors(), None, |kind| Some(page_of_kind(kind)), None)),
+            part("nodes", "Nodes and replication", table(&pair.nodes(), None, |name| Some(page_of_node(name)), None)),
             Section { tools: tap::form(look, &Filter::default()), ..part("tap", "Live tap", tap_hint()) },
             part("marks", "What happened", marks(look)),
         ])
@@ -66,28 +65,16 @@ impl View for Overview {
 fn verdict(now: &Snapshot) -> Markup {
     html! {
         h1 class={ "verdict " (class(now.verdict.severity)) } {
-            (sign(now.verdict.severity)) " " span.sentence { (now.verdict.sentence) }
+            (sign(now.verdict.severity)) " " span.sentence { (linked_of(now, &now.verdict.sentence)) }
         }
     }
 }
 
-/// Where more about it is to be seen.
-fn about<'a>(now: &Snapshot, warning: &'a Warning) -> (&'a str, String) {
-    let subject = warning.subject.as_str();
-    let href = match subject {
-        "" => "/nodes".into(),
-        id if now.participants.iter().any(|own| own.id == id) => format!("/participants/{}", encoded(id)),
-        kind if now.actors.iter().any(|own| own.kind == kind) => format!("/actors/{}", encoded(kind)),
-        _ => "/nodes".into(),
-    };
-    (if subject.is_empty() { "this node" } else { subject }, href)
-}
-
 pub(super) fn warning(now: &Snapshot, warning: &Warning) -> Markup {
-    let (subject, href) = about(now, warning);
+    let (subject, href) = subject(now, warning);
     html! {
         li {
-            (sign(warning.severity)) " " a href=(href) { (subject) } ": " (warning.sentence) " "
+            (sign(warning.severity)) " " a href=(href) { (subject) } ": " (linked_of(now, &warning.sentence)) " "
             span.advice { "→ " (warning.advice) } " "
             span.since { "· for " (ago(warning.since_ms, now.at_ms)) }
         }
@@ -156,7 +143,7 @@ fn charts() -> Markup {
         div.charts data-charts="/history" {
             figure { figcaption { "payments per second: settled, rejected, timed out" } div #rates.chart role="img" aria-label="payments per second" {} }
             figure {
-                figcaption { "latency: cells all that ended, lines those settled, ◆ a slow one: open it " span #cell.cell {} }
+                figcaption { "latency: " span #cell { "cells all that ended, the stronger the more; lines those settled; ◆ a slow one, open it" } }
                 div #latency.chart data-edges=(heat::edges()) role="group" aria-label="latency" {}
                 details #slow { summary { "as a table, with the slowest payments" } div.scrolls tabindex="0" role="region" aria-label="latency as a table" {} }
             }
@@ -214,7 +201,7 @@ fn tap_hint() -> Markup {
 fn marks(look: &Look) -> Markup {
     html! {
         ol.marks {
-            @for (at_ms, mark) in look.marks.iter() { li { time { (time_of_day(*at_ms)) } " " (mark.sentence) } }
+            @for (at_ms, mark) in look.marks.iter() { li { time { (time_of_day(*at_ms)) } " " (linked_of(&look.now, &mark.sentence)) } }
             @if look.marks.is_empty() { li.none { "nothing in the last hour" } }
         }
     }

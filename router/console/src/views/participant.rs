@@ -7,9 +7,10 @@ use watch::{Outcomes, Position, Snapshot, facts as told};
 
 use super::overview::warning;
 use crate::actions::{self, Kind};
+use crate::links::{encoded, page_of_actor};
 use crate::live::{Ask, Section, View};
 use crate::look::Look;
-use crate::parts::{Tile, encoded, facts, tiles};
+use crate::parts::{Tile, facts, tiles};
 use crate::visitor::Visitor;
 use crate::{Problem, ProblemKind};
 
@@ -92,12 +93,11 @@ fn figures(look: &Look, own: &watch::Participant) -> Vec<Tile> {
 }
 
 fn more(id: &str) -> Markup {
-    let id = encoded(id);
     html! {
         p {
-            a href={ "/payments?q=" (id) } { "its payments" } " · "
-            a href={ "/tap?participant=" (id) } { "its payments as they end" } " · "
-            a href={ "/actors/participant/" (id) } { "the actor that decides for it" }
+            a href={ "/payments?q=" (encoded(id)) } { "its payments" } " · "
+            a href={ "/tap?participant=" (encoded(id)) } { "its payments as they end" } " · "
+            a href=(page_of_actor("participant", id)) { "the actor that decides for it" }
         }
     }
 }

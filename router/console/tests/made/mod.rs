@@ -37,9 +37,9 @@ impl Made {
         let mut snapshot = snapshot(number, at_ms, self.environment);
         let mut last = self.last.lock();
         if let Some(before) = &*last {
-            let mut history = self.history.lock();
-            history.add(Moment::between(before, &snapshot));
-            snapshot.payments.budget = history.budget();
+            let (mut history, moment) = (self.history.lock(), Moment::between(before, &snapshot));
+            snapshot.payments.budget = history.budget(&moment);
+            history.add(moment);
         }
         *last = Some(snapshot);
     }
@@ -92,7 +92,12 @@ impl Switch for Made {
         Ok(Box::new(MadeTap { wanted, number: 0 }))
     }
 
+    /// That of BANK-H is on another node.
     fn actor(&self, participant: &str) -> Result<watch::Actor, Problem> {
+        if participant == "BANK-H" {
+            let message = "only the node that leads has actors".into();
+            return Err(Problem { kind: ProblemKind::Refused, message, next: None });
+        }
         let deed = |number: u64| watch::Deed {
             at_ms: now_ms() - number * 40,
             what: ["settled", "reserved", "rejected"][number as usize % 3].into(),
@@ -324,7 +329,7 @@ fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
             lag_entries: lag.map(|(entries, _)| entries),
             lag_ms: lag.map(|(_, ms)| ms),
             round_trip_us: (id > 1).then_some(30_400 * id),
-            clock_offset_us: (id > 1).then_some(800),
+            clock_offset_us: (id > 1).then_some(-300 * id as i64),
             agreed_index: Some(9_812_004 + number),
             serves: true,
         })

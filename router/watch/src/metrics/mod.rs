@@ -1,7 +1,7 @@
 //! A snapshot as metrics: OpenMetrics text, made from one table that is the catalogue, too.
 //!
 //! Names end in their unit or in `_total`; times are in seconds, money in minor units. A participant's name is the only
-//! label that is not from a closed list, so there are as many series as participants are registered, some 35 for each. No
+//! label that is not from a closed list, so there are as many series as participants are registered, some 60 for each. No
 //! UETR and no account stands in a label.
 
 mod exemplars;

@@ -81,12 +81,7 @@ impl Bench {
 fn windows(rounds: usize, seconds: u64, mut pass: impl FnMut(&mut Window)) -> Vec<Window> {
     let window = |number: usize| {
         let from = WARM_UP_SECONDS + number as u64 * seconds;
-        let mut window = Window {
-            looked_at: number.is_multiple_of(4) || number % 4 == 3,
-            from,
-            to: from + seconds,
-            cpu_seconds: 0.0,
-        };
+        let mut window = Window { looked_at: matches!(number % 4, 0 | 3), from, to: from + seconds, cpu_seconds: 0.0 };
         pass(&mut window);
         window
     };

@@ -1,0 +1,178 @@
+//! What waits for a second person: proposed by one, done, refused or withdrawn once, whoever leads.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::support::Node;
+
+const WHY: [&str; 4] = ["--currency", "EUR", "--reason", "ticket 7"];
+const TWO: [&str; 2] = ["--set", "operators.second_person=money"];
+
+fn approve(number: u64) -> Value {
+    serde_json::json!({ "approve_task": { "number": number } })
+}
+
+fn funded(node: &Node) -> Value {
+    node.ask(&["participant", "show", "BANK-0001", "--json"]).with(0).json()["positions"][0]["funded"].clone()
+}
+
+/// Proposed by ann on the command line; the number of the task.
+fn propose(node: &Node, what: &str, amount: &str) -> u64 {
+    let asked = [&["participant", what, "BANK-0001", amount, "--json"], &WHY[..]].concat();
+    node.ask(&asked).with(0).json()["task"]["number"].as_u64().unwrap()
+}
+
+fn waiting(node: &Node) -> usize {
+    node.ask(&["task", "list", "--json"]).with(0).json().as_array().unwrap().len()
+}
+
+/// One request over the socket, as the console makes it for who has signed in there.
+fn console(node: &Node, operator: &str, command: &Value) -> Value {
+    ask(&node.socket(), operator, command).unwrap()
+}
+
+/// The same; none when the node ends meanwhile.
+fn ask(socket: &Path, operator: &str, command: &Value) -> Option<Value> {
+    let mut stream = UnixStream::connect(socket).ok()?;
+    let request =
+        serde_json::json!({ "command": command, "operator": operator, "origin": "console", "reason": "seen" });
+    writeln!(stream, "{request}").ok()?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).ok()?;
+    serde_json::from_str(&line).ok()
+}
+
+#[test]
+fn money_waits_for_a_second_person_and_moves_once() {
+    let data = tempfile::tempdir().unwrap();
+    let node = Node::start(data.path(), &TWO);
+    node.ask(&[&["participant", "register", "BANK-0001"], &WHY[..]].concat()).with(0);
+
+    let told = node.ask(&[&["participant", "fund", "BANK-0001", "100.00"], &WHY[..]].concat()).with(0);
+    assert!(told.stderr.contains("crosstie task approve 2") && told.stdout.is_empty(), "{told:?}");
+    node.ask(&[&["participant", "fund", "BANK-0009", "1"], &WHY[..]].concat()).with(5);
+    node.ask(&[&["participant", "fund", "BANK-0001", "x"], &WHY[..]].concat()).with(2);
+    assert_eq!((funded(&node), waiting(&node)), ("0.00".into(), 1));
+
+    // Neither he himself, nor himself at the console, nor his own process under another name.
+    node.ask(&["task", "approve", "2"]).with(4);
+    assert_eq!(console(&node, "ann", &approve(2))["error"]["kind"], "refused");
+    let other_name = crate::support::crosstie()
+        .args(["task", "approve", "2", "--data", data.path().to_str().unwrap()])
+        .env("USER", "grace")
+        .output()
+        .unwrap();
+    assert_eq!(other_name.status.code(), Some(4), "{other_name:?}");
+    assert_eq!((funded(&node), waiting(&node)), ("0.00".into(), 1));
+
+    // It waits through a crash.
+    node.signal("KILL");
+    node.ended();
+    let node = Node::start(data.path(), &TWO);
+    assert_eq!(waiting(&node), 1);
+    assert!(console(&node, "grace", &approve(2))["ok"].is_object());
+    assert_eq!(console(&node, "grace", &approve(2))["error"]["kind"], "not_found");
+    assert_eq!((funded(&node), waiting(&node)), ("100.00".into(), 0));
+    let done = node.ask(&["audit", "log", "--limit", "2", "--json"]).with(0).json()[1].clone();
+    let names = (&done["operator"], &done["approver"]["operator"], &done["task"], &done["outcome"]);
+    assert_eq!(names, (&"ann".into(), &"grace".into(), &2.into(), &"done".into()), "{done}");
+
+    // Two at once: one of them does it.
+    let number = propose(&node, "fund", "1.00");
+    let answers: Vec<Value> = std::thread::scope(|scope| {
+        let ask = |name: &'static str| scope.spawn(|| console(&node, name, &approve(number)));
+        ["grace", "eve"].map(ask).into_iter().map(|asked| asked.join().unwrap()).collect()
+    });
+    assert_eq!(answers.iter().filter(|answer| answer["ok"].is_object()).count(), 1, "{answers:?}");
+    assert_eq!(funded(&node), "101.00");
+
+    // What the rules refuse ends as well, and so does what a second person refuses, or the first one withdraws.
+    let number = propose(&node, "defund", "500.00");
+    assert_eq!(console(&node, "grace", &approve(number))["error"]["kind"], "refused");
+    let number = propose(&node, "defund", "1.00");
+    let own = node.ask(&["task", "refuse", &number.to_string(), "--reason", "no"]).with(4);
+    assert!(own.stderr.contains("crosstie task withdraw"), "{own:?}");
+    let refuse = serde_json::json!({ "refuse_task": { "number": number } });
+    assert!(console(&node, "grace", &refuse)["ok"].is_object());
+    let number = propose(&node, "defund", "1.00").to_string();
+    let withdraw = serde_json::json!({ "withdraw_task": { "number": number.parse::<u64>().unwrap() } });
+    assert_eq!(console(&node, "grace", &withdraw)["error"]["kind"], "refused");
+    node.ask(&["task", "withdraw", &number]).with(2);
+    node.ask(&["task", "withdraw", &number, "--reason", "wrong bank"]).with(0);
+    node.ask(&["task", "withdraw", &number, "--reason", "again"]).with(5);
+    assert_eq!((funded(&node), waiting(&node)), ("101.00".into(), 0));
+    let log = node.ask(&["audit", "log", "--action", "defund", "--limit", "1", "--json"]).with(0).json()[0].clone();
+    let ended = (&log["operator"], &log["reason"], &log["outcome"], &log["why"], &log["approver"]);
+    let expected = (&"ann".into(), &"wrong bank".into(), &"refused".into(), &"withdrawn".into(), &Value::Null);
+    assert_eq!((ended, log["task"].to_string()), (expected, number));
+    node.ask(&["task", "approve", "999"]).with(5);
+    node.ask(&["audit", "verify"]).with(0);
+
+    // In time only.
+    node.stop();
+    let node = Node::start(data.path(), &[&TWO[..], &["--set", "operators.task_timeout=1s"]].concat());
+    let number = propose(&node, "fund", "1.00");
+    let mut left = 200;
+    while waiting(&node) > 0 {
+        left -= 1;
+        assert!(left > 0, "the task does not expire");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(console(&node, "grace", &approve(number))["error"]["kind"], "not_found");
+    assert_eq!(funded(&node), "101.00");
+    node.stop();
+}
+
+/// Until it is done: a node that does not know who leads is asked again.
+fn approve_at(node: &Node, number: u64) {
+    for attempt in 0.. {
+        let told = console(node, "grace", &approve(number));
+        if told["ok"].is_object() || told["error"]["kind"] == "not_found" {
+            return;
+        }
+        assert!(told["error"]["kind"] == "unavailable" && attempt < 100, "{told}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_task_outlives_the_leader_and_is_done_once() {
+    let mut cluster = Cluster::start(&TWO);
+    let first = cluster.leader();
+    let other = |node: usize| node % 3 + 1;
+    cluster.node(first).ask(&[&["participant", "register", "BANK-0001"], &WHY[..]].concat()).with(0);
+
+    // Proposed at a node that does not lead, approved when the one that did is gone.
+    let number = propose(cluster.node(other(first)), "fund", "100.00");
+    cluster.kill_node(first);
+    let second = cluster.leader();
+    let bystander = (1..=3).find(|node| ![first, second].contains(node)).unwrap();
+    cluster.wait("the new leader has the task", |cluster| waiting(cluster.node(second)) == 1);
+    assert_eq!(funded(cluster.node(second)), "0.00");
+    approve_at(cluster.node(bystander), number);
+    for node in [second, bystander] {
+        assert_eq!(console(cluster.node(node), "grace", &approve(number))["error"]["kind"], "not_found");
+    }
+    cluster.start_node(first);
+
+    // The leader is lost while it is at it: whether or not it was done, it can be asked again, and is done once.
+    let number = propose(cluster.node(second), "fund", "1.00");
+    let (from, command) = (cluster.node(bystander).socket(), approve(number));
+    let asked = std::thread::spawn(move || ask(&from, "grace", &command));
+    cluster.kill_node(second);
+    _ = asked.join().unwrap();
+    let third = cluster.leader();
+    approve_at(cluster.node(third), number);
+    cluster.start_node(second);
+    cluster.wait("all have it, once", |cluster| {
+        (1..=3).all(|node| funded(cluster.node(node)) == "101.00" && waiting(cluster.node(node)) == 0)
+    });
+    let log = cluster.node(third).ask(&["audit", "log", "--action", "fund", "--json"]).with(0).json();
+    let count = |outcome: &str| log.as_array().unwrap().iter().filter(|entry| entry["outcome"] == outcome).count();
+    assert_eq!(count("done"), 2, "{log}");
+    (1..=3).for_each(|node| _ = cluster.node(node).ask(&["audit", "verify"]).with(0));
+}
