@@ -162,7 +162,8 @@ fn of_its_peers(now: &Snapshot, found: &mut Found) {
     }
     for peer in now.peers.iter().filter(|peer| peer.id != now.node.id) {
         if !peer.is_heard {
-            let sentence = format!("{} in {} has not been heard of.", peer.name, peer.region);
+            let why = peer.error.as_deref().unwrap_or("nothing has been heard of it");
+            let sentence = format!("{} in {} is silent: {why}.", peer.name, peer.region);
             found.degraded("node_silent", &peer.name, sentence, "Is it up, and is the network between whole?");
         } else if let Some(lag) = peer.lag_ms.filter(|lag| *lag > LAG_MS) {
             let sentence = format!("{} lags {} behind.", peer.name, text::length(lag * 1000));
