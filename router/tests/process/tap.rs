@@ -1,6 +1,7 @@
 //! The live tap, one actor and one session, on the command line.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -193,6 +194,17 @@ fn open(node: &Node) -> Result<UnixStream, String> {
     if line.starts_with("{\"ok\":") { Ok(stream) } else { Err(line) }
 }
 
+/// A page of the console.
+fn get(node: &Node, path: &str) -> String {
+    let address = node.ready["console"].as_str().unwrap().trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut told = String::new();
+    stream.read_to_string(&mut told).unwrap();
+    told
+}
+
 #[test]
 fn wrong_filters_and_too_many_taps_are_refused_in_words() {
     let data = tempfile::tempdir().unwrap();
@@ -211,6 +223,11 @@ fn wrong_filters_and_too_many_taps_are_refused_in_words() {
     let ended = node.ask(&["tap"]).with(4);
     assert!(ended.stderr.contains("8 taps are open at this node already"), "{ended:?}");
     node.ask(&["status"]).with(0);
+    // The page is there all the same; what it would tap is not.
+    for (path, status) in [("/tap", "200"), ("/tap?outcome=lost", "422"), ("/tap?format=json", "409")] {
+        let told = get(&node, path);
+        assert_eq!(told.split(' ').nth(1), Some(status), "{path}: {told}");
+    }
     drop(taps);
     let until = Instant::now() + PATIENCE;
     while let Err(why) = open(&node) {
