@@ -95,8 +95,9 @@ fn start(directory: &std::path::Path) -> Node {
     let file = directory.join("node.toml");
     let text = "[[participants]]\nid = \"BANK-0001\"\ncurrency = \"EUR\"\nfunded = \"100.00\"\ncount = 2\n";
     std::fs::write(&file, text).unwrap();
-    let settings = ["scheme.payment_timeout=700ms", "scheme.creditor_share=50ms", "scheme.skew_max=100ms"];
-    let settings: Vec<&str> = settings.into_iter().flat_map(|set| ["--set", set]).collect();
+    let scheme = ["scheme.payment_timeout=700ms", "scheme.creditor_share=50ms", "scheme.skew_max=100ms"];
+    let settings = scheme.into_iter().chain(["ops.address=127.0.0.1:0"]);
+    let settings: Vec<&str> = settings.flat_map(|set| ["--set", set]).collect();
     Node::start(&directory.join("log"), &[&["--config", file.to_str().unwrap()], settings.as_slice()].concat())
 }
 
@@ -224,6 +225,11 @@ fn wrong_filters_and_too_many_taps_are_refused_in_words() {
     assert!(ended.stderr.contains("8 taps are open at this node already"), "{ended:?}");
     node.ask(&["status"]).with(0);
     // The page is there all the same; what it would tap is not.
+    let until = Instant::now() + PATIENCE;
+    while !get(&node, "/startupz").contains(" 200 ") {
+        assert!(Instant::now() < until, "the console has nothing to show");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     for (path, status) in [("/tap", "200"), ("/tap?outcome=lost", "422"), ("/tap?format=json", "409")] {
         let told = get(&node, path);
         assert_eq!(told.split(' ').nth(1), Some(status), "{path}: {told}");
