@@ -102,6 +102,7 @@ fn money_waits_for_a_second_person_and_moves_once() {
     let number = propose(&node, "defund", "1.00").to_string();
     let withdraw = serde_json::json!({ "withdraw_task": { "number": number.parse::<u64>().unwrap() } });
     assert_eq!(console(&node, "grace", &withdraw)["error"]["kind"], "refused");
+    assert_eq!(console(&node, "ann", &withdraw)["error"]["kind"], "refused", "a name alone");
     node.ask(&["task", "withdraw", &number]).with(2);
     node.ask(&["task", "withdraw", &number, "--reason", "wrong bank"]).with(0);
     node.ask(&["task", "withdraw", &number, "--reason", "again"]).with(5);
@@ -110,6 +111,18 @@ fn money_waits_for_a_second_person_and_moves_once() {
     let ended = (&log["operator"], &log["reason"], &log["outcome"], &log["why"], &log["approver"]);
     let expected = (&"ann".into(), &"wrong bank".into(), &"refused".into(), &"withdrawn".into(), &Value::Null);
     assert_eq!((ended, log["task"].to_string()), (expected, number));
+
+    // His process under another name may be he or not: it can stop it, in both names.
+    let number = propose(&node, "defund", "1.00").to_string();
+    let as_eve = |way: &str| {
+        let mut asking = crate::support::crosstie();
+        asking.args(["task", way, &number, "--reason", "stop", "--data", data.path().to_str().unwrap()]);
+        asking.env("USER", "eve").output().unwrap().status.code()
+    };
+    assert_eq!((as_eve("withdraw"), as_eve("refuse"), waiting(&node)), (Some(4), Some(0), 0));
+    let log = node.ask(&["audit", "log", "--action", "defund", "--limit", "1", "--json"]).with(0).json()[0].clone();
+    let names = (&log["operator"], &log["approver"]["operator"], &log["outcome"]);
+    assert_eq!(names, (&"ann".into(), &"eve".into(), &"refused".into()), "{log}");
     node.ask(&["task", "approve", "999"]).with(5);
     node.ask(&["audit", "verify"]).with(0);
 

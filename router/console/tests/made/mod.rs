@@ -86,10 +86,12 @@ impl Switch for Made {
         })
     }
 
+    fn check_tap(&self, filter: &Filter) -> Result<(), Problem> {
+        wanted(filter).map(drop)
+    }
+
     fn tap(&self, filter: &Filter) -> Result<Box<dyn Tap>, Problem> {
-        let wrong = |message: String| Problem { kind: ProblemKind::Usage, message, next: None };
-        let wanted = (!filter.outcome.is_empty()).then(|| filter.outcome.parse().map_err(wrong)).transpose()?;
-        Ok(Box::new(MadeTap { wanted, number: 0 }))
+        Ok(Box::new(MadeTap { wanted: wanted(filter)?, number: 0 }))
     }
 
     /// That of BANK-H is on another node.
@@ -116,6 +118,11 @@ impl Switch for Made {
             deeds: (0..16).map(deed).collect(),
         })
     }
+}
+
+fn wanted(filter: &Filter) -> Result<Option<Outcome>, Problem> {
+    let wrong = |message: String| Problem { kind: ProblemKind::Usage, message, next: None };
+    (!filter.outcome.is_empty()).then(|| filter.outcome.parse().map_err(wrong)).transpose()
 }
 
 /// Half of the payments are rejected, and every tenth times out.
