@@ -1,10 +1,12 @@
 //! Reports for treasury: what moved on a business date and the payments it was, and the comparison with a participant's own
 //! list. The book knows the sums, the archive the payments; a report that does not find both the same says so.
 //!
-//! In reading order: `statement` (what one holds), `table` (as CSV), `reconcile` (two lists compared), `desk` (asks the switch).
+//! In reading order: `statement` (what one holds), `table` (as CSV), `reconcile` (two lists compared), `standing` (the book by itself),
+//! `desk` (asks the switch).
 
 mod desk;
 pub mod reconcile;
+mod standing;
 pub mod statement;
 mod table;
 
