@@ -66,9 +66,9 @@ impl Book {
         self.system_notices
     }
 
-    /// What moved on each business date.
-    pub fn diary(&self, key: Key) -> Option<&Diary> {
-        self.diaries.get(key.place()).map(Arc::as_ref)
+    /// What moved on each business date. Whoever keeps it keeps it as it stands.
+    pub fn diary(&self, key: Key) -> Option<&Arc<Diary>> {
+        self.diaries.get(key.place())
     }
 
     /// Folds one committed fact in and writes the notices it makes. Says when the payment was decided on that the fact

@@ -71,19 +71,48 @@ impl Day {
 }
 
 /// The dates of one position, the oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, SchemaRead, SchemaWrite)]
+///
+/// A movement changes the last of them, at times the one before. The others are shared with frozen books whatever moves
+/// meanwhile: to copy them on the first movement of each participant kept payments waiting, some milliseconds for an entry
+/// that moves a thousand.
+#[derive(Clone, Debug, Default)]
 pub struct Days {
     /// The balance before the oldest date.
     pub opening: i64,
     /// Nothing is known of this date and those before, but what they came to. None when all is known.
     pub unknown_until: BusinessDate,
-    pub days: Vec<Day>,
+    /// Older than those in `recent`. The first `forgotten` of them count no more.
+    past: Arc<Vec<Day>>,
+    forgotten: usize,
+    /// The last dates: [`RECENT_MAX`], and more only until `past` is shared with nobody.
+    recent: Vec<Day>,
 }
+
+/// A payment may settle on the date before the last one, some moments after the roll.
+const RECENT_MAX: usize = 2;
+
+impl PartialEq for Days {
+    fn eq(&self, other: &Days) -> bool {
+        (self.opening, self.unknown_until) == (other.opening, other.unknown_until) && self.all().eq(other.all())
+    }
+}
+
+impl Eq for Days {}
 
 impl Days {
     /// Of a position about whose past nothing is known but its balance.
     pub(crate) fn from_now(balance: i64, today: BusinessDate) -> Days {
-        Days { opening: balance, unknown_until: today, days: Vec::new() }
+        Days { opening: balance, unknown_until: today, ..Days::default() }
+    }
+
+    pub(crate) fn restored(opening: i64, unknown_until: BusinessDate, mut days: Vec<Day>) -> Days {
+        let recent = days.split_off(days.len().saturating_sub(RECENT_MAX));
+        Days { opening, unknown_until, past: Arc::new(days), forgotten: 0, recent }
+    }
+
+    /// The dates with movements that are known, the oldest first.
+    pub fn all(&self) -> impl DoubleEndedIterator<Item = &Day> {
+        self.past().iter().chain(&self.recent)
     }
 
     /// The balance before this date, and what moved on it; `None` when that is not known any more.
@@ -91,47 +120,78 @@ impl Days {
         if date <= self.unknown_until {
             return None;
         }
-        let before: i64 = self.days.iter().take_while(|day| day.date < date).map(Day::net).sum();
-        Some((self.opening + before, self.days.iter().find(|day| day.date == date)))
+        let before: i64 = self.all().take_while(|day| day.date < date).map(Day::net).sum();
+        Some((self.opening + before, self.all().find(|day| day.date == date)))
     }
 
     /// What all of it comes to: the balance.
     pub fn balance(&self) -> i64 {
-        self.opening + self.days.iter().map(Day::net).sum::<i64>()
+        self.opening + self.all().map(Day::net).sum::<i64>()
+    }
+
+    fn past(&self) -> &[Day] {
+        &self.past[self.forgotten..]
     }
 
     fn day(&mut self, date: BusinessDate, at: Timestamp) -> &mut Day {
+        if self.recent.len() > RECENT_MAX {
+            self.put_past();
+        }
         // Nearly always the last.
-        let place = self.days.iter().rposition(|day| day.date <= date);
-        let place = match place {
-            Some(place) if self.days[place].date == date => place,
-            before => {
-                let place = before.map_or(0, |before| before + 1);
-                let number = self.days.iter().map(|day| day.number).max().unwrap_or(0) + 1;
-                self.days.insert(place, Day { date, number, first_at: at, ..Day::default() });
-                self.forget(place)
-            }
+        let place = match self.recent.iter().rposition(|day| day.date == date) {
+            Some(place) => place,
+            None => self.open(date, at),
         };
-        let day = &mut self.days[place];
+        let day = &mut self.recent[place];
         day.first_at = day.first_at.min(at);
         day.last_at = day.last_at.max(at);
         day
     }
 
-    /// Leaves the oldest date out if there are too many; gives the new place of the one at `place`.
-    fn forget(&mut self, place: usize) -> usize {
-        if self.days.len() <= DAYS_MAX || place == 0 {
+    /// Makes a date one of the recent ones; gives its place there.
+    fn open(&mut self, date: BusinessDate, at: Timestamp) -> usize {
+        if self.past().last().is_some_and(|last| date <= last.date) {
+            // A fact that comes very late.
+            self.recent.splice(..0, self.past[self.forgotten..].iter().cloned());
+            (self.past, self.forgotten) = Default::default();
+        }
+        let place = self.recent.partition_point(|day| day.date < date);
+        if self.recent.get(place).is_some_and(|day| day.date == date) {
             return place;
         }
-        let oldest = self.days.remove(0);
-        self.opening += oldest.net();
-        self.unknown_until = oldest.date;
-        place - 1
+        let number = self.all().map(|day| day.number).max().unwrap_or(0) + 1;
+        self.recent.insert(place, Day { date, number, first_at: at, ..Day::default() });
+        self.forget(place)
+    }
+
+    /// Leaves the oldest date out if there are too many; gives the new place of the recent one at `place`.
+    fn forget(&mut self, place: usize) -> usize {
+        let is_oldest = self.past().is_empty() && place == 0;
+        if self.past().len() + self.recent.len() <= DAYS_MAX || is_oldest {
+            return place;
+        }
+        let (oldest, place) = match self.past().first() {
+            Some(oldest) => (oldest, place),
+            None => (&self.recent[0], place - 1),
+        };
+        (self.opening, self.unknown_until) = (self.opening + oldest.net(), oldest.date);
+        match self.past().is_empty() {
+            true => _ = self.recent.remove(0),
+            false => self.forgotten += 1,
+        }
+        place
+    }
+
+    /// Puts all but the last dates with those that are over, unless a frozen book still looks at these.
+    fn put_past(&mut self) {
+        let Some(past) = Arc::get_mut(&mut self.past) else { return };
+        past.drain(..std::mem::take(&mut self.forgotten));
+        past.extend(self.recent.drain(..self.recent.len() - RECENT_MAX));
     }
 }
 
 /// The dates of one participant, by currency.
-#[derive(Clone, Debug, Default, PartialEq, Eq, SchemaRead, SchemaWrite)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diary(pub(crate) Vec<(Currency, Days)>);
 
 impl Diary {
@@ -248,7 +308,7 @@ mod tests {
             days.day(date, at).received.add(1 + i64::from(day));
         }
         let all: i64 = (1..=DAYS_MAX as i64 + 3).sum();
-        assert_eq!((days.days.len(), days.balance(), days.opening), (DAYS_MAX, all, 6));
+        assert_eq!((days.all().count(), days.balance(), days.opening), (DAYS_MAX, all, 6));
         assert_eq!(days.on(BusinessDate::new(2026, 1, 3).unwrap()), None, "it is not known any more");
         let (opening, day) = days.on(BusinessDate::new(2026, 1, 4).unwrap()).unwrap();
         assert_eq!((opening, day.unwrap().number), (6, 4));
@@ -256,6 +316,73 @@ mod tests {
         let late = BusinessDate::new(2026, 2, 1).unwrap();
         days.day(late, at).sent.add(5);
         assert_eq!(days.on(BusinessDate::new(2026, 2, 2).unwrap()).unwrap().0, 6 + (4..=29).sum::<i64>() - 5);
+    }
+
+    /// As plain as can be, and copied whole.
+    #[derive(Default)]
+    struct Plain {
+        opening: i64,
+        unknown_until: BusinessDate,
+        days: Vec<Day>,
+    }
+
+    impl Plain {
+        fn day(&mut self, date: BusinessDate, at: Timestamp) -> &mut Day {
+            let mut place = self.days.partition_point(|day| day.date < date);
+            if self.days.get(place).is_none_or(|day| day.date != date) {
+                let number = self.days.iter().map(|day| day.number).max().unwrap_or(0) + 1;
+                self.days.insert(place, Day { date, number, first_at: at, ..Day::default() });
+                if self.days.len() > DAYS_MAX && place > 0 {
+                    let oldest = self.days.remove(0);
+                    (self.opening, self.unknown_until) = (self.opening + oldest.net(), oldest.date);
+                    place -= 1;
+                }
+            }
+            let day = &mut self.days[place];
+            (day.first_at, day.last_at) = (day.first_at.min(at), day.last_at.max(at));
+            day
+        }
+
+        fn restored(&self) -> Days {
+            Days::restored(self.opening, self.unknown_until, self.days.clone())
+        }
+    }
+
+    /// Movements of today, of yesterday, of long ago, on new dates; now and then somebody shares the days for a while.
+    #[test]
+    fn shared_or_not_they_are_what_moved() {
+        for seed in 1..40_u64 {
+            let (mut state, mut today, mut shared) = (seed, date(23), Vec::new());
+            let mut roll = |sides: u64| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 33) % sides
+            };
+            let (mut days, mut plain) = (Days::default(), Plain::default());
+            for step in 1..400 {
+                if roll(4) == 0 {
+                    (0..=roll(2)).for_each(|_| today = today.next());
+                }
+                if roll(9) == 0 {
+                    shared.push((days.clone(), plain.restored()));
+                }
+                if roll(12) == 0 {
+                    shared.clear();
+                }
+                let back = [0, 0, 0, 0, 0, 0, 1, 1, 2, 20][roll(10) as usize];
+                let late = plain.days.iter().rev().nth(back).map(|day| day.date);
+                let on = match late {
+                    Some(late) if back > 0 && roll(2) == 0 => late.next(),
+                    Some(late) if back > 0 => late,
+                    _ => today,
+                };
+                let (at, minor) = (Timestamp(1_000 - step), step as i64);
+                days.day(on, at).received.add(minor);
+                plain.day(on, at).received.add(minor);
+                assert_eq!(days, plain.restored(), "seed {seed}, step {step}");
+                assert!(shared.iter().all(|(days, before)| days == before), "what is shared stands still");
+            }
+            assert!(days.all().count() == DAYS_MAX && days.opening > 0);
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The archive's thread: takes what the ledger hands over, fills holes from the log, writes runs, lets the oldest go.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -44,6 +46,14 @@ pub(super) struct Keeper {
     pub(super) recent: usize,
     pub(super) recent_since: Instant,
     pub(super) merging: Option<Merging>,
+    pub(super) retry_at: Option<Instant>,
+    pub(super) removal: Removal,
+}
+
+/// Files of runs that are no longer needed, until they are gone.
+#[derive(Default)]
+pub(super) struct Removal {
+    files: Vec<PathBuf>,
     pub(super) retry_at: Option<Instant>,
 }
 
@@ -99,12 +109,18 @@ impl Keeper {
         if self.retry_at.is_some_and(|retry_at| Instant::now() >= retry_at) {
             self.retry_at = None;
         }
+        if self.removal.retry_at.is_some_and(|retry_at| Instant::now() >= retry_at) {
+            self.remove_files();
+        }
         self.finish_merge();
         if self.retry_at.is_some() {
             return;
         }
         if self.covered < self.known {
             self.catch_up(self.known);
+        } else {
+            // Also when what could not be read is gone by now: that is told as a hole.
+            self.went_well(Work::ReadLog);
         }
         self.write_if_due();
         self.begin_merge();
@@ -289,7 +305,7 @@ impl Keeper {
         }
         drop(shelf);
         // Their entries are in the merged run; whoever still searches them has them open.
-        inputs.iter().for_each(|run| self.remove(run));
+        self.remove(&inputs);
         self.tell();
         self.retain();
     }
@@ -308,14 +324,31 @@ impl Keeper {
         }
         let gone: Vec<Arc<Run>> = shelf.runs.drain(..gone).collect();
         drop(shelf);
-        gone.iter().for_each(|run| self.remove(run));
+        self.remove(&gone);
         self.tell();
     }
 
-    fn remove(&self, run: &Run) {
-        match std::fs::remove_file(run.path()) {
-            Ok(()) => self.went_well(Work::Remove),
-            Err(error) => self.complain(Work::Remove, &Error::disk("removing", run.path(), error)),
+    fn remove(&mut self, runs: &[Arc<Run>]) {
+        if !runs.is_empty() {
+            self.removal.files.extend(runs.iter().map(|run| run.path().to_path_buf()));
+            self.remove_files();
+        }
+    }
+
+    /// Whatever cannot be removed is tried again later.
+    fn remove_files(&mut self) {
+        let mut failed = None;
+        self.removal.files.retain(|file| match fs::remove_file(file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                failed = Some(Error::disk("removing", file, error));
+                true
+            }
+            _ => false,
+        });
+        self.removal.retry_at = failed.is_some().then(|| Instant::now() + RETRY_AFTER);
+        match failed {
+            Some(error) => self.complain(Work::Remove, &error),
+            None => self.went_well(Work::Remove),
         }
     }
 
@@ -399,6 +432,7 @@ impl Keeper {
         *shared.shelf.write() = Shelf { runs, recent: Vec::new(), recent_first: covered + 1 };
         let (LogEnd::At(known) | LogEnd::NotBefore(known)) = end;
         let (recent, recent_since, merging, retry_at) = (0, Instant::now(), None, None);
+        let removal = Removal::default();
         let keeper = Keeper {
             config,
             log,
@@ -411,6 +445,7 @@ impl Keeper {
             recent_since,
             merging,
             retry_at,
+            removal,
         };
         Ok((keeper, holes))
     }

@@ -11,7 +11,6 @@ use crate::admin::Desk;
 use crate::admin::desk::{problem, unavailable, wrong};
 use crate::admin::protocol::{Problem, ProblemKind};
 use crate::story::{PATIENCE, aside, state_name};
-use crate::verify::imbalance_fault;
 
 /// Lines in one answer: so few that writing it keeps no payment waiting.
 const LINES_MAX: usize = 1_000;
@@ -67,7 +66,7 @@ impl Desk {
         if date >= today {
             return Err(wrong(format!("{date} is not over: the business date is {today}")));
         }
-        let faults = self.query(standing_faults).await?;
+        let faults = self.standing_faults().await?;
         let mut check = SelfCheck { date: date.to_string(), faults, ..SelfCheck::default() };
         let ids: Vec<String> = self.switch.scheme().listings().iter().map(|listing| listing.id.to_string()).collect();
         for id in ids {
@@ -130,13 +129,7 @@ impl Desk {
 
     /// The last business date with movements before the present one.
     async fn date_before(&self) -> Result<BusinessDate, Problem> {
-        let last = self.query(|book| {
-            let today = book.scheme().business_date();
-            let keys = (0..book.participants().len()).map(|place| Key(place as u32));
-            let days = keys.filter_map(|key| book.diary(key)).flat_map(|diary| diary.all()).flat_map(|days| &days.days);
-            days.map(|day| day.date).filter(|date| *date < today).max()
-        });
-        last.await?.ok_or_else(|| {
+        self.last_date_over().await?.ok_or_else(|| {
             self.logbook.self_checked(SelfCheck::default().noted(self.switch.clock().now()));
             problem(ProblemKind::NotFound, "no business date with movements is over yet: name one by --date")
         })
@@ -223,25 +216,6 @@ impl Begins {
             Begins::At(begins) => begins.is_some_and(|begins| begins < at),
         }
     }
-}
-
-/// What is wrong with the book by itself: money only moves, and positions are what moved.
-fn standing_faults(book: &Book) -> Vec<String> {
-    let currencies = book.currencies().into_iter();
-    let mut faults: Vec<String> =
-        currencies.filter_map(|currency| imbalance_fault(currency, book.imbalance(currency))).collect();
-    for (place, participant) in book.participants().iter().enumerate() {
-        let (key, id) = (Key(place as u32), participant.listing().id);
-        for (currency, position) in participant.positions() {
-            let moved = book.diary(key).and_then(|diary| diary.of(*currency)).map_or(0, |days| days.balance());
-            let balance = position.balance();
-            if moved != balance {
-                faults
-                    .push(format!("{id} {currency}: its dates come to {moved} minor units, its balance is {balance}"));
-            }
-        }
-    }
-    faults
 }
 
 fn totals(book: &Book, key: Key, id: &str, date: Option<BusinessDate>) -> Result<Vec<Totals>, Problem> {

@@ -25,7 +25,7 @@ const STORIES_MAX: usize = 8;
 const RETURNS_MAX: usize = 32;
 /// Participants that the ledger looks through at a time, and payments in process for one answer: what takes it well under
 /// a millisecond, for payments wait meanwhile.
-pub(super) const PARTICIPANTS_AT_A_TIME: usize = 1_000;
+pub(crate) const PARTICIPANTS_AT_A_TIME: usize = 1_000;
 pub(super) const OFFERS_EXAMINED_MAX: usize = 10_000;
 /// Payments of the creditor agent looked at for returns.
 const RETURNS_EXAMINED_MAX: usize = 50_000;

@@ -158,6 +158,7 @@ impl Desk {
         Ok((all, more))
     }
 
+    /// Those that have ended, and down to which time all were looked at, if not to the end.
     async fn ended(
         &self,
         query: Query,
@@ -166,7 +167,8 @@ impl Desk {
     ) -> Result<(Vec<Known>, Option<Timestamp>), Problem> {
         let everyone = || (0..self.switch.scheme().listings().len() as u32).map(Key).collect();
         let among: Vec<Key> = parties.narrowest().map_or_else(everyone, |key| vec![key]);
-        let archive = self.switch.archive.clone();
+        // The journal waits for whoever reads the scheme: no thread that yields to others may hold it.
+        let (archive, scheme) = (self.switch.archive.clone(), self.switch.scheme().clone());
         let found = aside(move || {
             let came_up = archive.wait(PATIENCE);
             let Query { since: from, until, state, .. } = query;
@@ -193,11 +195,10 @@ impl Desk {
             if entries.is_empty() {
                 came_up?;
             }
-            Ok::<_, actors::archive::Error>((entries, reached))
+            let known = entries.iter().map(|entry| Known::in_archive(&scheme, entry)).collect();
+            Ok::<_, actors::archive::Error>((known, reached))
         });
-        let (entries, reached) = found.await?.map_err(unavailable)?;
-        let scheme = self.switch.scheme();
-        Ok((entries.iter().map(|entry| Known::in_archive(&scheme, entry)).collect(), reached))
+        found.await?.map_err(unavailable)
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) mod when;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use desk::{PATIENCE, aside};
+pub(crate) use desk::{PARTICIPANTS_AT_A_TIME, PATIENCE, aside};
 pub use find::Found;
 pub(crate) use known::state_name;
 pub(crate) use query::WORDS;

@@ -1,0 +1,127 @@
+//! What the book says by itself, without the payments: money only moves, and positions are what moved. The ledger is visited
+//! for moments, for it has payments to see to; what was taken from it is added up elsewhere.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use settlement::{Book, Diary, Key};
+use wire::{BusinessDate, Currency, ParticipantId};
+
+use crate::admin::Desk;
+use crate::admin::protocol::Problem;
+use crate::story::{PARTICIPANTS_AT_A_TIME, aside};
+use crate::verify::imbalance_fault;
+
+/// One participant's balances and what moved them, of the same moment.
+struct Standing {
+    id: ParticipantId,
+    balances: Vec<(Currency, i64)>,
+    diary: Arc<Diary>,
+}
+
+impl Desk {
+    /// What is wrong with the book by itself.
+    pub(super) async fn standing_faults(&self) -> Result<Vec<String>, Problem> {
+        // Of all at one moment, or they would not come to zero.
+        let nets = self.query(nets).await?;
+        let standings = self.standings().await?;
+        aside(move || {
+            let mut faults: Vec<String> =
+                nets.into_iter().filter_map(|(currency, sum)| imbalance_fault(currency, sum)).collect();
+            standings.iter().for_each(|standing| standing.faults(&mut faults));
+            faults
+        })
+        .await
+    }
+
+    /// The last business date with movements before the present one.
+    pub(super) async fn last_date_over(&self) -> Result<Option<BusinessDate>, Problem> {
+        let today = self.switch.scheme().business_date();
+        let standings = self.standings().await?;
+        aside(move || standings.iter().filter_map(|standing| standing.last_date_before(today)).max()).await
+    }
+
+    async fn standings(&self) -> Result<Vec<Standing>, Problem> {
+        let keys: Vec<Key> = (0..self.switch.scheme().listings().len() as u32).map(Key).collect();
+        let mut standings = Vec::with_capacity(keys.len());
+        for part in keys.chunks(PARTICIPANTS_AT_A_TIME) {
+            let part = part.to_vec();
+            standings.extend(self.query(move |book| standings_of(book, &part)).await?);
+        }
+        Ok(standings)
+    }
+}
+
+impl Standing {
+    fn of(book: &Book, key: Key) -> Option<Standing> {
+        let participant = book.participant(key)?;
+        let balances = participant.positions().iter().map(|(currency, position)| (*currency, position.balance()));
+        Some(Standing { id: participant.listing().id, balances: balances.collect(), diary: book.diary(key)?.clone() })
+    }
+
+    fn faults(&self, faults: &mut Vec<String>) {
+        let Standing { id, balances, diary } = self;
+        for (currency, balance) in balances {
+            let moved = diary.of(*currency).map_or(0, |days| days.balance());
+            if moved != *balance {
+                faults
+                    .push(format!("{id} {currency}: its dates come to {moved} minor units, its balance is {balance}"));
+            }
+        }
+    }
+
+    fn last_date_before(&self, today: BusinessDate) -> Option<BusinessDate> {
+        let dates = self.diary.all().filter_map(|days| days.all().rev().map(|day| day.date).find(|date| *date < today));
+        dates.max()
+    }
+}
+
+fn standings_of(book: &Book, keys: &[Key]) -> Vec<Standing> {
+    keys.iter().filter_map(|key| Standing::of(book, *key)).collect()
+}
+
+/// Of each currency the sum of all net positions: zero, for money only moves.
+fn nets(book: &Book) -> BTreeMap<Currency, i128> {
+    let mut nets = BTreeMap::new();
+    for (currency, position) in book.participants().iter().flat_map(settlement::Participant::positions) {
+        *nets.entry(*currency).or_default() += i128::from(position.net);
+    }
+    nets
+}
+
+#[cfg(test)]
+mod tests {
+    use settlement::{Fact, Position, PositionMoved};
+    use wire::Timestamp;
+
+    use super::*;
+
+    fn funded(minor: i64, funded: i64) -> Fact<'static> {
+        let (at, participant, currency) = (Timestamp(1_795_442_531_000_000_000), Key(0), Currency::EUR);
+        let position = Position { funded, ..Position::default() };
+        Fact::Funded(PositionMoved { at, participant, currency, amount_minor: minor, position, note: "a test" })
+    }
+
+    #[test]
+    fn a_balance_that_is_not_what_moved_is_told() {
+        let (at, key, currency) = (Timestamp(1_795_442_531_000_000_000), Key(0), Currency::EUR);
+        let mut book = Book::default();
+        book.apply(&Fact::Registered { at, key, id: "BANK-A".parse().unwrap(), currency }, &mut ());
+        book.apply(&funded(70, 70), &mut ());
+        let told = |standing: &Standing| {
+            let mut faults = Vec::new();
+            standing.faults(&mut faults);
+            faults
+        };
+        let mut standing = standings_of(&book, &[key, Key(1)]).pop().unwrap();
+        assert_eq!((standing.balances.clone(), told(&standing)), (vec![(currency, 70)], vec![]));
+        assert_eq!(nets(&book), BTreeMap::from([(currency, 0)]));
+
+        let date = book.scheme().business_date();
+        assert_eq!((standing.last_date_before(date), standing.last_date_before(date.next())), (None, Some(date)));
+        book.apply(&funded(5, 75), &mut ());
+        assert_eq!(told(&standing), Vec::<String>::new(), "it is of one moment, whatever moves since");
+        standing.balances[0].1 = 71;
+        assert_eq!(told(&standing), ["BANK-A EUR: its dates come to 70 minor units, its balance is 71"]);
+    }
+}
