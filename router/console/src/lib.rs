@@ -95,6 +95,8 @@ pub enum Subject {
     Audit,
     /// What waits for a second person; by name who looks, where people sign in.
     Tasks { operator: Option<String> },
+    /// One of them, for the page on which it is decided.
+    Task { number: u64 },
 }
 
 pub struct Page {

@@ -80,6 +80,13 @@ fn all(trail: &Trail, now: Timestamp) -> Vec<Task> {
     trail.tasks(now).filter_map(|(number, audited)| Task::of(number, &audited)).collect()
 }
 
+fn one(tasks: Vec<Task>, number: u64) -> Result<Task, Problem> {
+    tasks.into_iter().find(|task| task.number == number).ok_or_else(|| Problem {
+        next: Some("crosstie task list".into()),
+        ..problem(ProblemKind::NotFound, format!("no task {number} waits: it has ended or expired, or never was"))
+    })
+}
+
 impl Desk {
     pub(super) fn needs_second_person(&self, command: &Command) -> bool {
         self.config.operators.second_person == "money" && command.is_of_money()
@@ -98,11 +105,13 @@ impl Desk {
     }
 
     async fn task(&self, number: u64) -> Result<Task, Problem> {
-        let task = self.tasks_for_sure().await?.into_iter().find(|task| task.number == number);
-        task.ok_or_else(|| Problem {
-            next: Some("crosstie task list".into()),
-            ..problem(ProblemKind::NotFound, format!("no task {number} waits: it has ended or expired, or never was"))
-        })
+        one(self.tasks_for_sure().await?, number)
+    }
+
+    /// One, as this node's book has it.
+    pub(crate) async fn task_told(&self, number: u64) -> Result<Task, Problem> {
+        let now = self.switch.clock().now();
+        one(self.query(move |book| all(book.trail(), now)).await?, number)
     }
 
     pub(super) async fn propose(&self, command: &Command, asking: &mut Asking) -> Answer {

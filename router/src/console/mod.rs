@@ -43,6 +43,7 @@ impl Counter {
             Subject::Payments { words } => payments::search(&self.desk, &words).await,
             Subject::Payment { uetr } => payments::stories(&self.desk, &uetr).await,
             Subject::Audit => records::audit(&self.desk).await,
+            Subject::Task { number } => records::one_task(&self.desk, number).await,
             Subject::Tasks { operator } => records::tasks(&self.desk, operator.as_deref()).await,
         }
     }

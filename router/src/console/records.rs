@@ -99,6 +99,19 @@ pub(super) async fn tasks(desk: &Desk, operator: Option<&str>) -> Result<Page, P
     Ok(Page { title: "Tasks".into(), body, json: json!(tasks) })
 }
 
+/// What somebody is about to decide on.
+pub(super) async fn one_task(desk: &Desk, number: u64) -> Result<Page, Problem> {
+    let own = desk.task_told(number).await?;
+    let body = facts(&[
+        ("action", own.action.replace('_', " ")),
+        ("parameters", own.parameters.clone()),
+        ("proposed by", own.who.operator.clone()),
+        ("reason", own.who.reason.clone()),
+        ("expires", own.until.clone()),
+    ]);
+    Ok(Page { title: format!("Task {number}"), body, json: json!(own) })
+}
+
 fn task(own: &Task, visitor: &Who) -> Markup {
     let number = own.number;
     let ways = own.ways(visitor).iter().map(|way| match way {

@@ -332,6 +332,7 @@ fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
             address: format!("127.0.0.1:790{id}"),
             role: if id == 1 { "leader" } else { "follower" }.into(),
             is_heard: true,
+            error: None,
             lag_entries: lag.map(|(entries, _)| entries),
             lag_ms: lag.map(|(_, ms)| ms),
             round_trip_us: (id > 1).then_some(30_400 * id),
