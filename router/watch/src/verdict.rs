@@ -1,6 +1,8 @@
 //! Is it fine: the rules by which a snapshot is judged, in words. The same thresholds as the alerts in `deploy/alerts.yml`,
 //! where those say it over time; each code has its entry in `deploy/RUNBOOK.md`.
 
+mod checks;
+
 use std::cmp::Reverse;
 
 use crate::{Failing, Participant, Severity, Snapshot, Verdict, Warning, text};
@@ -28,6 +30,7 @@ pub const CODES: &[&str] = &[
     "telemetry_dropped",
     "clock_offset",
     "self_check_failed",
+    "self_check_incomplete",
     "self_check_overdue",
     "audit_broken",
     "audit_unverified",
@@ -42,8 +45,6 @@ const HEADROOM: f64 = 0.10;
 const FREE_LOW: f64 = 0.10;
 const FREE_OUT: f64 = 0.03;
 const DAY_MS: u64 = 86_400_000;
-/// A node checks itself twice a day.
-const CHECK_AGE_MS: u64 = 25 * 3_600_000;
 const CLOCK_OFFSET_US: u64 = 50_000;
 /// Percentiles of fewer than this say nothing.
 const FEW: u64 = 20;
@@ -54,7 +55,7 @@ pub fn judge(now: &mut Snapshot, before: &Snapshot) {
     of_the_node(now, before, &mut warnings);
     of_its_peers(now, &mut warnings);
     of_its_clock(now, &mut warnings);
-    of_its_checks(now, &mut warnings);
+    checks::of_its_checks(now, &mut warnings);
     of_its_disk(now, &mut warnings);
     of_its_actors(now, before, &mut warnings);
     now.participants.iter().for_each(|participant| of_a_participant(now, participant, &mut warnings));
@@ -190,34 +191,6 @@ fn of_its_clock(now: &Snapshot, found: &mut Found) {
     }
 }
 
-/// A check that was not made since the start is as old as that.
-fn of_its_checks(now: &Snapshot, found: &mut Found) {
-    let started_ms = now.at_ms.saturating_sub(now.node.up_seconds * 1000);
-    let age_ms = |at_ms: Option<u64>| now.at_ms.saturating_sub(at_ms.unwrap_or(0).max(started_ms));
-    let (own, audit) = (now.checks.self_check.as_ref(), now.checks.audit.as_ref());
-    if let Some(check) = own.filter(|check| check.differences > 0) {
-        let (date, first) = (check.date.as_deref().unwrap_or("-"), check.first.as_deref().unwrap_or("-"));
-        let sentence = format!("Positions of {date} are not what its payments made of them: {first}.");
-        let advice = "Keep the data as it is; crosstie report self-check on every node; follow the runbook.";
-        found.critical("self_check_failed", "", sentence, advice);
-    }
-    let age = age_ms(own.map(|check| check.at_ms));
-    if age > CHECK_AGE_MS {
-        let sentence = format!("Positions were not added up again for {}.", text::length(age * 1000));
-        found.degraded("self_check_overdue", "", sentence, "crosstie report self-check; the node's log says why not.");
-    }
-    if let Some(broken) = audit.and_then(|check| check.broken.as_ref()) {
-        let sentence = format!("The audit trail of this node is not what was written: {broken}.");
-        let advice = "Keep the data as it is; crosstie audit verify on every node; follow the runbook.";
-        found.critical("audit_broken", "", sentence, advice);
-    }
-    let age = age_ms(audit.map(|check| check.at_ms));
-    if age > CHECK_AGE_MS {
-        let sentence = format!("The audit trail was not verified for {}.", text::length(age * 1000));
-        found.degraded("audit_unverified", "", sentence, "crosstie audit verify; the node's log says why not.");
-    }
-}
-
 fn of_its_disk(now: &Snapshot, found: &mut Found) {
     let log = &now.log;
     if log.size_bytes > 0 {
@@ -302,7 +275,7 @@ mod tests {
     use super::*;
     use crate::{ActorKind, AuditCheck, Budget, Latency, Peer, Position, SelfCheck};
 
-    fn fine() -> Snapshot {
+    pub(super) fn fine() -> Snapshot {
         let mut own = Snapshot { at_ms: 1_000 * DAY_MS, ..Snapshot::default() };
         (own.node.id, own.node.role, own.node.leader) = (1, "leader".into(), Some("n1".into()));
         (own.log.free_bytes, own.log.size_bytes) = (50, 100);
@@ -381,8 +354,11 @@ mod tests {
             now.participants[0].last_heard_ms = 1;
         });
         check("clock_offset", Degraded, |now| now.peers[1].clock_offset_us = Some(-50_001));
-        let differing = SelfCheck { at_ms: 1_000 * DAY_MS, differences: 1, ..SelfCheck::default() };
-        check("self_check_failed", Critical, |now| now.checks.self_check = Some(differing));
+        let checked = |own: SelfCheck| move |now: &mut Snapshot| now.checks.self_checked(own, 35);
+        let date = Some("2026-11-23".to_string());
+        let differing = SelfCheck { date: date.clone(), differences: 1, ..SelfCheck::default() };
+        check("self_check_failed", Critical, checked(differing));
+        check("self_check_incomplete", Degraded, checked(SelfCheck { date, unchecked: 1, ..SelfCheck::default() }));
         check("self_check_overdue", Degraded, |now| now.node.up_seconds = 26 * 3600);
         check("audit_unverified", Degraded, |now| now.node.up_seconds = 26 * 3600);
         let broken = AuditCheck { broken: Some("audit entry 3: cut".into()), ..AuditCheck::default() };
@@ -401,21 +377,6 @@ mod tests {
         assert_eq!(blamed([50_000, -50_000]), [""; 0]);
         assert_eq!(blamed([-1_000, 80_000]), ["n3|The clock of n3 is 80.0 ms ahead of this node's."]);
         assert_eq!(blamed([70_000, 80_000]), ["|The clock of this node is 70.0 ms or more from those of others."]);
-    }
-
-    #[test]
-    fn checks_are_made_in_time() {
-        let overdue = |hours_ago: u64| {
-            let mut now = fine();
-            now.node.up_seconds = 100 * 3600;
-            let at_ms = now.at_ms - hours_ago * 3_600_000;
-            now.checks.self_check = Some(SelfCheck { at_ms, ..SelfCheck::default() });
-            now.checks.audit = Some(AuditCheck { at_ms, ..AuditCheck::default() });
-            judge(&mut now, &fine());
-            now.warnings.iter().map(|own| own.code.clone()).collect::<Vec<_>>()
-        };
-        assert_eq!(overdue(25), [""; 0]);
-        assert_eq!(overdue(26), ["self_check_overdue", "audit_unverified"]);
     }
 
     #[test]
