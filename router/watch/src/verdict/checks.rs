@@ -76,8 +76,8 @@ mod tests {
         assert_eq!(
             made(26),
             [
-                "self_check_overdue: Positions were not all added up again for 26.0 h.",
-                "audit_unverified: The audit trail was not verified for 26.0 h.",
+                "self_check_overdue: Positions were not all added up again for 1.08 d.",
+                "audit_unverified: The audit trail was not verified for 1.08 d.",
             ]
         );
     }
@@ -101,7 +101,7 @@ mod tests {
             found(part, 1),
             [
                 "self_check_incomplete: Positions of 2 participants on 2026-11-24 could not be added up again here.",
-                "self_check_overdue: Positions were not all added up again for 26.0 h.",
+                "self_check_overdue: Positions were not all added up again for 1.08 d.",
             ]
         );
     }
