@@ -11,6 +11,7 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use persistence::Index;
@@ -30,7 +31,8 @@ struct Chunk {
 #[derive(Default)]
 struct Tail {
     chunks: VecDeque<Chunk>,
-    marks: VecDeque<(u64, Index)>,
+    /// Shared with a snapshot until the next chunk leaves.
+    marks: Arc<VecDeque<(u64, Index)>>,
     next_serial: u64,
     /// Number of the last notice.
     last: u64,
@@ -44,9 +46,10 @@ impl Tail {
         while self.bytes + bytes > bytes_max && self.chunks.len() > 1 {
             let Some(mut left) = self.chunks.pop_front() else { break };
             self.bytes -= left.bytes.len();
-            self.marks.push_back((left.first, left.index));
-            if self.marks.len() > MARKS_MAX {
-                self.marks.pop_front();
+            let marks = Arc::make_mut(&mut self.marks);
+            marks.push_back((left.first, left.index));
+            if marks.len() > MARKS_MAX {
+                marks.pop_front();
             }
             left.bytes.clear();
             recycled = Some(left.bytes);
@@ -102,6 +105,24 @@ pub(crate) struct Part {
     pub(crate) in_memory: bool,
 }
 
+/// Where each part of a feed began at a moment. A feed may have a megabyte of what left memory: it is not copied, for payments
+/// wait while a snapshot is taken.
+pub(crate) struct Marks {
+    left: Arc<VecDeque<(u64, Index)>>,
+    in_memory: Vec<(u64, Index)>,
+}
+
+impl Marks {
+    pub(crate) fn len(&self) -> usize {
+        self.left.len() + self.in_memory.len()
+    }
+
+    /// The number of the first notice of each, and the log entry that made it.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(u64, Index)> {
+        self.left.iter().chain(&self.in_memory)
+    }
+}
+
 /// See the file's head.
 pub struct Feed {
     tail: Mutex<Tail>,
@@ -111,14 +132,14 @@ pub struct Feed {
 impl Feed {
     /// A feed whose notices up to number `last` were made before; `marks` tell where.
     pub fn new(last: u64, marks: Vec<(u64, Index)>, tail_bytes_max: usize) -> Self {
-        Feed { tail: Mutex::new(Tail { last, marks: marks.into(), ..Tail::default() }), tail_bytes_max }
+        Feed { tail: Mutex::new(Tail { last, marks: Arc::new(marks.into()), ..Tail::default() }), tail_bytes_max }
     }
 
     /// Takes up a feed where a snapshot left it. Readers find their place again by number.
     pub(crate) fn resume(&self, last: u64, marks: Vec<(u64, Index)>) {
         let mut tail = self.tail.lock();
         let next_serial = tail.next_serial + 1;
-        *tail = Tail { last, marks: marks.into(), next_serial, ..Tail::default() };
+        *tail = Tail { last, marks: Arc::new(marks.into()), next_serial, ..Tail::default() };
     }
 
     /// Number of the last notice.
@@ -154,9 +175,10 @@ impl Feed {
     }
 
     /// Where each part of the feed begins, for a snapshot.
-    pub(crate) fn marks(&self) -> Vec<(u64, Index)> {
+    pub(crate) fn marks(&self) -> Marks {
         let tail = self.tail.lock();
-        tail.marks.iter().copied().chain(tail.chunks.iter().map(|chunk| (chunk.first, chunk.index))).collect()
+        let in_memory = tail.chunks.iter().map(|chunk| (chunk.first, chunk.index)).collect();
+        Marks { left: tail.marks.clone(), in_memory }
     }
 
     /// Where the notices of log entry `index` are, as far as the feed goes back.
@@ -268,6 +290,20 @@ mod tests {
             number = last + 1;
         }
         feed
+    }
+
+    #[test]
+    fn marks_stand_still_and_are_not_copied() {
+        let feed = filled(6_000, 3 * CHUNK_BYTES);
+        let marks = feed.marks();
+        let before: Vec<_> = marks.iter().copied().collect();
+        assert!(marks.left.len() > 1 && marks.in_memory.len() > 1 && marks.len() == before.len());
+        assert!(before.is_sorted() && before[0] == (1, 1001), "{before:?}");
+        assert!(Arc::ptr_eq(&marks.left, &feed.marks().left));
+        let frames: Vec<u8> = (6_001..=8_000).flat_map(notice).collect();
+        feed.append(6_001, 8_000, 9_000, &frames);
+        assert!(feed.marks().left.len() > marks.left.len(), "a chunk has left since");
+        assert!(marks.iter().eq(&before), "{before:?}");
     }
 
     #[test]

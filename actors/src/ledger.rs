@@ -17,7 +17,7 @@ use wire::{Kind, Message, Reason, Uetr};
 use crate::archive::{self, Gatherer, Question};
 use crate::bell::{Bell, Rung};
 use crate::clock::Clock;
-use crate::feed::Feed;
+use crate::feed::{Feed, Marks};
 use crate::figures::{Figures, Known};
 use crate::line::Line;
 use crate::throne::Throne;
@@ -418,7 +418,7 @@ impl Fold for Ledger {
     }
 }
 
-fn write_marks(marks: &[(u64, Index)], out: &mut dyn Write) -> io::Result<()> {
+fn write_marks(marks: &Marks, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(&(marks.len() as u64).to_le_bytes())?;
     marks.iter().try_for_each(|(number, index)| {
         out.write_all(&number.to_le_bytes())?;

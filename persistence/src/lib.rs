@@ -46,6 +46,6 @@ pub use log::{Kind, Log, Mark, OwnedRecord, Record, SnapshotMark, Vote};
 pub use reader::Reader;
 pub use recovery::{Recovery, TornTail};
 pub use replica::membership::{ChangeRefused, Member, MemberChange, MemberKind, Members};
-pub use replica::message::Malformed;
+pub use replica::message::{Malformed, REPORT_VERSION};
 pub use replica::peers::{Nobody, Peers};
 pub use replica::{Changed, Compared, PeerStatistics, Replica, Surroundings, TransferRefused, Transferred};

@@ -43,7 +43,10 @@ pub struct Funding {
 #[derive(Clone, Debug, Default, PartialEq, Eq, SchemaRead, SchemaWrite)]
 pub struct Day {
     pub date: BusinessDate,
-    /// Counts the dates with movements, from 1, in the order in which they were met: the number of the statement.
+    /// Counts the dates with movements, from 1, in the order in which they were met: the number of the statement. It is
+    /// counted by the book, so all nodes say the same as long as they have counted from the same date on. A snapshot of version
+    /// 1 had no days: a node that began with one counts from that snapshot's date, which may be another than a neighbour's
+    /// (`Days::unknown_until` tells). No hash that nodes compare covers it; the sums do not depend on it.
     pub number: u64,
     pub sent: Flow,
     pub received: Flow,

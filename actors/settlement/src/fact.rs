@@ -3,16 +3,20 @@
 //! | bytes | field | |
 //! |---|---|---|
 //! | 0 | kind | which fact |
-//! | 1 | version | of that fact's body, today 1 |
+//! | 1 | version | of that fact's body: 1; 2 where an audit entry tells what a node did of its own accord |
 //! | 2..4 | length | `u16`, bytes of the body |
 //! | 4.. | body | the struct in the byte format of bincode 1 |
 
 use wincode::{SchemaRead, SchemaWrite};
 use wire::{BusinessDate, Currency, MessageId, ParticipantId, Reasons, Status, Timestamp, Uetr};
 
-use crate::{Audited, Direction, Key, Position, Unreadable};
+use crate::{Audited, Direction, Key, Origin, Position, Unreadable};
 
 const VERSION: u8 = 1;
+const AUDITED: u8 = 10;
+/// Of audit entries of a node's own accord, which builds of before cannot read: they name the version and stop, and take no
+/// other entry for what it is not. All others are written as ever, byte for byte: the trail's hashes are made of them.
+const VERSION_OF_A_NODE: u8 = 2;
 
 /// What a payment is known by and what it moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
@@ -290,7 +294,12 @@ impl Fact<'_> {
             Fact::Defunded(fact) => put(7, fact, out),
             Fact::LimitChanged(fact) => put(8, fact, out),
             Fact::DayRolled { at, date } => put(9, &Roll { at: *at, date: *date }, out),
-            Fact::Audited(fact) => put(10, fact, out),
+            Fact::Audited(fact) if fact.origin == Origin::Node => {
+                let start = out.len();
+                put(AUDITED, fact, out);
+                out[start + 1] = VERSION_OF_A_NODE;
+            }
+            Fact::Audited(fact) => put(AUDITED, fact, out),
             Fact::Reserved(fact) => put(16, fact, out),
             Fact::Rejected(fact) => put(17, fact, out),
             Fact::Settled(fact) => put(18, fact, out),
@@ -334,11 +343,10 @@ impl<'a> Iterator for Facts<'a> {
         let Some((body, rest)) = rest.split_at_checked(length) else {
             return Some(Err(Unreadable(format!("a fact of {length} bytes is cut off after {}", rest.len()))));
         };
-        if header[1] != VERSION {
-            let what = format!(
-                "kind {} has version {}, known is {VERSION}: written by a newer Crosstie?",
-                header[0], header[1]
-            );
+        let known = if header[0] == AUDITED { VERSION_OF_A_NODE } else { VERSION };
+        if !(VERSION..=known).contains(&header[1]) {
+            let what =
+                format!("kind {} has version {}, known is {known}: written by a newer Crosstie?", header[0], header[1]);
             return Some(Err(Unreadable(what)));
         }
         let fact = decode(header[0], body).map_err(|error| Unreadable(format!("kind {}: {error}", header[0])));
@@ -370,7 +378,7 @@ fn decode(kind: u8, body: &[u8]) -> Result<Fact<'_>, String> {
             let Roll { at, date } = get(body)?;
             Fact::DayRolled { at, date }
         }
-        10 => Fact::Audited(get(body)?),
+        AUDITED => Fact::Audited(get(body)?),
         16 => Fact::Reserved(get(body)?),
         17 => Fact::Rejected(get(body)?),
         18 => Fact::Settled(get(body)?),
@@ -458,9 +466,23 @@ mod tests {
     fn another_version_or_kind_is_named() {
         let error = |bytes: &[u8]| Facts::new(bytes).next().unwrap().unwrap_err().to_string();
         assert!(error(&[16, 2, 0, 0]).contains("kind 16 has version 2"));
+        assert!(error(&[AUDITED, 3, 0, 0]).contains("kind 10 has version 3, known is 2"));
+        assert!(error(&[AUDITED, 0, 0, 0]).contains("kind 10 has version 0"));
         assert!(error(&[99, 1, 0, 0]).contains("no fact has the number 99"));
         assert!(error(&[16, 1, 9, 0, 1]).contains("cut off"));
         assert!(error(&[16, 1]).contains("too few"));
+    }
+
+    #[test]
+    fn an_entry_says_what_it_takes_to_read_it() {
+        let version = |origin| {
+            let audited = Audited { origin, ..crate::table::audited() };
+            let mut bytes = Vec::new();
+            Fact::Audited(audited).encode(&mut bytes);
+            assert_eq!(Facts::new(&bytes).next().unwrap().unwrap(), Fact::Audited(audited));
+            bytes[1]
+        };
+        assert_eq!([Origin::Cli, Origin::Console, Origin::Node].map(version), [1, 1, 2]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! | who fills it | what | cost |
 //! |---|---|---|
-//! | the ledger, on the journal's thread | [`Tally`]: what the book folded | one lock per entry; a note per payment, counted 512 at a time |
+//! | the ledger, on the journal's thread | [`Tally`]: what the book folded | one lock per entry; a note per payment, counted 128 at a time |
 //! | the actors, on the sessions' thread | [`Work`]: mailboxes and handlers | one lock and two looks at the clock per message |
 //! | the same | [`Gauge`]: one actor | a few atomics per message |
 //!

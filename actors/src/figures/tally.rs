@@ -127,8 +127,8 @@ struct Ending {
     waited: Option<Duration>,
 }
 
-/// Some 40 KiB.
-const NOTED_MAX: usize = 512;
+/// Some 11 KiB: they stay in the first cache.
+const NOTED_MAX: usize = 128;
 
 impl Tally {
     /// Empty again; keeps its memory.

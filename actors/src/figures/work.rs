@@ -118,3 +118,24 @@ impl Work {
         self.told[key.place()].add(told);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_participants_are_told_is_counted_by_each() {
+        let mut work = Work::default();
+        let mut told = Told::default();
+        for reason in [Reason::DUPL, Reason::DRAN, Reason::DRAN, Reason::FULL, Reason::AG09] {
+            told.count(&Reply::Refused(reason));
+        }
+        work.tell(Key(2), &told);
+        work.tell(Key(2), &told);
+        work.tell(Key(5), &Told::default());
+        let expected = Told { duplicates_same: 0, duplicates_conflict: 2, refused_draining: 4, refused_full: 2 };
+        assert_eq!(work.told, [Told::default(), Told::default(), expected]);
+        work.clear();
+        assert!(work.told.is_empty());
+    }
+}

@@ -163,6 +163,9 @@ mod tests {
         late(3);
         assert!(inbox.detour(all, 1) > Duration::from_millis(150));
         assert_eq!(inbox.detour(all, 3), Duration::ZERO, "a third is not known");
+        inbox.round_trip(4, Duration::from_millis(30));
+        assert_eq!(inbox.detour(all, 1), Duration::ZERO, "the way to node 4 is as it was");
+        assert!(inbox.detour(|node| node != 4, 1) > Duration::from_millis(150), "and says nothing once it is gone");
         assert_eq!(inbox.detour(all, 0), Duration::ZERO, "a node alone is its majority");
         // A way that has become longer for good is what it takes, in the end.
         (0..4000).for_each(|_| inbox.round_trip(3, Duration::from_millis(230)));

@@ -194,7 +194,7 @@ impl<D: Disk, F: Fold> Thread<D, F> {
         let late = now - self.tick_due;
         let members = self.replica.members();
         let others_needed = members.iter().filter(|member| members.votes(member.id)).count() / 2;
-        let detour = self.shared.inbox.detour(|node| members.votes(node), others_needed);
+        let detour = self.shared.inbox.detour(|node| self.replica.counts(node), others_needed);
         self.replica.set_detour(detour);
         self.replica.tick(self.tick, late);
         let members = self.replica.members();

@@ -63,6 +63,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             }
             Received::Raft(message) => self.step_raft(message),
             Received::Report(report) => self.heard(report),
+            Received::OtherReport { from, version } => self.heard_of_another_build(from, version),
         }
     }
 

@@ -6,7 +6,7 @@ use raft::ProgressState;
 
 use super::Replica;
 use super::agreement::Compared;
-use super::message::{Report, Stance};
+use super::message::{REPORT_VERSION, Report, Stance};
 use super::setup::{IN_FLIGHT_FROM_DISK_MAX, IN_FLIGHT_MAX};
 use crate::disk::Disk;
 use crate::error::Error;
@@ -27,6 +27,8 @@ pub struct PeerStatistics {
     pub is_active: bool,
     /// It says that it is being brought back: it holds nothing of what it had promised yet, and has no vote.
     pub is_repairing: bool,
+    /// Version of its reports where it is another than this node's: it is there, and how it fares cannot be read.
+    pub report_version: Option<u8>,
     /// It is being sent a snapshot.
     pub needs_snapshot: bool,
 }
@@ -62,6 +64,11 @@ impl<D: Disk, F: Fold> Replica<D, F> {
         self.health.set_detour(detour);
     }
 
+    /// Whether the way to this node is one of those that a majority goes by: it has a vote, and is there.
+    pub(crate) fn counts(&self, node: NodeId) -> bool {
+        self.members.votes(node) && self.health.is_heard(node)
+    }
+
     /// The tick that the leader goes by, if it is another node: followers go by no shorter one.
     pub fn leader_tick(&self) -> Option<Duration> {
         let leader = self.standing.leader.filter(|leader| *leader != self.node)?;
@@ -81,6 +88,7 @@ impl<D: Disk, F: Fold> Replica<D, F> {
                 behind: self.pace.age_after(progress.matched, self.now),
                 is_active: self.health.is_heard(*id),
                 is_repairing: self.health.stance(*id) == Stance::Repairing,
+                report_version: self.health.version_of(*id),
                 needs_snapshot: progress.state == ProgressState::Snapshot,
             })
             .collect();
@@ -125,6 +133,19 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             let Report { from, checkpoint, hash, .. } = report;
             let taken = self.agreement.take(&self.members, from, checkpoint, hash, self.now);
             taken.unwrap_or_else(|error| _ = self.failure.get_or_insert(error));
+        }
+    }
+
+    pub(super) fn heard_of_another_build(&mut self, from: NodeId, version: u8) {
+        if self.members.get(from).is_some() && self.health.heard_of_another_build(from, version) {
+            tracing::error!(
+                event = "peer_of_another_build",
+                peer = from,
+                version,
+                own_version = REPORT_VERSION,
+                "it speaks another version of the report by which nodes tell how they fare, so here it counts as silent: upgrade \
+                 the older of the two; stop all nodes, then start all"
+            );
         }
     }
 

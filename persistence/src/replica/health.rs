@@ -24,11 +24,19 @@ pub(super) struct Health {
     late: Smooth,
     detour: Duration,
     others: Vec<Heard>,
+    other_builds: Vec<OtherBuild>,
     sick_for: Duration,
 }
 
 struct Heard {
     report: Report,
+    age: Duration,
+}
+
+/// A node whose reports cannot be read here.
+struct OtherBuild {
+    node: NodeId,
+    version: u8,
     age: Duration,
 }
 
@@ -85,6 +93,20 @@ impl Health {
     pub(super) fn heard(&mut self, report: Report) {
         self.others.retain(|heard| heard.report.from != report.from);
         self.others.push(Heard { report, age: Duration::ZERO });
+        self.other_builds.retain(|other| other.node != report.from);
+    }
+
+    /// True when it is news.
+    pub(super) fn heard_of_another_build(&mut self, node: NodeId, version: u8) -> bool {
+        let before = self.version_of(node);
+        self.other_builds.retain(|other| other.node != node);
+        self.other_builds.push(OtherBuild { node, version, age: Duration::ZERO });
+        before != Some(version)
+    }
+
+    /// Version of its reports, if they came lately and cannot be read here.
+    pub(super) fn version_of(&self, node: NodeId) -> Option<u8> {
+        self.other_builds.iter().find(|other| other.node == node).map(|other| other.version)
     }
 
     /// Whether it was heard lately.
@@ -119,6 +141,8 @@ impl Health {
         self.late.take(late);
         self.others.iter_mut().for_each(|heard| heard.age += length);
         self.others.retain(|heard| heard.age < FRESH_FOR);
+        self.other_builds.iter_mut().for_each(|other| other.age += length);
+        self.other_builds.retain(|other| other.age < FRESH_FOR);
     }
 
     /// Called by a leader at each tick, with the time since the one before: the node to hand over to, once it has been sick

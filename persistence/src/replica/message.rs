@@ -29,6 +29,8 @@ const FLAG_TRANSFER: u8 = 2;
 
 const REPORT: u8 = 32;
 const REPORT_BYTES: usize = 68;
+/// Of the report alone, so that nodes of two builds agree and elect all the same. A build before it was counted says 0.
+pub const REPORT_VERSION: u8 = 1;
 
 /// Why a message was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +48,11 @@ impl From<Cut> for Malformed {
 pub(crate) enum Received {
     Raft(Message),
     Report(Report),
+    /// A report that only another build can read.
+    OtherReport {
+        from: NodeId,
+        version: u8,
+    },
 }
 
 /// A snapshot that has come: the message that announces it, and the file it lies in.
@@ -206,7 +213,7 @@ pub(crate) fn decode(me: NodeId, from: NodeId, bytes: &Bytes) -> Result<Received
         return Err(Malformed("it is of an unknown version"));
     }
     match bytes.get(1) {
-        Some(&REPORT) => report(me, from, bytes).map(Received::Report),
+        Some(&REPORT) => report(me, from, bytes),
         _ => raft_message(me, from, bytes).map(Received::Raft),
     }
 }
@@ -329,7 +336,7 @@ fn snapshot(index: Index, term: u64, membership: Bytes) -> Result<Snapshot, Malf
 impl Report {
     pub(crate) fn encode(&self, to: NodeId) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(REPORT_BYTES);
-        bytes.extend_from_slice(&[VERSION, REPORT, 0, 0, 0, 0, 0, 0]);
+        bytes.extend_from_slice(&[VERSION, REPORT, REPORT_VERSION, 0, 0, 0, 0, 0]);
         for number in [self.from, to, self.checkpoint, self.hash, self.kept_from] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
@@ -340,10 +347,15 @@ impl Report {
     }
 }
 
-fn report(me: NodeId, from: NodeId, bytes: &Bytes) -> Result<Report, Malformed> {
+fn report(me: NodeId, from: NodeId, bytes: &Bytes) -> Result<Received, Malformed> {
     let mut reader = Reader::new(bytes);
-    if reader.take(8)? != [VERSION, REPORT, 0, 0, 0, 0, 0, 0] {
-        return Err(Malformed("it has unknown flags"));
+    match *reader.take(8)? {
+        [VERSION, REPORT, REPORT_VERSION, 0, 0, 0, 0, 0] => {}
+        // The connection proves who sent it; the rest is for those who know that version.
+        [VERSION, REPORT, version, ..] if version != REPORT_VERSION => {
+            return Ok(Received::OtherReport { from, version });
+        }
+        _ => return Err(Malformed("it has unknown flags")),
     }
     let (sender, receiver) = (reader.u64()?, reader.u64()?);
     if sender != from || sender == 0 || sender == me || receiver != me {
@@ -369,7 +381,7 @@ fn report(me: NodeId, from: NodeId, bytes: &Bytes) -> Result<Report, Malformed> 
         return Err(Malformed("a number that cannot be"));
     }
     reader.end()?;
-    Ok(report)
+    Ok(Received::Report(report))
 }
 
 #[cfg(test)]
@@ -446,6 +458,20 @@ mod tests {
             stance: Stance::Repairing,
         };
         assert_eq!(decode(ME, PEER, &Bytes::from(report.encode(ME))), Ok(Received::Report(report)));
+    }
+
+    /// The build before it was counted wrote 56 bytes, and later 68.
+    #[test]
+    fn a_report_of_another_build_is_known_as_such() {
+        let mut bytes = Report { from: PEER, ..Report::default() }.encode(ME);
+        assert_eq!(bytes.len(), REPORT_BYTES);
+        for (version, length) in [(0, 56), (0, 68), (2, 68), (2, 8), (255, 68)] {
+            bytes[2] = version;
+            let other = Received::OtherReport { from: PEER, version };
+            assert_eq!(decode(ME, PEER, &Bytes::copy_from_slice(&bytes[..length])), Ok(other), "{version}");
+        }
+        (bytes[2], bytes[3]) = (REPORT_VERSION, 1);
+        assert!(decode(ME, PEER, &Bytes::from(bytes)).is_err(), "flags that are not known");
     }
 
     #[test]

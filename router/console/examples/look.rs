@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:7880".into()).parse()?;
     let environment = if arguments.next().as_deref() == Some("prod") { "prod" } else { "dev" };
     let operators = arguments.next().unwrap_or_default().into();
-    let config = console::Config { address, hosts: Vec::new(), operators };
+    let config = console::Config { address, hosts: Vec::new(), operators, gives_exemplars: true };
     let console = console::start(config, Arc::new(made::Made::new(environment)))?;
     println!("http://{}", console.address);
     loop {

@@ -192,7 +192,7 @@ pub(crate) async fn ask(Path(kind): Path<Kind>, asked: Asked) -> Response {
         return refused(&asked, StatusCode::FORBIDDEN, &forbidden(kind));
     }
     let given = Given { participant: asked.ask.participant.clone(), task: asked.ask.task, ..Given::default() };
-    match form::page(&asked, kind, &given, None) {
+    match form::page(&asked, kind, &given, None).await {
         Ok(page) => page.into_response(),
         Err(problem) => frame::problem(&asked, &problem),
     }
@@ -224,7 +224,7 @@ pub(crate) async fn carry_out(Path(kind): Path<Kind>, asked: Asked, Form(given):
         }
         Err(problem) => {
             tracing::warn!(event = "console_action", action = kind.slug(), operator, result = "refused");
-            match form::page(&asked, kind, &given, Some(&problem)) {
+            match form::page(&asked, kind, &given, Some(&problem)).await {
                 Ok(page) => (frame::status(problem.kind), page).into_response(),
                 Err(_) => frame::problem(&asked, &problem),
             }

@@ -30,6 +30,9 @@ pub(crate) struct App {
     pub(crate) attempts: Attempts,
     /// Held while a passphrase is tried.
     pub(crate) trying: Mutex<()>,
+    /// The session of each tap that is open.
+    pub(crate) tapping: parking_lot::Mutex<Vec<String>>,
+    pub(crate) gives_exemplars: bool,
     /// Its name. Cookies are not told apart by port, and several nodes may be on one machine.
     pub(crate) cookie: String,
 }
@@ -49,6 +52,8 @@ impl App {
             sessions: Sessions::default(),
             attempts: Attempts::default(),
             trying: Mutex::default(),
+            tapping: Default::default(),
+            gives_exemplars: config.gives_exemplars,
             cookie: format!("crosstie-{}", address.port()),
         }
     }

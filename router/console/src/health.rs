@@ -1,5 +1,6 @@
 //! For machines: is the process there (`/livez`), has it started (`/startupz`), may it be sent traffic (`/readyz`), and
-//! what it counts (`/metrics`). Nobody signs in for them, and nothing about a single payment is in them.
+//! what it counts (`/metrics`). Nobody signs in for them, and nothing about a single payment is in them but exemplars, where
+//! they are to be given.
 
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use watch::metrics::{OPEN_METRICS, PLAIN, encode, plain};
+use watch::metrics::{OPEN_METRICS, PLAIN, encode, plain, samples};
 
 use crate::app::App;
 
@@ -49,7 +50,8 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> 
     }
     let accepted: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|own| own.to_str().ok()).collect();
     let (kind, text) = match prefers_open_metrics(&accepted.join(",")) {
-        true => (OPEN_METRICS, encode(&look.now)),
+        true if app.gives_exemplars => (OPEN_METRICS, encode(&look.now)),
+        true => (OPEN_METRICS, samples(&look.now)),
         false => (PLAIN, plain(&look.now)),
     };
     ([(header::CONTENT_TYPE, kind), (header::VARY, "accept")], text).into_response()

@@ -59,6 +59,9 @@ pub trait Switch: Send + Sync + 'static {
     /// What is known besides the snapshot.
     fn page(&self, subject: Subject) -> Waiting<'_, Result<Page, Problem>>;
 
+    /// Whether a filter can be tapped, or why not; nothing is opened.
+    fn check_tap(&self, filter: &Filter) -> Result<(), Problem>;
+
     /// Payments that end from now on and fit the filter.
     fn tap(&self, filter: &Filter) -> Result<Box<dyn Tap>, Problem>;
 
@@ -92,6 +95,8 @@ pub enum Subject {
     Audit,
     /// What waits for a second person; by name who looks, where people sign in.
     Tasks { operator: Option<String> },
+    /// One of them, for the page on which it is decided.
+    Task { number: u64 },
 }
 
 pub struct Page {

@@ -31,6 +31,8 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// The file of operators. While there is none, whoever is on this machine may look, and nobody may do anything.
     pub operators: PathBuf,
+    /// Whether `/metrics`, for which nobody signs in, names payments.
+    pub gives_exemplars: bool,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -20,10 +20,12 @@ use crate::live::{Ask, Format, Section, time_of_day};
 use crate::look::Look;
 use crate::parts::sign_of;
 use crate::visitor::Visitor;
-use crate::{Problem, Tap, frame};
+use crate::{Problem, ProblemKind, Tap, frame};
 
 /// What is gathered for a program that asks once.
 const LOOK: Duration = Duration::from_secs(1);
+/// Of one visitor at a time, so that the places are left for others.
+const TAPS_PER_VISITOR_MAX: usize = 2;
 /// Names that are proposed in the form.
 const PROPOSED_MAX: usize = 500;
 
@@ -38,34 +40,78 @@ fn wanted(ask: &Ask) -> Filter {
 
 pub(crate) async fn tap(asked: Asked) -> Response {
     let filter = wanted(&asked.ask);
-    let opened = asked.app.look().and_then(|look| Ok((look, asked.app.switch.tap(&filter)?)));
-    let (look, tap) = match opened {
-        Ok(opened) => opened,
-        Err(problem) => return refused(&asked, &filter, &problem),
+    let look = match asked.app.look() {
+        Ok(look) => look,
+        Err(problem) => return frame::problem(&asked, &problem),
     };
-    match asked.ask.format {
-        // The page taps by its script.
-        Format::Html => frame::live_page(&asked, "Live tap", &look, &sections(&look, &filter)).into_response(),
-        Format::Json => Json(within_a_second(tap).await).into_response(),
-        Format::Live => live(asked, tap, &look),
+    if asked.ask.format == Format::Html {
+        return page(&asked, &filter, &look);
+    }
+    match (Open::of(&asked, &filter), asked.ask.format) {
+        (Ok(open), Format::Live) => live(asked, open, &look),
+        (Ok(open), _) => Json(within_a_second(open).await).into_response(),
+        // A browser shows its page nothing of a refusal, and would ask again for ever.
+        (Err(problem), Format::Live) if problem.kind == ProblemKind::Refused => ended(&problem),
+        (Err(problem), _) => frame::problem(&asked, &problem),
     }
 }
 
-/// With the form, so that it can be set right.
-fn refused(asked: &Asked, filter: &Filter, problem: &Problem) -> Response {
-    match asked.app.look() {
-        Ok(look) if asked.ask.format == Format::Html => {
-            let main = html! { h1 { "Live tap" } (form(&look, filter)) (frame::told(problem)) };
+/// It taps by its script. When the filter is wrong it has the form, so that it can be set right.
+fn page(asked: &Asked, filter: &Filter, look: &Look) -> Response {
+    match asked.app.switch.check_tap(filter) {
+        Ok(()) => frame::live_page(asked, "Live tap", look, &sections(look, filter)).into_response(),
+        Err(problem) => {
+            let main = html! { h1 { "Live tap" } (form(look, filter)) (frame::told(&problem)) };
             (frame::status(problem.kind), frame::page(asked, "Live tap", &main)).into_response()
         }
-        _ => frame::problem(asked, problem),
     }
 }
 
-async fn within_a_second(mut tap: Box<dyn Tap>) -> Tapped {
+fn ended(problem: &Problem) -> Response {
+    let next = problem.next.as_ref().map_or_else(String::new, |next| format!(": {next}"));
+    let end = Event::default().event("end").data(format!("{}{next}.", problem.message));
+    Sse::new(futures_util::stream::iter([Ok::<_, Infallible>(end)])).into_response()
+}
+
+/// A tap of a visitor, counted until it is dropped.
+struct Open {
+    tap: Box<dyn Tap>,
+    app: Arc<App>,
+    /// Empty for who is on this machine, where nobody signs in.
+    session: String,
+}
+
+impl Open {
+    fn of(asked: &Asked, filter: &Filter) -> Result<Open, Problem> {
+        let (app, session) = (asked.app.clone(), asked.visitor.token.clone());
+        let mut sessions = app.tapping.lock();
+        if sessions.iter().filter(|own| **own == session).count() >= TAPS_PER_VISITOR_MAX {
+            let message = format!("You have {TAPS_PER_VISITOR_MAX} taps open already");
+            return Err(Problem {
+                next: Some("close one of them".into()),
+                ..Problem::new(ProblemKind::Refused, message)
+            });
+        }
+        let tap = app.switch.tap(filter)?;
+        sessions.push(session.clone());
+        drop(sessions);
+        Ok(Open { tap, app, session })
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let mut sessions = self.app.tapping.lock();
+        if let Some(place) = sessions.iter().position(|own| *own == self.session) {
+            sessions.swap_remove(place);
+        }
+    }
+}
+
+async fn within_a_second(mut open: Open) -> Tapped {
     let until = Instant::now() + LOOK;
     let mut all = Tapped::default();
-    while let Ok(Ok(mut next)) = timeout_at(until, tap.next()).await {
+    while let Ok(Ok(mut next)) = timeout_at(until, open.tap.next()).await {
         all.count(&next);
         all.lines.append(&mut next.lines);
     }
@@ -152,9 +198,8 @@ fn row(own: &Ended) -> Markup {
 }
 
 struct Stream {
-    app: Arc<App>,
+    open: Open,
     visitor: Visitor,
-    tap: Box<dyn Tap>,
     /// Time of day.
     since: String,
     /// All that was told, without the lines.
@@ -162,10 +207,9 @@ struct Stream {
     shown: u64,
 }
 
-fn live(asked: Asked, tap: Box<dyn Tap>, look: &Look) -> Response {
-    let Asked { app, visitor, .. } = asked;
+fn live(asked: Asked, open: Open, look: &Look) -> Response {
     let since = time_of_day(look.now.at_ms);
-    let stream = Stream { app, visitor, tap, since, total: Tapped::default(), shown: 0 };
+    let stream = Stream { open, visitor: asked.visitor, since, total: Tapped::default(), shown: 0 };
     let events = futures_util::stream::unfold(Some(stream), |stream| async move {
         let mut stream = stream?;
         match stream.next().await {
@@ -179,9 +223,10 @@ fn live(asked: Asked, tap: Box<dyn Tap>, look: &Look) -> Response {
 impl Stream {
     /// What came; or why there is no more.
     async fn next(&mut self) -> Result<serde_json::Value, String> {
-        let told = self.tap.next().await?;
-        self.app.still_lets_in(&self.visitor)?;
-        let look = self.app.look().map_err(|problem| problem.message)?;
+        let told = self.open.tap.next().await?;
+        let app = &self.open.app;
+        app.still_lets_in(&self.visitor)?;
+        let look = app.look().map_err(|problem| problem.message)?;
         self.total.count(&told);
         self.shown += told.lines.len() as u64;
         // The latest first, as they stand in the table.

@@ -30,12 +30,17 @@ const PASSPHRASE: &str = "right horse battery";
 
 impl Running {
     fn start(environment: &'static str) -> Running {
+        Running::with(environment, true)
+    }
+
+    fn with(environment: &'static str, gives_exemplars: bool) -> Running {
         let directory = tempfile::tempdir().unwrap();
         let switch = Arc::new(Made::new(environment));
         let config = Config {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             hosts: Vec::new(),
             operators: directory.path().join("operators.toml"),
+            gives_exemplars,
         };
         let console = console::start(config, switch.clone()).unwrap();
         let running = Running { console, switch, directory };
@@ -154,6 +159,12 @@ fn exemplars_are_for_who_asks_for_open_metrics() {
     let newer = running.get("/metrics", "Accept: application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1\r\n");
     assert!(newer.head.contains("application/openmetrics-text; version=1.0.0"), "{}", newer.head);
     assert!(newer.body.contains("# {trace_id=\"") && newer.body.ends_with("# EOF\n"));
+
+    let running = Running::with("dev", false);
+    let bare = running.get("/metrics", "Accept: application/openmetrics-text;version=1.0.0\r\n");
+    assert!(bare.head.contains("application/openmetrics-text"), "{}", bare.head);
+    assert!(bare.body.contains("crosstie_transfer_duration_seconds_bucket") && bare.body.ends_with("# EOF\n"));
+    assert!(!bare.body.contains("trace_id=\""), "no payment is named");
 }
 
 #[test]
@@ -280,11 +291,16 @@ fn a_deed_needs_role_reason_and_form() {
     assert_eq!(running.get("/", &cookie).status, 303);
 }
 
-/// So many of the events that a page goes on with.
-fn events(running: &Running, path: &str, count: usize, more: &str) -> Vec<String> {
+fn ask(running: &Running, path: &str, more: &str) -> TcpStream {
     let mut stream = TcpStream::connect(running.console.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n").as_bytes()).unwrap();
+    stream
+}
+
+/// So many of the events that a page goes on with.
+fn events(running: &Running, path: &str, count: usize, more: &str) -> Vec<String> {
+    let mut stream = ask(running, path, more);
     let mut text = String::new();
     let mut some = [0; 65536];
     while text.matches("data: ").count() < count {
@@ -328,10 +344,7 @@ fn a_tap_goes_on_with_lines_until_one_is_signed_out() {
     assert!(refused.body.contains("settled, rejected, timed_out, returned"), "{}", refused.body);
     assert!(refused.body.contains("name=\"outcome\""), "the form is there to set it right");
 
-    let mut stream = TcpStream::connect(running.console.address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    let request = format!("GET /tap?format=live HTTP/1.1\r\nHost: localhost\r\n{cookie}\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
+    let mut stream = ask(&running, "/tap?format=live", &cookie);
     let mut text = String::new();
     let mut until = |word: &str| {
         while !text.contains(word) {
@@ -345,4 +358,29 @@ fn a_tap_goes_on_with_lines_until_one_is_signed_out() {
     operators::remove(&running.operators(), "wall").unwrap();
     until("event: end");
     until("You are signed out.");
+}
+
+/// Two for each session; who has them still gets the page, which says why no lines come.
+#[test]
+fn one_visitor_leaves_taps_to_others() {
+    let running = Running::start("dev");
+    operators::set(&running.operators(), "wall", &[Role::Viewer], PASSPHRASE).unwrap();
+    let [own, other] = [(); 2].map(|()| running.sign_in("wall"));
+    let mut open: Vec<TcpStream> = (0..2).map(|_| ask(&running, "/tap?format=live", &own)).collect();
+    for stream in &mut open {
+        assert!(stream.read(&mut [0; 1]).unwrap() > 0, "it goes on");
+    }
+    let refused = running.get("/tap?format=json", &own);
+    assert_eq!((refused.status, refused.body.contains("2 taps open already")), (409, true), "{refused:?}");
+    let told = running.get("/tap?format=live", &own);
+    assert!(told.body.contains("event: end") && told.body.contains("2 taps open already"), "{told:?}");
+    assert_eq!(running.get("/tap", &own).status, 200);
+    assert_eq!(running.get("/tap?format=json", &other).status, 200);
+    open.pop();
+    let mut left = 200;
+    while running.get("/tap?format=json", &own).status != 200 {
+        left -= 1;
+        assert!(left > 0, "the place is free again");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

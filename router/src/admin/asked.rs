@@ -100,6 +100,14 @@ pub struct Task {
     pub until: String,
 }
 
+/// What can be done with a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    Approve,
+    Refuse,
+    Withdraw,
+}
+
 /// Which entries of the audit trail.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

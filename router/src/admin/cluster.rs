@@ -46,6 +46,18 @@ pub(crate) fn cluster(switch: &Switch, door: &Door) -> Cluster {
             (node == own && seen.agreed_index > 0).then_some(ComparedBook { index: seen.agreed_index, is_same: true })
         }
     };
+    // A follower is told nothing of how the others fare, but has a connection to each that is there.
+    let error = |node| match of(node) {
+        Some(PeerStatistics { report_version: Some(version), .. }) => Some(format!(
+            "it is of another build: its reports have version {version}, those of this node {}; upgrade the older, stop all, start all",
+            persistence::REPORT_VERSION
+        )),
+        Some(PeerStatistics { is_active: false, .. }) => {
+            Some("nothing has been heard of it in the last seconds".into())
+        }
+        None if node != own && switch.relay.door_of(node).is_none() => Some("there is no connection to it".into()),
+        _ => None,
+    };
     let member = |member: &persistence::Member| Member {
         node: member.id,
         name: member.name.clone(),
@@ -58,6 +70,7 @@ pub(crate) fn cluster(switch: &Switch, door: &Door) -> Cluster {
         lag_ms: lag_ms(member.id),
         book: book(member.id),
         round_trip_us: round_trip(member.id),
+        error: error(member.id),
     };
     let is_there = |node| match node == own {
         true => !seen.is_repairing,

@@ -247,6 +247,9 @@ impl Desk {
             Command::Payment { uetr, debtor } => value(self.stories(&uetr, debtor.as_deref()).await?),
             Command::Find { query, limit } => value(self.find(&query, limit).await?),
             Command::Tap(_) => Err(wrong("a tap is told line by line, on a connection of its own")),
+            Command::Reports { participant, date } => {
+                value(self.reports(participant.as_deref(), date.as_deref()).await?)
+            }
             Command::Totals { participant, date } => value(self.totals(&participant, date.as_deref()).await?),
             Command::Lines { participant, date, until_ns } => value(self.lines(&participant, &date, until_ns).await?),
             Command::SelfCheck { date } => value(self.self_check(date.as_deref()).await?),

@@ -132,6 +132,11 @@ pub enum Command {
     AuditVerify {
         number: Option<u64>,
     },
+    /// Which reports there are: business dates with movements.
+    Reports {
+        participant: Option<String>,
+        date: Option<String>,
+    },
     /// What a participant's positions began and ended a business date with, and what moved.
     Totals {
         participant: String,
@@ -269,6 +274,7 @@ impl Command {
             Command::AuditLog(_) => "audit_log",
             Command::AuditExport { .. } => "audit_export",
             Command::AuditVerify { .. } => "audit_verify",
+            Command::Reports { .. } => "reports",
             Command::Totals { .. } => "totals",
             Command::Lines { .. } => "lines",
             Command::SelfCheck { .. } => "self_check",
@@ -440,6 +446,9 @@ pub struct Member {
     /// From the node that answers and back, smoothed; absent until it was measured.
     #[serde(default)]
     pub round_trip_us: Option<u64>,
+    /// Why nothing is known of how it fares now; absent when it is there.
+    #[serde(default)]
+    pub error: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::Desk;
+use super::asked::Origin;
 use super::desk::{unavailable, value};
 use super::protocol::{Command, Line, Problem, ProblemKind, REQUEST_BYTES_MAX, Reply, Request};
 use crate::exit::{Exit, Failure};
@@ -100,7 +101,7 @@ async fn converse(mut stream: UnixStream, desk: &Desk, uid: u32, permit: OwnedSe
     loop {
         let (reply, go_on) = match timeout(PATIENCE, read_line(&mut stream, &mut buffer)).await {
             Ok(Ok(Some(line))) => match serde_json::from_slice::<Request>(&line) {
-                Ok(Request { command: Command::Tap(filter), .. }) => match desk.tap(&filter) {
+                Ok(Request { command: Command::Tap(filter), .. }) => match desk.tap(&filter, Origin::Cli) {
                     Ok(tap) => {
                         // Taps are bounded by themselves, and take no place from who administers.
                         drop(permit);

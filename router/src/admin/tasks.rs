@@ -12,7 +12,7 @@ use settlement::{Audited, Trail};
 use wire::Timestamp;
 
 use super::Desk;
-use super::asked::{Approver, Origin, Outcome, Record, Task, Who};
+use super::asked::{Approver, Origin, Outcome, Record, Task, Way, Who};
 use super::desk::{Answer, problem, unavailable, value, wrong};
 use super::protocol::{Command, Problem, ProblemKind};
 use super::trail::Asking;
@@ -43,10 +43,21 @@ impl Task {
         serde_json::from_str(&command).map_err(|error| wrong(format!("task {} cannot be read: {error}", self.number)))
     }
 
-    /// The proposer, with the second person and the task that this ends.
+    /// The proposer, with the second person and the task that this ends. Where and when are the second person's, so that two
+    /// attempts are two entries; those of the proposal stand in its own.
     fn ended_by(&self, second: &Who) -> Who {
         let approver = Some(Approver { operator: second.operator.clone(), uid: second.uid });
-        Who { task: Some(self.number), approver, ..self.who.clone() }
+        let (node, asked_at_ns) = (second.node, second.asked_at_ns);
+        Who { task: Some(self.number), approver, node, asked_at_ns, ..self.who.clone() }
+    }
+
+    /// What `who` may do with it. Whoever is neither surely the proposer nor surely another may stop it, in both names.
+    pub(crate) fn ways(&self, who: &Who) -> &'static [Way] {
+        match () {
+            () if who.is_surely(&self.who) => &[Way::Withdraw],
+            () if who.may_be(&self.who) => &[Way::Refuse],
+            () => &[Way::Approve, Way::Refuse],
+        }
     }
 }
 
@@ -57,10 +68,23 @@ impl Who {
         let is_same_user = self.uid == other.uid && self.origin == Origin::Cli && other.origin == Origin::Cli;
         self.operator == other.operator || is_same_user
     }
+
+    /// On the command line name and user id are the same; at the console the name, since who has it has signed in.
+    fn is_surely(&self, other: &Who) -> bool {
+        let is_same_user = self.uid == other.uid || self.origin == Origin::Console;
+        self.operator == other.operator && self.origin == other.origin && is_same_user
+    }
 }
 
 fn all(trail: &Trail, now: Timestamp) -> Vec<Task> {
     trail.tasks(now).filter_map(|(number, audited)| Task::of(number, &audited)).collect()
+}
+
+fn one(tasks: Vec<Task>, number: u64) -> Result<Task, Problem> {
+    tasks.into_iter().find(|task| task.number == number).ok_or_else(|| Problem {
+        next: Some("crosstie task list".into()),
+        ..problem(ProblemKind::NotFound, format!("no task {number} waits: it has ended or expired, or never was"))
+    })
 }
 
 impl Desk {
@@ -81,11 +105,13 @@ impl Desk {
     }
 
     async fn task(&self, number: u64) -> Result<Task, Problem> {
-        let task = self.tasks_for_sure().await?.into_iter().find(|task| task.number == number);
-        task.ok_or_else(|| Problem {
-            next: Some("crosstie task list".into()),
-            ..problem(ProblemKind::NotFound, format!("no task {number} waits: it has ended or expired, or never was"))
-        })
+        one(self.tasks_for_sure().await?, number)
+    }
+
+    /// One, as this node's book has it.
+    pub(crate) async fn task_told(&self, number: u64) -> Result<Task, Problem> {
+        let now = self.switch.clock().now();
+        one(self.query(move |book| all(book.trail(), now)).await?, number)
     }
 
     pub(super) async fn propose(&self, command: &Command, asking: &mut Asking) -> Answer {
@@ -115,7 +141,7 @@ impl Desk {
     /// Done in the name of both; whatever comes of it ends the task, unless nobody knows.
     pub(super) async fn approve(&self, number: u64, asking: &mut Asking) -> Answer {
         let task = self.task(number).await?;
-        if asking.who.may_be(&task.who) {
+        if !task.ways(&asking.who).contains(&Way::Approve) {
             let next = "another operator approves it: on the command line one with another user id, or one signed in at the console";
             let message = format!("task {number} was proposed by {} (uid {})", task.who.operator, task.who.uid);
             return Err(Problem { next: Some(next.into()), ..problem(ProblemKind::Refused, message) });
@@ -131,10 +157,10 @@ impl Desk {
         answer
     }
 
-    /// By a second person.
+    /// By a second person, or by who may be one.
     pub(super) async fn refuse_task(&self, number: u64, asking: &mut Asking) -> Answer {
         let task = self.task(number).await?;
-        if asking.who.may_be(&task.who) {
+        if !task.ways(&asking.who).contains(&Way::Refuse) {
             let next = format!("crosstie task withdraw {number} --reason TEXT");
             let message = format!("task {number} is your own: whoever proposed it withdraws it");
             return Err(Problem { next: Some(next), ..problem(ProblemKind::Refused, message) });
@@ -148,9 +174,10 @@ impl Desk {
     /// By the one who proposed it.
     pub(super) async fn withdraw_task(&self, number: u64, asking: &mut Asking) -> Answer {
         let task = self.task(number).await?;
-        if !asking.who.may_be(&task.who) {
+        if !task.ways(&asking.who).contains(&Way::Withdraw) {
             let next = format!("crosstie task refuse {number} --reason TEXT");
-            let message = format!("task {number} was proposed by {}, who alone may withdraw it", task.who.operator);
+            let Who { operator, uid, .. } = &task.who;
+            let message = format!("task {number} was proposed by {operator} (uid {uid}), who alone may withdraw it");
             return Err(Problem { next: Some(next), ..problem(ProblemKind::Refused, message) });
         }
         let who = Who { task: Some(number), ..asking.who.clone() };
@@ -164,5 +191,75 @@ impl Desk {
         self.record_here(&Record { action, parameters, who, outcome: Outcome::Refused, why }).await?;
         asking.is_recorded = true;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn who(operator: &str, uid: u32, origin: Origin) -> Who {
+        let reason = "ticket 7".into();
+        Who { operator: operator.into(), uid, node: 1, origin, reason, asked_at_ns: 5, task: None, approver: None }
+    }
+
+    fn proposed(who: Who) -> Task {
+        Task { number: 2, action: "fund".into(), parameters: "{}".into(), who, until: String::new() }
+    }
+
+    #[test]
+    fn who_is_not_surely_the_proposer_or_another_may_only_refuse() {
+        use Origin::{Cli, Console};
+        const OWN: &[Way] = &[Way::Withdraw];
+        const UNSURE: &[Way] = &[Way::Refuse];
+        const OTHERS: &[Way] = &[Way::Approve, Way::Refuse];
+        for (proposer, asks, ways) in [
+            (("ann", 7, Cli), ("ann", 7, Cli), OWN),
+            (("ann", 7, Cli), ("ann", 8, Cli), UNSURE),
+            (("ann", 7, Cli), ("bob", 7, Cli), UNSURE),
+            (("ann", 7, Cli), ("ann", 7, Console), UNSURE),
+            (("ann", 7, Console), ("ann", 7, Cli), UNSURE),
+            (("ann", 7, Cli), ("bob", 8, Cli), OTHERS),
+            (("ann", 7, Cli), ("bob", 7, Console), OTHERS),
+            // The console's user id is its node's.
+            (("ann", 7, Console), ("ann", 8, Console), OWN),
+            (("ann", 7, Console), ("bob", 7, Console), OTHERS),
+        ] {
+            let of = |(operator, uid, origin): (&str, u32, Origin)| who(operator, uid, origin);
+            assert_eq!(proposed(of(proposer)).ways(&of(asks)), ways, "{asks:?} of {proposer:?}");
+        }
+    }
+
+    #[test]
+    fn each_attempt_of_a_second_person_is_an_entry_of_its_own() {
+        let task = proposed(who("ann", 7, Origin::Cli));
+        let attempt = |asked_at_ns, node| {
+            let who = task.ended_by(&Who { asked_at_ns, node, ..who("grace", 8, Origin::Console) });
+            Record {
+                action: "fund".into(),
+                parameters: "{}".into(),
+                who,
+                outcome: Outcome::Unknown,
+                why: String::new(),
+            }
+        };
+        let first = attempt(100, 3);
+        let entry = Audited {
+            at: Timestamp(101),
+            asked_at: Timestamp(100),
+            node: 3,
+            origin: settlement::Origin::Cli,
+            operator: "ann",
+            uid: 7,
+            action: "fund",
+            parameters: "{}",
+            reason: "ticket 7",
+            task: Some(2),
+            approver: Some(settlement::Approver { operator: "grace", uid: 8 }),
+            outcome: settlement::Outcome::Unknown,
+            why: "",
+        };
+        assert!(first.is_in(&entry), "told twice, written once");
+        assert!(!attempt(200, 3).is_in(&entry) && !attempt(100, 2).is_in(&entry));
     }
 }

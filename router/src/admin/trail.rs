@@ -112,7 +112,7 @@ pub(crate) fn own_draft(switch: &Switch, actor: Option<&str>, command: &Command,
 
 impl Desk {
     /// Who asks, checked, also where it is not needed.
-    pub(super) fn who(&self, request: &Request, uid: u32) -> Result<Who, Problem> {
+    pub(crate) fn who(&self, request: &Request, uid: u32) -> Result<Who, Problem> {
         let Request { command, operator, origin, reason } = request;
         if *origin == Origin::Node {
             return Err(wrong("origin: whoever asks is no node"));

@@ -17,7 +17,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 #[derive(Subcommand)]
 pub(super) enum Cluster {
-    /// Regions, roles, lag, agreement, how many more nodes may be lost; the leader knows most
+    /// Regions, roles, lag, agreement, how many more nodes may be lost; the leader knows most; exit code 6 if one is not there
     #[command(after_help = examples("crosstie cluster status\n  crosstie cluster status --json --data /var/lib/crosstie"))]
     Status(Node),
     /// Take in a node: it gets the log as a learner, and a vote when it is promoted
@@ -142,7 +142,13 @@ pub(super) struct StepDown {
 impl Cluster {
     pub(super) fn run(self) -> Result<Exit, Failure> {
         match self {
-            Cluster::Status(node) => show(&node, &node.ask(Command::Cluster, "")?),
+            Cluster::Status(node) => {
+                let answer = node.ask(Command::Cluster, "")?;
+                let cluster: protocol::Cluster = read(&answer)?;
+                let is_partial = cluster.members.iter().any(|member| member.error.is_some());
+                let shown = show(&node, &answer)?;
+                Ok(if is_partial { Exit::Partial } else { shown })
+            }
             Cluster::Add(add) => add.run(),
             Cluster::Promote(promote) => promote.run(),
             Cluster::Remove(Remove { member, change }) => change
@@ -297,6 +303,7 @@ fn table(cluster: &protocol::Cluster) -> Table {
         "ROUND TRIP MS",
         "ADDRESS",
         "SERVES",
+        "ERROR",
     ]);
     for member in &cluster.members {
         let or_dash = |number: Option<String>| number.unwrap_or("-".into());
@@ -307,9 +314,10 @@ fn table(cluster: &protocol::Cluster) -> Table {
             format!("{word} at {}", book.index)
         }));
         let round_trip = or_dash(member.round_trip_us.map(|us| format!("{:.1}", us as f64 / 1e3)));
-        let protocol::Member { node, name, region, kind, address, state, serves, .. } = member;
-        let (state, serves) = (state.as_deref().unwrap_or("-"), serves.as_deref().unwrap_or("-"));
-        table.row([&node.to_string(), name, region, kind, state, &lag, &lag_ms, &book, &round_trip, address, serves]);
+        let protocol::Member { node, name, region, kind, address, state, serves, error, .. } = member;
+        let [state, serves, error] = [state, serves, error].map(|text| text.as_deref().unwrap_or("-"));
+        let node = node.to_string();
+        table.row([&node, name, region, kind, state, &lag, &lag_ms, &book, &round_trip, address, serves, error]);
     }
     table
 }

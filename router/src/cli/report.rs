@@ -11,12 +11,24 @@ use super::output::{Table, say};
 use super::{Node, examples, show};
 use crate::admin::protocol::Command;
 use crate::exit::{Exit, Failure};
+use crate::report::list::Listed;
 use crate::report::reconcile::{self, Comparison, FILE_BYTES_MAX, TOLD_MAX};
 use crate::report::statement::{Flows, Line, Lines, Pages, SelfCheck, Statement, Totals};
 use crate::report::{lines_csv, totals_csv};
 
 #[derive(Subcommand)]
 pub(super) enum Report {
+    /// Which reports there are: business dates with movements, by participant; whether they are final, and have a statement
+    #[command(after_help = examples("crosstie report list BANK-0001\n  crosstie report list --date 2026-11-23 --json"))]
+    List {
+        /// The participant, for example BANK-0001; all of them unless given
+        participant: Option<String>,
+        /// The business date; all that are kept unless given
+        #[arg(long)]
+        date: Option<String>,
+        #[command(flatten)]
+        node: Node,
+    },
     /// Opening and closing balance, counts and sums of a business date, a row for each currency
     #[command(after_help = examples("crosstie report totals BANK-0001\n  crosstie report totals BANK-0001 --date 2026-11-23 --format csv --out totals.csv"))]
     Totals {
@@ -93,6 +105,10 @@ enum Format {
 impl Report {
     pub(super) fn run(self) -> Result<Exit, Failure> {
         match self {
+            Report::List { participant, date, node } => {
+                let answer = node.ask(Command::Reports { participant, date }, "")?;
+                node.output.show(&answer, || Ok(list_table(&show::read::<Vec<Listed>>(&answer)?)))
+            }
             Report::Totals { of, written, node } => {
                 let all = totals(&node, &of.participant, of.date.as_deref())?;
                 written.write(&node, &value(&all), || totals_csv(&all), || totals_table(&all))
@@ -244,6 +260,16 @@ impl Written {
         eprintln!("written: {} and {}", file.display(), beside.display());
         Ok(Exit::Done)
     }
+}
+
+fn list_table(all: &[Listed]) -> Table {
+    let mut table = Table::new(&["PARTICIPANT", "CURRENCY", "DATE", "NO", "FINAL", "STATEMENT"]);
+    for own in all {
+        let yes = |is_so: bool| if is_so { "yes" } else { "no" };
+        let (is_final, has_statement) = (yes(own.is_final), yes(own.has_payments));
+        table.row([&own.participant, &own.currency, &own.date, &own.number.to_string(), is_final, has_statement]);
+    }
+    table
 }
 
 fn totals_table(all: &[Totals]) -> Table {

@@ -31,7 +31,14 @@ impl Config {
     /// What the console is started with, if there is to be one.
     pub fn console(&self) -> Option<console::Config> {
         let (hosts, operators) = (self.ops.hosts.clone(), self.operators());
-        self.ops.address.map(|address| console::Config { address, hosts, operators })
+        let is_always = self.ops.exemplars == "always";
+        self.ops.address.map(|address| console::Config {
+            // A name means that there is a proxy, to which everybody is on this machine.
+            gives_exemplars: is_always || address.ip().is_loopback() && hosts.is_empty(),
+            address,
+            hosts,
+            operators,
+        })
     }
 
     /// What [`crate::node::start`] is given. Reads the certificates.

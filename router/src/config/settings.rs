@@ -203,6 +203,9 @@ settings! {
         /// Who may sign in (`crosstie operator add`); empty: `operators.toml` in log.directory. While there is no such file, whoever
         /// is on this machine may look, and nobody may change anything.
         operators: PathBuf = Place { may_be_empty: true } => "";
+        /// Whether `/metrics`, for which nobody signs in, names payments by exemplars. loopback: where address is on loopback and
+        /// there are no hosts. always: to whoever reaches it.
+        exemplars: String = Choice(&["loopback", "always"]) => "loopback";
     }
     /// What an operator may do alone. Every change stands in the audit trail: `crosstie audit log`.
     operators: Operators {

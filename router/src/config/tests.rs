@@ -105,6 +105,15 @@ fn the_environment_and_flags_are_checked_too() {
 }
 
 #[test]
+fn exemplars_are_for_this_machine_unless_said_otherwise() {
+    let gives = |flags: &[&str]| load_text("", &[], flags).unwrap().config.console().unwrap().gives_exemplars;
+    assert!(gives(&[]) && gives(&["ops.address=[::1]:7880"]));
+    assert!(!gives(&["ops.address=0.0.0.0:7880"]));
+    assert!(!gives(&["ops.hosts=ops.example"]), "behind a proxy everybody is on this machine");
+    assert!(gives(&["ops.address=0.0.0.0:7880", "ops.exemplars=always"]));
+}
+
+#[test]
 fn participants_of_a_sandbox() {
     let text = "[[participants]]\nid = \"BANK-0009\"\ncurrency = \"EUR\"\nfunded = \"1000.5\"\nnet_debit_cap = \"7\"\n\
                 count = 3\n[[participants]]\nid = \"BANK-0009\"\ncurrency = \"JPY\"\n";

@@ -43,6 +43,7 @@ impl Counter {
             Subject::Payments { words } => payments::search(&self.desk, &words).await,
             Subject::Payment { uetr } => payments::stories(&self.desk, &uetr).await,
             Subject::Audit => records::audit(&self.desk).await,
+            Subject::Task { number } => records::one_task(&self.desk, number).await,
             Subject::Tasks { operator } => records::tasks(&self.desk, operator.as_deref()).await,
         }
     }
@@ -65,8 +66,12 @@ impl Switch for Counter {
         Box::pin(async { self.page(subject).await.map_err(told) })
     }
 
+    fn check_tap(&self, filter: &Filter) -> Result<(), console::Problem> {
+        self.desk.check_tap(filter).map_err(told)
+    }
+
     fn tap(&self, filter: &Filter) -> Result<Box<dyn Tap>, console::Problem> {
-        Ok(Box::new(self.desk.tap(filter).map_err(told)?))
+        Ok(Box::new(self.desk.tap(filter, Origin::Console).map_err(told)?))
     }
 
     fn actor(&self, participant: &str) -> Result<Actor, console::Problem> {

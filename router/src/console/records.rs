@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use serde_json::json;
 
 use crate::admin::Desk;
-use crate::admin::asked::{AuditEntry, AuditSearch, Origin, Outcome, Task};
+use crate::admin::asked::{AuditEntry, AuditSearch, Origin, Outcome, Task, Way, Who};
 use crate::admin::desk::unavailable;
 use crate::admin::protocol::{Command, Problem, Request};
 
@@ -86,23 +86,39 @@ fn entry(own: &AuditEntry) -> Markup {
 
 pub(super) async fn tasks(desk: &Desk, operator: Option<&str>) -> Result<Page, Problem> {
     let tasks: Vec<Task> = ask(desk, Command::Tasks).await?;
-    let rows: Vec<Markup> = tasks.iter().map(|own| task(own, operator)).collect();
+    let (operator, reason) = (operator.unwrap_or_default().into(), String::new());
+    let request = Request { command: Command::Tasks, operator, origin: Origin::Console, reason };
+    let visitor = desk.who(&request, rustix::process::getuid().as_raw())?;
+    let rows: Vec<Markup> = tasks.iter().map(|own| task(own, &visitor)).collect();
     let heading = ["TASK", "ACTION", "PARAMETERS", "PROPOSED BY", "REASON", "EXPIRES", "DECIDE"];
     let body = html! {
         h1 { "Tasks" }
-        p.hint { "Changes that wait for a second person. Whoever proposed one can only withdraw it." }
+        p.hint { "Changes that wait for a second person. Whoever proposed one can only withdraw it; who may have, only refuse it." }
         (table("tasks", &heading, &rows))
     };
     Ok(Page { title: "Tasks".into(), body, json: json!(tasks) })
 }
 
-fn task(own: &Task, operator: Option<&str>) -> Markup {
+/// What somebody is about to decide on.
+pub(super) async fn one_task(desk: &Desk, number: u64) -> Result<Page, Problem> {
+    let own = desk.task_told(number).await?;
+    let body = facts(&[
+        ("action", own.action.replace('_', " ")),
+        ("parameters", own.parameters.clone()),
+        ("proposed by", own.who.operator.clone()),
+        ("reason", own.who.reason.clone()),
+        ("expires", own.until.clone()),
+    ]);
+    Ok(Page { title: format!("Task {number}"), body, json: json!(own) })
+}
+
+fn task(own: &Task, visitor: &Who) -> Markup {
     let number = own.number;
-    let is_own = operator == Some(own.who.operator.as_str());
-    let ways: &[(&str, &str)] = match is_own {
-        true => &[("withdraw", "Withdraw")],
-        false => &[("approve", "Approve"), ("refuse", "Refuse")],
-    };
+    let ways = own.ways(visitor).iter().map(|way| match way {
+        Way::Approve => ("approve", "Approve"),
+        Way::Refuse => ("refuse", "Refuse"),
+        Way::Withdraw => ("withdraw", "Withdraw"),
+    });
     html! {
         td.number { (number) }
         td { (own.action.replace('_', " ")) }

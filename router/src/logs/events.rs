@@ -115,6 +115,7 @@ pub const EVENTS: &[Event] = &[
     event("peer_not_heard", "warn", "peer error", "a connection of another node ended as it began"),
     event("peer_not_served", "error", "peer error", "no thread for another node: nothing is sent to it"),
     event("peer_not_understood", "warn", "peer what", "a message of another node cannot be read: do both run the same version?"),
+    event("peer_of_another_build", "error", "peer version own_version", "another node's reports cannot be read, so it counts as silent: upgrade the older; stop all nodes, then start all"),
     event("peer_sends_nonsense", "error", "peer why", "another node sends what no node sends, and is disconnected"),
     event("peer_connects_anew", "warn", "peer", "if this repeats, two processes run as that node: stop one"),
     event("peer_accept_failed", "warn", "error", "a connection at the port between nodes could not be taken"),

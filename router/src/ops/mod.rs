@@ -68,11 +68,4 @@ impl Watcher {
     pub fn history(&self) -> Vec<Moment> {
         self.history.read().moments().cloned().collect()
     }
-
-    /// The newest that came after `at_ms`, for who has the rest.
-    pub fn history_since(&self, at_ms: u64) -> Vec<Moment> {
-        let history = self.history.read();
-        let new = history.moments().rev().take_while(|moment| moment.at_ms > at_ms).count();
-        history.moments().skip(history.moments().len() - new).cloned().collect()
-    }
 }

@@ -88,6 +88,7 @@ pub(super) fn peers(cluster: &Cluster, clocks: &[(u64, i64)]) -> Vec<Peer> {
         role: role(member),
         // A follower hears the leader alone.
         is_heard: member.node == cluster.node || member.state.as_deref().is_some_and(|state| state != "silent"),
+        error: member.error.clone(),
         lag_entries: member.lag_entries,
         lag_ms: member.lag_ms,
         round_trip_us: member.round_trip_us,

@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 
 use actors::archive::{self, Archive, Entry, Latest, Search};
-use settlement::{Book, Key, Scheme, State};
+use settlement::{Book, Key, Scheme};
 use wire::{BusinessDate, Money, Timestamp};
 
 use super::statement::{Flows, Line, Lines, Pages, SelfCheck, Totals};
 use crate::admin::Desk;
 use crate::admin::desk::{problem, unavailable, wrong};
 use crate::admin::protocol::{Problem, ProblemKind};
-use crate::story::aside;
+use crate::story::{PATIENCE, aside, state_name};
+use crate::verify::imbalance_fault;
 
 /// Lines in one answer: so few that writing it keeps no payment waiting.
 const LINES_MAX: usize = 1_000;
@@ -33,16 +34,25 @@ impl Desk {
         let key = self.key_of(id)?;
         let own = self.totals(id, Some(date)).await?;
         let Some(span) = Span::of(key, date, &own)? else { return Ok(Lines::default()) };
+        let scheme = self.switch.scheme().clone();
+        let read = move |archive: &Archive| {
+            let (entries, reached_ns) = span.part(archive, until_ns, LINES_MAX)?;
+            let lines = entries.iter().map(|entry| line(entry, key, &scheme)).collect();
+            Ok(Lines { lines, reached_ns, is_partial: !span.is_covered(archive) })
+        };
+        self.read_archive(read).await
+    }
+
+    /// Reads the archive once it has everything that has ended so far; one reader at a time.
+    async fn read_archive<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Archive) -> Result<T, archive::Error> + Send + 'static,
+    ) -> Result<T, Problem> {
         let _one_at_a_time = self.reading.lock().await;
         // Whatever the ledger still holds of ended payments goes to the archive before it is asked.
         self.query(|_| ()).await?;
-        let (archive, scheme) = (self.switch.archive.clone(), self.switch.scheme().clone());
-        let found = aside(move || {
-            archive.wait(crate::story::PATIENCE)?;
-            let (entries, reached_ns) = span.part(&archive, until_ns, LINES_MAX)?;
-            let lines = entries.iter().map(|entry| line(entry, key, &scheme)).collect();
-            Ok::<_, archive::Error>(Lines { lines, reached_ns, is_partial: !span.is_covered(&archive) })
-        });
+        let archive = self.switch.archive.clone();
+        let found = aside(move || archive.wait(PATIENCE).and_then(|()| read(&archive)));
         found.await?.map_err(unavailable)
     }
 
@@ -100,17 +110,11 @@ impl Desk {
         let all = self.totals(id, Some(&check.date)).await?;
         let mut flows = HashMap::new();
         if let Some(span) = Span::of(key, &check.date, &all)? {
-            let _one_at_a_time = self.reading.lock().await;
-            self.query(|_| ()).await?;
-            let archive = self.switch.archive.clone();
-            let added = aside(move || {
-                archive.wait(crate::story::PATIENCE)?;
-                match span.is_covered(&archive) {
-                    true => span.add_up(&archive).map(Some),
-                    false => Ok(None),
-                }
-            });
-            let Some((own, payments)) = added.await?.map_err(unavailable)? else {
+            let add_up = move |archive: &Archive| match span.is_covered(archive) {
+                true => span.add_up(archive).map(Some),
+                false => Ok(None),
+            };
+            let Some((own, payments)) = self.read_archive(add_up).await? else {
                 check.unchecked.push(format!("{id}: the archive of this node does not go back to {}", check.date));
                 return Ok(());
             };
@@ -159,7 +163,7 @@ impl Span {
 
     /// Whether the archive has all of that time.
     fn is_covered(&self, archive: &Archive) -> bool {
-        archive.is_whole() || archive.begins_at().is_some_and(|begins| begins < self.first)
+        Begins::of(archive).before(self.first)
     }
 
     /// The latest `limit` of those that ended at `until_ns` or before, and the time down to which they are all.
@@ -201,15 +205,31 @@ impl Span {
     }
 }
 
-/// What is wrong with the book by itself: money only moves, and positions are what moved.
-fn standing_faults(book: &Book) -> Vec<String> {
-    let mut faults = Vec::new();
-    for currency in book.currencies() {
-        let sum = book.imbalance(currency);
-        if sum != 0 {
-            faults.push(format!("the positions in {currency} add up to {sum} minor units instead of 0"));
+/// Since when an archive has everything.
+pub(super) enum Begins {
+    FromTheFirst,
+    /// With a payment that ended then, if it has any.
+    At(Option<Timestamp>),
+}
+
+impl Begins {
+    pub(super) fn of(archive: &Archive) -> Begins {
+        if archive.is_whole() { Begins::FromTheFirst } else { Begins::At(archive.begins_at()) }
+    }
+
+    pub(super) fn before(&self, at: Timestamp) -> bool {
+        match self {
+            Begins::FromTheFirst => true,
+            Begins::At(begins) => begins.is_some_and(|begins| begins < at),
         }
     }
+}
+
+/// What is wrong with the book by itself: money only moves, and positions are what moved.
+fn standing_faults(book: &Book) -> Vec<String> {
+    let currencies = book.currencies().into_iter();
+    let mut faults: Vec<String> =
+        currencies.filter_map(|currency| imbalance_fault(currency, book.imbalance(currency))).collect();
     for (place, participant) in book.participants().iter().enumerate() {
         let (key, id) = (Key(place as u32), participant.listing().id);
         for (currency, position) in participant.positions() {
@@ -262,11 +282,7 @@ fn line(entry: &Entry, own: Key, scheme: &Scheme) -> Line {
         amount: Money::new(entry.amount_minor, entry.currency).decimal().to_string(),
         amount_minor: entry.amount_minor,
         currency: entry.currency.to_string(),
-        state: match entry.state {
-            State::SettledWithoutPosting => "settled_without_posting",
-            _ => "settled",
-        }
-        .into(),
+        state: state_name(entry.state).into(),
         entry: entry.index,
     }
 }

@@ -154,7 +154,8 @@ const STATES: [(&str, State); 5] = [
     ("expired", State::Expired),
 ];
 
-pub(super) fn state_name(state: State) -> &'static str {
+/// As it is written everywhere.
+pub(crate) fn state_name(state: State) -> &'static str {
     STATES.iter().find(|(_, own)| *own == state).map_or("", |(name, _)| name)
 }
 

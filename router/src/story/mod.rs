@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use desk::{PATIENCE, aside};
 pub use find::Found;
+pub(crate) use known::state_name;
 pub(crate) use query::WORDS;
 
 /// What became of a payment, as the book or the archive has it.

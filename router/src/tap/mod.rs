@@ -14,6 +14,7 @@
 mod open;
 mod wanted;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,7 @@ use tokio::sync::mpsc;
 use watch::tap::{Filter, Tapped};
 
 use crate::admin::Desk;
+use crate::admin::asked::Origin;
 use crate::admin::desk::{problem, unavailable};
 use crate::admin::protocol::{Problem, ProblemKind};
 use open::Open;
@@ -32,6 +34,8 @@ use wanted::Wanted;
 
 /// At a time, at one node.
 const TAPS_MAX: usize = 8;
+/// Of those: the others are kept for the command line.
+const CONSOLE_TAPS_MAX: usize = 6;
 /// How often a tap is told of.
 const EVERY: Duration = Duration::from_millis(200);
 /// Lower than everything that a payment waits for.
@@ -72,33 +76,66 @@ impl console::Tap for Tap {
 
 impl Desk {
     /// Payments that end from now on and fit the filter.
-    pub fn tap(&self, filter: &Filter) -> Result<Tap, Problem> {
-        let wanted = Wanted::parse(filter, |id| self.key_of(id))?;
-        self.taps.open(wanted, &self.switch)
+    pub fn tap(&self, filter: &Filter, from: Origin) -> Result<Tap, Problem> {
+        self.taps.open(self.wanted(filter)?, from, &self.switch)
+    }
+
+    /// Whether the filter is one, or why not.
+    pub fn check_tap(&self, filter: &Filter) -> Result<(), Problem> {
+        self.wanted(filter).map(drop)
+    }
+
+    fn wanted(&self, filter: &Filter) -> Result<Wanted, Problem> {
+        Wanted::parse(filter, |id| self.key_of(id))
+    }
+}
+
+impl State {
+    /// Whether there is a place for one more.
+    fn has_place(&self, from: Origin) -> Result<(), Problem> {
+        let of_console = self.open.iter().filter(|open| open.from == Origin::Console).count();
+        let message = match from {
+            _ if self.open.len() >= TAPS_MAX => format!("{TAPS_MAX} taps are open at this node already"),
+            Origin::Console if of_console >= CONSOLE_TAPS_MAX => {
+                format!("{CONSOLE_TAPS_MAX} taps are open at this node's console already")
+            }
+            _ => return Ok(()),
+        };
+        let next = Some("close one of them, or tap another node: all see the same payments".into());
+        Err(Problem { next, ..problem(ProblemKind::Refused, message) })
     }
 }
 
 impl Taps {
-    fn open(&self, wanted: Wanted, switch: &Arc<Switch>) -> Result<Tap, Problem> {
+    fn open(&self, wanted: Wanted, from: Origin, switch: &Arc<Switch>) -> Result<Tap, Problem> {
         let mut state = self.0.lock();
         state.open.retain(|open| !open.is_left());
-        if state.open.len() == TAPS_MAX {
-            let next = Some("close one of them, or tap another node: all see the same payments".into());
-            let message = format!("{TAPS_MAX} taps are open at this node already");
-            return Err(Problem { next, ..problem(ProblemKind::Refused, message) });
-        }
+        state.has_place(from)?;
         if !state.is_followed {
             let (taps, follower, switch) = (self.clone(), switch.trail.follow(Interest::Ends), Arc::downgrade(switch));
-            let follow = move || {
-                _ = rustix::process::nice(NICE);
-                taps.follow(&follower, &switch);
+            let run = move || {
+                // Refused only to those who may not lower a priority, and then it stays as it is.
+                _ = rustix::process::setpriority_process(None, NICE);
+                taps.run(|| taps.follow(&follower, &switch));
             };
-            std::thread::Builder::new().name("tap".into()).spawn(follow).map_err(unavailable)?;
+            std::thread::Builder::new().name("tap".into()).spawn(run).map_err(unavailable)?;
             state.is_followed = true;
         }
-        let (open, tap) = Open::new(wanted);
+        let (open, tap) = Open::new(wanted, from);
         state.open.push(open);
         Ok(tap)
+    }
+
+    /// Nobody waits for a thread that has failed: who taps is told, and the next tap starts another.
+    fn run(&self, follow: impl FnOnce()) {
+        if catch_unwind(AssertUnwindSafe(follow)).is_err() {
+            let mut state = self.0.lock();
+            state
+                .open
+                .drain(..)
+                .for_each(|open| open.end("The tap has failed; the node's log says how. Open it again."));
+            state.is_followed = false;
+        }
     }
 
     /// Until nobody taps any more, or the switch has ended.
@@ -154,6 +191,40 @@ impl Missed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_console_leaves_places_to_the_command_line() {
+        let mut state = State::default();
+        let mut taps = Vec::new();
+        let mut fill = |state: &mut State, from, count| {
+            for _ in 0..count {
+                state.has_place(from).unwrap();
+                let (open, tap) = Open::new(Wanted::default(), from);
+                state.open.push(open);
+                taps.push(tap);
+            }
+        };
+        fill(&mut state, Origin::Console, CONSOLE_TAPS_MAX);
+        let why = state.has_place(Origin::Console).unwrap_err().message;
+        assert!(why.contains("6 taps are open at this node's console"), "{why}");
+        fill(&mut state, Origin::Cli, TAPS_MAX - CONSOLE_TAPS_MAX);
+        for from in [Origin::Console, Origin::Cli] {
+            assert!(state.has_place(from).unwrap_err().message.contains("8 taps are open at this node already"));
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn who_taps_is_told_when_the_thread_fails() {
+        let taps = Taps::default();
+        let (open, mut tap) = Open::new(Wanted::default(), Origin::Cli);
+        *taps.0.lock() = State { open: vec![open], is_followed: true };
+        taps.run(|| {
+            let _held = taps.0.lock();
+            panic!("made up");
+        });
+        assert!(tap.next().await.unwrap_err().contains("has failed"));
+        assert!(!taps.0.lock().is_followed, "the next tap starts another");
+    }
 
     #[test]
     fn what_is_missing_is_counted_or_said_to_be_unknown() {

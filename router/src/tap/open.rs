@@ -11,6 +11,7 @@ use wire::{Money, ParticipantId};
 
 use super::wanted::{Wanted, outcome, reason};
 use super::{EVERY, Tap};
+use crate::admin::asked::Origin;
 
 /// No more than a person could read. What was not used may be used later, up to a second's.
 const LINES_PER_SECOND: usize = 50;
@@ -20,6 +21,7 @@ const TURNS_WAITING_MAX: usize = 50;
 
 /// See the file's head.
 pub(super) struct Open {
+    pub(super) from: Origin,
     wanted: Wanted,
     reader: mpsc::Sender<Tapped>,
     why: Arc<OnceLock<String>>,
@@ -29,11 +31,16 @@ pub(super) struct Open {
 }
 
 impl Open {
-    pub(super) fn new(wanted: Wanted) -> (Open, Tap) {
+    pub(super) fn new(wanted: Wanted, from: Origin) -> (Open, Tap) {
         let (reader, told) = mpsc::channel(TURNS_WAITING_MAX);
-        let why = Arc::<OnceLock<String>>::default();
-        let open = Open { wanted, reader, why: why.clone(), next: Tapped::default(), lines_left: LINES_PER_SECOND };
+        let (why, next) = (Arc::<OnceLock<String>>::default(), Tapped::default());
+        let open = Open { from, wanted, reader, why: why.clone(), next, lines_left: LINES_PER_SECOND };
         (open, Tap { told, why })
+    }
+
+    /// The reader is told why.
+    pub(super) fn end(self, why: &str) {
+        _ = self.why.set(why.into());
     }
 
     /// Nobody reads it any more.
@@ -132,7 +139,7 @@ pub(super) mod tests {
 
     #[test]
     fn every_payment_is_counted_and_so_many_are_shown() {
-        let (mut open, mut tap) = Open::new(Wanted::default());
+        let (mut open, mut tap) = Open::new(Wanted::default(), Origin::Cli);
         let all = vec![step(What::Settled, 41); 1000];
         for (lines, turn) in [LINES_PER_SECOND, LINES_PER_TURN, LINES_PER_TURN].into_iter().zip(0..) {
             open.take(&all, &id);
@@ -153,7 +160,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_line_has_all_but_customers() {
-        let (mut open, mut tap) = Open::new(Wanted::default());
+        let (mut open, mut tap) = Open::new(Wanted::default(), Origin::Cli);
         let unknown = Step { creditor: Key::NONE, ..step(What::Rejected(Stage::Submit, Reason::AGNT), 0) };
         let all = [
             step(What::Expired(Reason::AB05), 10_000),
@@ -191,7 +198,7 @@ pub(super) mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn who_does_not_read_is_dropped_and_told_why() {
-        let (mut open, mut tap) = Open::new(Wanted::default());
+        let (mut open, mut tap) = Open::new(Wanted::default(), Origin::Cli);
         (0..TURNS_WAITING_MAX).for_each(|_| assert!(open.tell()));
         assert!(!open.tell(), "the queue is full");
         drop(open);
@@ -199,7 +206,7 @@ pub(super) mod tests {
             tap.next().await.unwrap();
         }
         assert!(tap.next().await.unwrap_err().contains("for 10 s"));
-        let (mut open, tap) = Open::new(Wanted::default());
+        let (mut open, tap) = Open::new(Wanted::default(), Origin::Cli);
         drop(tap);
         assert!(open.is_left() && !open.tell());
     }

@@ -12,11 +12,13 @@ use std::path::{Path, PathBuf};
 use persistence::{Entry, Fold, Freeze};
 use serde::Serialize;
 use settlement::{Book, Facts, Participant, State};
+use wire::Currency;
 
 use self::disk::LookOnly;
 use crate::admin::asked::AuditHead;
 use crate::admin::protocol::Position;
 use crate::exit::{Exit, Failure};
+use crate::story::state_name;
 
 /// What the log adds up to.
 #[derive(Debug, Serialize)]
@@ -56,9 +58,7 @@ pub fn verify(directory: &Path) -> Result<Report, Failure> {
     let mut imbalance = BTreeMap::new();
     for currency in book.currencies() {
         let sum = book.imbalance(currency);
-        if sum != 0 {
-            violations.push(format!("the positions in {currency} add up to {sum} minor units instead of 0"));
-        }
+        violations.extend(imbalance_fault(currency, sum));
         imbalance.insert(currency.to_string(), sum.to_string());
     }
     Ok(Report {
@@ -75,6 +75,12 @@ pub fn verify(directory: &Path) -> Result<Report, Failure> {
         violations,
         facts: fold.facts,
     })
+}
+
+/// Money only moves: in words, if the positions in a currency do not add up to nothing.
+pub(crate) fn imbalance_fault(currency: Currency, sum_minor: i128) -> Option<String> {
+    let fault = || format!("the positions in {currency} add up to {sum_minor} minor units instead of 0");
+    (sum_minor != 0).then(fault)
 }
 
 /// Where the audit trail in `directory` ends, if it holds together; with the hash of entry `number`.
@@ -124,14 +130,7 @@ fn holding(participant: &Participant) -> Holding {
 fn payments(book: &Book) -> BTreeMap<&'static str, u64> {
     let mut counts = BTreeMap::new();
     for record in book.participants().iter().flat_map(|participant| participant.payments().iter()) {
-        let state = match record.state {
-            State::Reserved => "in_process",
-            State::Settled => "settled",
-            State::SettledWithoutPosting => "settled_without_posting",
-            State::Rejected => "rejected",
-            State::Expired => "expired",
-        };
-        *counts.entry(state).or_default() += 1;
+        *counts.entry(state_name(record.state)).or_default() += 1;
     }
     counts
 }

@@ -114,14 +114,14 @@ fn an_export_is_proved_against_the_node_running_or_stopped() {
 }
 
 /// When it was asked, nanoseconds since 1970: behind the head of the fact and the time of its record.
-fn asked_at_ns(entry: &Value) -> u64 {
+pub(crate) fn asked_at_ns(entry: &Value) -> u64 {
     let digits = entry["fact"].as_str().unwrap();
     let byte = |place: usize| u8::from_str_radix(&digits[2 * place..2 * place + 2], 16).unwrap();
     u64::from_le_bytes(std::array::from_fn(|place| byte(12 + place)))
 }
 
 /// An entry that waits in a file of the node, as it stands there, made of one that was exported.
-fn waiting(entry: &Value, asked_at_ns: u64, outcome: &str) -> String {
+pub(crate) fn waiting(entry: &Value, asked_at_ns: u64, outcome: &str) -> String {
     let who = serde_json::json!({
         "operator": entry["operator"], "uid": entry["uid"], "node": entry["node"], "origin": entry["origin"],
         "reason": entry["reason"], "asked_at_ns": asked_at_ns,

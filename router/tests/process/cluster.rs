@@ -82,7 +82,11 @@ impl Cluster {
     }
 
     pub(crate) fn status(&self, node: usize) -> Value {
-        self.node(node).ask(&["cluster", "status", "--json"]).with(0).json()
+        let shown = self.node(node).ask(&["cluster", "status", "--json"]);
+        let status = shown.json();
+        let is_partial = status["members"].as_array().unwrap().iter().any(|member| member["error"].is_string());
+        assert_eq!(shown.code, Some(if is_partial { 6 } else { 0 }), "{status}");
+        status
     }
 
     /// What this node says of itself.

@@ -218,6 +218,7 @@ async fn a_drain_waits_for_payments_in_process_until_a_second_signal() {
         left -= 1;
         assert!(left > 0, "the node does not drain");
     }
+    node.until_told(&["crosstie_drain_remaining_transfers 1.0"]);
     node.signal("TERM");
     let (code, lines) = node.ended();
     assert_eq!(code, Some(130), "{lines}");

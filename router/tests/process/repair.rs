@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use crate::cluster::Cluster;
 use crate::support::{run, serve};
 
@@ -66,6 +68,12 @@ fn a_damaged_node_is_brought_back_by_the_others() {
         .ask(&["participant", "register", "BANK-0006", "--currency", "EUR", "--reason", "test"])
         .with(0);
     cluster.wait("it has that too", |cluster| cluster.committed(node) == cluster.committed(leader));
+    // All are listed all the same, and who is missing is marked, by the leader and by who follows it.
+    let is_missed = |status: Value| {
+        let of = |member: usize| status["members"][member - 1]["error"].clone();
+        of(third).is_string() && of(node).is_null() && of(leader).is_null()
+    };
+    cluster.wait("the third is missed", |cluster| [leader, node].iter().all(|asked| is_missed(cluster.status(*asked))));
     let listed = cluster.node(node).ask(&["participant", "list", "--plain"]).with(0).stdout;
     assert_eq!(listed.lines().count(), 6, "{listed}");
     cluster.stop_node(node);

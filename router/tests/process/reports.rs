@@ -118,6 +118,20 @@ async fn a_statement_is_the_same_whenever_it_is_made() {
     let not_over = node.ask(&["report", "self-check", "--date", today["date"].as_str().unwrap()]).with(2);
     assert!(not_over.stderr.contains("is not over"), "{}", not_over.stderr);
 
+    // Two dates of each of the two.
+    let listed = node.ask(&["report", "list", "--json"]).with(0).json();
+    let listed = listed.as_array().unwrap();
+    let of = |own: &serde_json::Value| (own["participant"].clone(), own["number"].clone(), own["is_final"].clone());
+    let expected =
+        ["BANK-0001", "BANK-0002"].map(|id| [(1, true), (2, false)].map(|(number, is_final)| (id, number, is_final)));
+    let expected =
+        expected.concat().into_iter().map(|(id, number, is_final)| (id.into(), number.into(), is_final.into()));
+    assert!(listed.iter().map(of).eq(expected), "{listed:?}");
+    assert!(listed.iter().all(|own| own["has_payments"] == true && own["currency"] == "EUR"), "{listed:?}");
+    let one = node.ask(&["report", "list", "BANK-0002", "--date", &date, "--plain"]).with(0).stdout;
+    assert_eq!(one, format!("BANK-0002\tEUR\t{date}\t1\tyes\tyes\n"));
+    node.ask(&["report", "list", "BANK-9999"]).with(5);
+
     node.ask(&["report", "totals", "BANK-9999"]).with(5);
     node.ask(&["report", "totals", "BANK-0001", "--date", "2100-01-01"]).with(2);
     node.ask(&["report", "totals", "BANK-0001", "--date", "tomorrow"]).with(2);

@@ -1,6 +1,7 @@
 //! The live tap, one actor and one session, on the command line.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -94,8 +95,9 @@ fn start(directory: &std::path::Path) -> Node {
     let file = directory.join("node.toml");
     let text = "[[participants]]\nid = \"BANK-0001\"\ncurrency = \"EUR\"\nfunded = \"100.00\"\ncount = 2\n";
     std::fs::write(&file, text).unwrap();
-    let settings = ["scheme.payment_timeout=700ms", "scheme.creditor_share=50ms", "scheme.skew_max=100ms"];
-    let settings: Vec<&str> = settings.into_iter().flat_map(|set| ["--set", set]).collect();
+    let scheme = ["scheme.payment_timeout=700ms", "scheme.creditor_share=50ms", "scheme.skew_max=100ms"];
+    let settings = scheme.into_iter().chain(["ops.address=127.0.0.1:0"]);
+    let settings: Vec<&str> = settings.flat_map(|set| ["--set", set]).collect();
     Node::start(&directory.join("log"), &[&["--config", file.to_str().unwrap()], settings.as_slice()].concat())
 }
 
@@ -193,6 +195,17 @@ fn open(node: &Node) -> Result<UnixStream, String> {
     if line.starts_with("{\"ok\":") { Ok(stream) } else { Err(line) }
 }
 
+/// A page of the console.
+fn get(node: &Node, path: &str) -> String {
+    let address = node.ready["console"].as_str().unwrap().trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut told = String::new();
+    stream.read_to_string(&mut told).unwrap();
+    told
+}
+
 #[test]
 fn wrong_filters_and_too_many_taps_are_refused_in_words() {
     let data = tempfile::tempdir().unwrap();
@@ -211,6 +224,16 @@ fn wrong_filters_and_too_many_taps_are_refused_in_words() {
     let ended = node.ask(&["tap"]).with(4);
     assert!(ended.stderr.contains("8 taps are open at this node already"), "{ended:?}");
     node.ask(&["status"]).with(0);
+    // The page is there all the same; what it would tap is not.
+    let until = Instant::now() + PATIENCE;
+    while !get(&node, "/startupz").contains(" 200 ") {
+        assert!(Instant::now() < until, "the console has nothing to show");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for (path, status) in [("/tap", "200"), ("/tap?outcome=lost", "422"), ("/tap?format=json", "409")] {
+        let told = get(&node, path);
+        assert_eq!(told.split(' ').nth(1), Some(status), "{path}: {told}");
+    }
     drop(taps);
     let until = Instant::now() + PATIENCE;
     while let Err(why) = open(&node) {

@@ -299,6 +299,42 @@ async fn slowest(node: &Node, payments: u32) -> Duration {
     slowest
 }
 
+/// Until something of each signal is told to be dropped.
+fn until_dropped(node: &Node, signals: &[&str]) {
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let metrics = node.ask(&["metrics", "show"]).with(0).stdout;
+        let dropped = |signal: &&str| {
+            let name = format!("crosstie_telemetry_dropped_total{{signal=\"{signal}\"}} ");
+            metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse::<f64>().ok()).unwrap() > 0.0
+        };
+        if signals.iter().all(dropped) {
+            return;
+        }
+        assert!(Instant::now() < until, "what is dropped is counted: {metrics}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn what_happens_too_often_is_left_out_of_the_log_and_counted() {
+    let data = tempfile::tempdir().unwrap();
+    let node = Node::start(data.path(), &[]);
+    let hello = sign_on("BANK-0009");
+    let refused: Vec<TcpStream> = (0..300)
+        .map(|_| {
+            let mut stream = TcpStream::connect(node.address()).unwrap();
+            stream.write_all(&hello).unwrap();
+            stream
+        })
+        .collect();
+    until_dropped(&node, &["event"]);
+    drop(refused);
+    let lines = lines(&node.stop());
+    let left_out = lines.iter().find(|line| line["event"] == "log_lines_left_out").unwrap();
+    assert_eq!(left_out["of"], "sign_on_refused", "{left_out}");
+}
+
 #[tokio::test(flavor = "current_thread")]
 async fn neither_a_full_pipe_nor_a_collector_that_hangs_is_waited_for() {
     let data = tempfile::tempdir().unwrap();
@@ -327,16 +363,7 @@ async fn neither_a_full_pipe_nor_a_collector_that_hangs_is_waited_for() {
     let dropped: Value = serde_json::from_str(&dropped.unwrap()).unwrap();
     assert!(dropped["count"].as_u64().unwrap() > 0, "{dropped}");
 
-    let counted = |signal: &str| {
-        let metrics = node.ask(&["metrics", "show"]).with(0).stdout;
-        let name = format!("crosstie_telemetry_dropped_total{{signal=\"{signal}\"}} ");
-        metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse::<f64>().ok()).unwrap()
-    };
-    let until = Instant::now() + Duration::from_secs(10);
-    while counted("log") == 0.0 || counted("span") == 0.0 {
-        assert!(Instant::now() < until, "what is dropped is counted");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until_dropped(&node, &["log", "span"]);
 
     // And a stop does not wait either.
     slowest(&node, 250).await;

@@ -75,9 +75,9 @@ impl Budget {
         self.burns_beyond(1.0)
     }
 
-    /// Faster than somebody may sleep through.
+    /// Faster than somebody may sleep through; not known before there is something to be recent in.
     pub(crate) fn burns_fast(&self) -> bool {
-        self.burns_beyond(BURN_FAST)
+        self.window_seconds * 1000 > 2 * RECENT_MS && self.burns_beyond(BURN_FAST)
     }
 
     fn burns_beyond(&self, limit: f64) -> bool {
@@ -168,5 +168,7 @@ mod tests {
         assert!(burns(721, 73));
         assert!(!burns(720, 73) && !burns(721, 72), "14.4 times is not more than 14.4 times");
         assert!(!burns(721, 0), "it is over");
+        let young = Budget::new(ends(10, 99, 1), ends(5, 99, 1));
+        assert!(young.burns() && !young.burns_fast(), "a start is no hour");
     }
 }

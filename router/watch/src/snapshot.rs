@@ -352,6 +352,9 @@ pub struct Peer {
     pub role: String,
     /// Heard of within the last election timeout.
     pub is_heard: bool,
+    /// Why nothing is known of how it fares now.
+    #[serde(default)]
+    pub error: Option<String>,
     pub lag_entries: Option<u64>,
     pub lag_ms: Option<u64>,
     pub round_trip_us: Option<u64>,

@@ -5,12 +5,17 @@ use watch::{Participant, text};
 
 use super::{Direction, Given, Kind, PRODUCTION, name_of, page_of, words};
 use crate::app::Asked;
-use crate::{Problem, ProblemKind, frame};
+use crate::{Problem, ProblemKind, Subject, frame};
 
 /// As the log keeps it.
 const REASON_BYTES_MAX: usize = 200;
 
-pub(super) fn page(asked: &Asked, kind: Kind, given: &Given, refusal: Option<&Problem>) -> Result<Markup, Problem> {
+pub(super) async fn page(
+    asked: &Asked,
+    kind: Kind,
+    given: &Given,
+    refusal: Option<&Problem>,
+) -> Result<Markup, Problem> {
     let look = asked.app.look()?;
     let now = &look.now;
     let id = given.participant.as_str();
@@ -18,12 +23,17 @@ pub(super) fn page(asked: &Asked, kind: Kind, given: &Given, refusal: Option<&Pr
     if !kind.is_of_node() && !kind.is_of_task() && participant.is_none() {
         return Err(Problem::new(ProblemKind::NotFound, format!("{id:?} is not registered")));
     }
+    let proposed = match kind.is_of_task() {
+        true => Some(asked.app.switch.page(Subject::Task { number: given.task }).await?.body),
+        false => None,
+    };
     let name = name_of(kind, given, now);
     let title = format!("{} {name}", words::name(kind));
     let main = html! {
         div.narrow {
             h1 { (title) }
             @if let Some(problem) = refusal { (frame::told(problem)) }
+            @if let Some(proposed) = proposed { h2 { "What was proposed" } (proposed) }
             h2 { "What will happen" }
             ul.consequences { @for sentence in words::consequences(kind, now, participant) { li { (sentence) } } }
             form.stacked method="post" action=(asked.path) {

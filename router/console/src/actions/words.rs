@@ -22,7 +22,8 @@ pub(super) fn name(kind: Kind) -> &'static str {
 
 /// What will happen, a sentence each.
 pub(super) fn consequences(kind: Kind, now: &Snapshot, participant: Option<&Participant>) -> Vec<String> {
-    let others = now.peers.iter().filter(|peer| peer.id != now.node.id && peer.is_heard && peer.serves).count();
+    // That they serve they tell every node to which they are connected; what the leader hears a follower does not know.
+    let others = now.peers.iter().filter(|peer| peer.id != now.node.id && peer.serves).count();
     let (out, into) = participant.map_or((0, 0), |own| (own.in_flight_out, own.in_flight_in));
     let id = participant.map_or("", |own| own.id.as_str());
     let say = |sentences: &[&str]| sentences.iter().map(ToString::to_string).collect();
@@ -62,5 +63,28 @@ pub(super) fn consequences(kind: Kind, now: &Snapshot, participant: Option<&Part
             "Another node leads instead of {}; payments in flight go on there. They wait a moment meanwhile.",
             now.node.name
         )],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use watch::Peer;
+
+    use super::*;
+
+    #[test]
+    fn a_follower_counts_the_nodes_that_serve() {
+        let mut now = Snapshot::default();
+        now.node.id = 3;
+        let peer =
+            |id, role: &str, is_heard, serves| Peer { id, role: role.into(), is_heard, serves, ..Peer::default() };
+        now.peers = vec![
+            peer(1, "leader", true, true),
+            peer(2, "unknown", false, true),
+            peer(3, "follower", true, true),
+            peer(4, "unknown", false, false),
+        ];
+        let told = consequences(Kind::Drain, &now, None);
+        assert!(told[0].contains("to 2 other nodes"), "{told:?}");
     }
 }

@@ -86,10 +86,12 @@ impl Switch for Made {
         })
     }
 
+    fn check_tap(&self, filter: &Filter) -> Result<(), Problem> {
+        wanted(filter).map(drop)
+    }
+
     fn tap(&self, filter: &Filter) -> Result<Box<dyn Tap>, Problem> {
-        let wrong = |message: String| Problem { kind: ProblemKind::Usage, message, next: None };
-        let wanted = (!filter.outcome.is_empty()).then(|| filter.outcome.parse().map_err(wrong)).transpose()?;
-        Ok(Box::new(MadeTap { wanted, number: 0 }))
+        Ok(Box::new(MadeTap { wanted: wanted(filter)?, number: 0 }))
     }
 
     /// That of BANK-H is on another node.
@@ -116,6 +118,11 @@ impl Switch for Made {
             deeds: (0..16).map(deed).collect(),
         })
     }
+}
+
+fn wanted(filter: &Filter) -> Result<Option<Outcome>, Problem> {
+    let wrong = |message: String| Problem { kind: ProblemKind::Usage, message, next: None };
+    (!filter.outcome.is_empty()).then(|| filter.outcome.parse().map_err(wrong)).transpose()
 }
 
 /// Half of the payments are rejected, and every tenth times out.
@@ -325,6 +332,7 @@ fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
             address: format!("127.0.0.1:790{id}"),
             role: if id == 1 { "leader" } else { "follower" }.into(),
             is_heard: true,
+            error: None,
             lag_entries: lag.map(|(entries, _)| entries),
             lag_ms: lag.map(|(_, ms)| ms),
             round_trip_us: (id > 1).then_some(30_400 * id),

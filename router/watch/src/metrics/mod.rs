@@ -96,7 +96,8 @@ pub fn encode(snapshot: &Arc<Snapshot>) -> String {
     exemplars::add(&samples(snapshot), &snapshot.payments.exemplars)
 }
 
-fn samples(snapshot: &Arc<Snapshot>) -> String {
+/// The same without exemplars: no payment is named.
+pub fn samples(snapshot: &Arc<Snapshot>) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Of(snapshot.clone())));
     let mut out = String::with_capacity(64 << 10);
@@ -104,7 +105,7 @@ fn samples(snapshot: &Arc<Snapshot>) -> String {
     out
 }
 
-/// The same as [`PLAIN`], for readers that do not ask for OpenMetrics: there a counter's name has its `_total` everywhere, and
+/// The metrics of a snapshot as [`PLAIN`], for readers that do not ask for OpenMetrics: there a counter's name has its `_total` everywhere, and
 /// exemplars are not known.
 pub fn plain(snapshot: &Arc<Snapshot>) -> String {
     let mut out = String::with_capacity(64 << 10);

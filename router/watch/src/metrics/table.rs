@@ -249,7 +249,7 @@ metrics! {
     "crosstie_audit_broken" Gauge [] "1 when the audit trail was found to be other than it was written.", |now, out| {
         now.checks.audit.iter().for_each(|check| out.truth(&[], check.broken.is_some()));
     };
-    "crosstie_telemetry_dropped_total" Counter ["signal"] "Telemetry that was dropped so that no payment waits.", |now, out| {
+    "crosstie_telemetry_dropped_total" Counter ["signal"] "Dropped so that no payment waits: spans, log lines that stderr was too slow for, and lines of an event that had more than a hundred in a second.", |now, out| {
         out.count(&["span"], now.telemetry.spans_dropped);
         out.count(&["log"], now.telemetry.log_lines_dropped);
         out.count(&["event"], now.telemetry.events_dropped);

@@ -1,10 +1,30 @@
-//! What a node checks of itself: whether it does so, and what it found.
+//! What is wrong with a node's clock, and with what it checks of itself.
 
 use super::Found;
 use crate::{Snapshot, text};
 
 /// A node checks itself twice a day.
 const CHECK_AGE_MS: u64 = 25 * 3_600_000;
+const CLOCK_OFFSET_US: u64 = 50_000;
+
+/// A node knows of the others' clocks only how far they are from its own: when most are, it is its own that is wrong.
+pub(super) fn of_its_clock(now: &Snapshot, found: &mut Found) {
+    let known: Vec<(&str, i64)> =
+        now.peers.iter().filter_map(|peer| Some((peer.name.as_str(), peer.clock_offset_us?))).collect();
+    let is_far = |(_, offset): &&(&str, i64)| offset.unsigned_abs() > CLOCK_OFFSET_US;
+    let far: Vec<_> = known.iter().filter(is_far).collect();
+    let advice = "Does it follow a time server? chronyc tracking; deadlines and business dates go by this clock.";
+    if known.len() > 1 && far.len() * 2 > known.len() {
+        let least = far.iter().map(|(_, offset)| offset.unsigned_abs()).min().unwrap_or(0);
+        let sentence = format!("The clock of this node is {} or more from those of others.", text::length(least));
+        return found.degraded("clock_offset", "", sentence, advice);
+    }
+    for (name, offset) in far {
+        let way = if *offset > 0 { "ahead of" } else { "behind" };
+        let sentence = format!("The clock of {name} is {} {way} this node's.", text::length(offset.unsigned_abs()));
+        found.degraded("clock_offset", name, sentence, advice);
+    }
+}
 
 /// A check that was not made since the start is as old as that.
 pub(super) fn of_its_checks(now: &Snapshot, found: &mut Found) {
@@ -47,8 +67,8 @@ pub(super) fn of_its_checks(now: &Snapshot, found: &mut Found) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::judge;
-    use super::super::tests::fine;
+    use crate::verdict::judge;
+    use crate::verdict::tests::fine;
     use crate::{AuditCheck, SelfCheck};
 
     const HOUR_MS: u64 = 3_600_000;
@@ -67,6 +87,20 @@ mod tests {
         now.checks.audit = Some(AuditCheck { at_ms: at_ms - audit_hours * HOUR_MS, ..AuditCheck::default() });
         judge(&mut now, &fine());
         now.warnings.iter().map(|own| format!("{}: {}", own.code, own.sentence)).collect()
+    }
+
+    #[test]
+    fn a_node_whose_clock_is_far_from_most_others_blames_its_own() {
+        let blamed = |offsets_us: [i64; 2]| {
+            let mut now = fine();
+            now.peers[1].clock_offset_us = Some(offsets_us[0]);
+            now.peers[2].clock_offset_us = Some(offsets_us[1]);
+            judge(&mut now, &fine());
+            now.warnings.iter().map(|own| format!("{}|{}", own.subject, own.sentence)).collect::<Vec<_>>()
+        };
+        assert_eq!(blamed([50_000, -50_000]), [""; 0]);
+        assert_eq!(blamed([-1_000, 80_000]), ["n3|The clock of n3 is 80.0 ms ahead of this node's."]);
+        assert_eq!(blamed([70_000, 80_000]), ["|The clock of this node is 70.0 ms or more from those of others."]);
     }
 
     #[test]
