@@ -26,6 +26,11 @@ macro_rules! kinds {
         impl Kind {
             pub const ALL: &[Kind] = &[$(Kind::$name,)*];
 
+            /// As in `PROTOCOL.md`.
+            pub const fn name(self) -> &'static str {
+                match self { $(Kind::$name => stringify!($name),)* }
+            }
+
             pub fn from_number(number: u16) -> Result<Kind> {
                 match number {
                     $($number => Ok(Kind::$name),)*

@@ -17,8 +17,8 @@ pub const OBJECTIVE: Duration = Duration::from_secs(10);
 pub struct Own {
     /// Decided of what it sent: set aside, or refused at once.
     pub started: u64,
-    /// Of those, by the currencies in which it has a position.
-    pub started_in: Vec<(Currency, u64)>,
+    /// Of those, by the currencies in which it had a position then; none for all others.
+    pub started_in: Vec<(Option<Currency>, u64)>,
     /// How those ended.
     pub outcomes: Outcomes,
     pub within_objective: u64,
@@ -60,7 +60,6 @@ impl Own {
 
     fn start(&mut self, currency: Option<Currency>) {
         self.started += 1;
-        let Some(currency) = currency else { return };
         match self.started_in.iter_mut().find(|(known, _)| *known == currency) {
             Some((_, count)) => *count += 1,
             None => self.started_in.push((currency, 1)),

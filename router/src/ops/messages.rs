@@ -134,8 +134,10 @@ impl Kinds {
     }
 
     fn told(&self) -> BTreeMap<String, u64> {
-        let names = Kind::ALL.iter().map(|kind| format!("{kind:?}")).chain(["unknown".into()]);
-        names.zip(&self.0).map(|(name, count)| (name, count.load(Relaxed))).filter(|(_, count)| *count > 0).collect()
+        let names = Kind::ALL.iter().map(|kind| kind.name()).chain(["unknown"]);
+        let counted =
+            names.zip(&self.0).map(|(name, count)| (name, count.load(Relaxed))).filter(|(_, count)| *count > 0);
+        counted.map(|(name, count)| (name.to_string(), count)).collect()
     }
 }
 

@@ -78,7 +78,6 @@ fn of_position(currency: Currency, position: &settlement::Position) -> Position 
         net_debit_cap_minor: limit(position.limits.net_debit_cap),
         payment_max_minor: limit(position.limits.payment_max),
         headroom: headroom(position),
-        started: 0, // is counted elsewhere
     }
 }
 

@@ -68,7 +68,7 @@ impl Second {
 /// One participant since the start; some 4 KiB.
 struct Own {
     counted: Participant,
-    started_in: BTreeMap<Currency, u64>,
+    started_in: BTreeMap<Option<Currency>, u64>,
     told: Told,
     answer: Window,
     total: Window,
@@ -168,10 +168,11 @@ impl Totals {
         (into.answer, into.total) = (own.answer.latency(), own.total.latency());
         (into.duplicates_same, into.duplicates_conflict) = (own.told.duplicates_same, own.told.duplicates_conflict);
         (into.refused_draining, into.refused_full) = (own.told.refused_draining, own.told.refused_full);
-        for (currency, count) in &own.started_in {
-            if let Some(position) = into.positions.iter_mut().find(|position| position.currency == currency.as_str()) {
-                position.started = *count;
-            }
+        let name = |currency: &Option<Currency>| currency.map_or("other".into(), |currency| currency.to_string());
+        into.started_in = own.started_in.iter().map(|(currency, count)| (name(currency), *count)).collect();
+        // A count begins at 0: the first increase would be missed otherwise.
+        for position in &into.positions {
+            into.started_in.entry(position.currency.clone()).or_default();
         }
     }
 
@@ -204,4 +205,28 @@ fn add(to: &mut Outcomes, more: figures::Outcomes) {
     to.rejected += more.rejected;
     to.timed_out += more.timed_out;
     to.returned += more.returned;
+}
+
+#[cfg(test)]
+mod tests {
+    use watch::Position;
+
+    use super::*;
+
+    #[test]
+    fn what_was_started_is_told_by_currency_whatever_was_read_of_the_book() {
+        let mut second = Second::default();
+        let started_in = vec![(None, 1), (Some(Currency::EUR), 2)];
+        second.tally.participants.push(figures::Own { started: 3, started_in, ..figures::Own::default() });
+        let mut totals = Totals::new();
+        totals.turn(&second);
+        let told = |positions: &[&str]| {
+            let position = |currency: &&str| Position { currency: currency.to_string(), ..Position::default() };
+            let mut own = Participant { positions: positions.iter().map(position).collect(), ..Participant::default() };
+            totals.fill(0, &mut own);
+            own.started_in.into_iter().map(|(currency, count)| format!("{currency} {count}")).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&[]), ["EUR 2", "other 1"]);
+        assert_eq!(told(&["EUR", "SEK"]), ["EUR 2", "SEK 0", "other 1"]);
+    }
 }

@@ -230,8 +230,10 @@ pub struct Participant {
     pub send_buffer_bytes: u64,
     /// Its connection to this node, if there is one.
     pub session: Option<Session>,
-    /// Sent by it as debtor agent.
+    /// Sent by it as debtor agent; by currency, `other` being those in which it had no position.
     pub started: u64,
+    #[serde(default)]
+    pub started_in: BTreeMap<String, u64>,
     pub outcomes: Outcomes,
     pub within_objective: u64,
     pub beyond_objective: u64,
@@ -303,8 +305,6 @@ pub struct Position {
     pub payment_max_minor: Option<i64>,
     /// The free part of what could be used at most, 0 to 1.
     pub headroom: f64,
-    /// Of what the participant sent as debtor agent, what was in this currency.
-    pub started: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

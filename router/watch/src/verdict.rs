@@ -30,6 +30,7 @@ pub const CODES: &[&str] = &[
     "telemetry_dropped",
     "clock_offset",
     "self_check_failed",
+    "self_check_incomplete",
     "self_check_overdue",
     "audit_broken",
     "audit_unverified",
@@ -332,8 +333,11 @@ mod tests {
             now.participants[0].last_heard_ms = 1;
         });
         check("clock_offset", Degraded, |now| now.peers[1].clock_offset_us = Some(-50_001));
-        let differing = SelfCheck { at_ms: 1_000 * DAY_MS, differences: 1, ..SelfCheck::default() };
-        check("self_check_failed", Critical, |now| now.checks.self_check = Some(differing));
+        let checked = |own: SelfCheck| move |now: &mut Snapshot| now.checks.self_checked(own, 35);
+        let date = Some("2026-11-23".to_string());
+        let differing = SelfCheck { date: date.clone(), differences: 1, ..SelfCheck::default() };
+        check("self_check_failed", Critical, checked(differing));
+        check("self_check_incomplete", Degraded, checked(SelfCheck { date, unchecked: 1, ..SelfCheck::default() }));
         check("self_check_overdue", Degraded, |now| now.node.up_seconds = 26 * 3600);
         check("audit_unverified", Degraded, |now| now.node.up_seconds = 26 * 3600);
         let broken = AuditCheck { broken: Some("audit entry 3: cut".into()), ..AuditCheck::default() };

@@ -377,6 +377,7 @@ fn participant(number: u64, at_ms: u64, place: u64, id: &str) -> Participant {
             unsent_bytes: 0,
         }),
         started: settled + number * place + 28,
+        started_in: [("EUR".into(), settled + number * place + 28)].into(),
         outcomes,
         received: settled,
         answered: outcomes,
@@ -392,7 +393,6 @@ fn participant(number: u64, at_ms: u64, place: u64, id: &str) -> Participant {
             net_debit_cap_minor: None,
             payment_max_minor: Some(10_000_000),
             headroom,
-            started: settled + number * place + 28,
         }],
         ..Participant::default()
     }

@@ -35,13 +35,9 @@ const SERVING: &[&str] =
 
 metrics! {
     // Payments. Each node counts what its own book folds, so every node says the same: take the largest, not the sum.
-    "crosstie_transfers_started_total" Counter ["debtor", "currency"] "Payments and returns decided: funds set aside, or refused at once; other is a currency in which it has no position.", |now, out| {
+    "crosstie_transfers_started_total" Counter ["debtor", "currency"] "Payments and returns decided: funds set aside, or refused at once; other is a currency in which it had no position.", |now, out| {
         for own in &now.participants {
-            own.positions.iter().for_each(|position| out.count(&[&own.id, &position.currency], position.started));
-            let held: u64 = own.positions.iter().map(|position| position.started).sum();
-            if own.started > held {
-                out.count(&[&own.id, "other"], own.started - held);
-            }
+            own.started_in.iter().for_each(|(currency, count)| out.count(&[&own.id, currency], *count));
         }
     };
     "crosstie_transfers_finished_total" Counter ["debtor", "outcome"] "Payments and returns that reached their end.", |now, out| {
@@ -237,11 +233,14 @@ metrics! {
     "crosstie_operator_actions_total" Counter ["action", "result"] "What operators asked for and this node carried out, and what came of it.", |now, out| {
         now.actions.iter().for_each(|own| out.count(&[&own.action, &own.result], own.count));
     };
-    "crosstie_report_last_success_timestamp_seconds" Gauge ["report"] "When a report was made last; absent before the first.", |now, out| {
-        now.checks.self_check.iter().for_each(|check| out.number(&["self_check"], check.at_ms as f64 / 1e3));
+    "crosstie_report_last_success_timestamp_seconds" Gauge ["report"] "When a report was last made in full, whatever it found; absent before the first.", |now, out| {
+        now.checks.self_check_whole_ms.iter().for_each(|ms| out.number(&["self_check"], *ms as f64 / 1e3));
     };
-    "crosstie_reconciliation_differences" Gauge [] "What did not add up in the last self-check; must be 0.", |now, out| {
-        now.checks.self_check.iter().for_each(|check| out.count(&[], check.differences));
+    "crosstie_reconciliation_differences" Gauge [] "What did not add up when each date was last checked; must be 0.", |now, out| {
+        now.checks.self_check.iter().for_each(|_| out.count(&[], now.checks.differences()));
+    };
+    "crosstie_reconciliation_unchecked_participants" Gauge [] "Whose positions the last self-check could not add up again here; must be 0.", |now, out| {
+        now.checks.self_check.iter().for_each(|check| out.count(&[], check.unchecked));
     };
     "crosstie_audit_last_verified_timestamp_seconds" Gauge [] "When the chain of the audit trail was computed again and held.", |now, out| {
         let held = now.checks.audit.iter().filter(|check| check.broken.is_none());

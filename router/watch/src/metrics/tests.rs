@@ -37,7 +37,6 @@ pub(crate) fn full() -> Arc<Snapshot> {
         currency: "EUR".into(),
         net_debit_cap_minor: Some(7),
         balance_minor: -3,
-        started: 4,
         ..Position::default()
     }];
     let one = |what: &str| [(what.to_string(), 1)].into();
@@ -45,9 +44,17 @@ pub(crate) fn full() -> Arc<Snapshot> {
         Messages { received: one("Answer"), sent: one("GoAway"), errors: one("frame"), events: one("connect") };
     let (id, state) = ("BANK-0001".to_string(), "active".to_string());
     let answer = latency.clone();
-    now.participants.push(Participant { id, state, started: 5, positions, answer, messages, ..Participant::default() });
+    let started_in = [("EUR".to_string(), 4), ("other".to_string(), 1)].into();
+    let own = Participant { id, state, started: 5, started_in, positions, answer, messages, ..Participant::default() };
+    now.participants.push(own);
     now.node.is_draining = true;
-    now.checks.self_check = Some(SelfCheck { at_ms: 1_500, differences: 2, ..SelfCheck::default() });
+    let check = |date: &str, differences: u64| {
+        let (date, at_ms) = (Some(date.to_string()), 1_500);
+        SelfCheck { date, at_ms, positions: 3, differences, ..SelfCheck::default() }
+    };
+    now.checks.self_checked(check("2026-11-22", 2), 35);
+    now.checks.self_checked(check("2026-11-23", 1), 35);
+    now.checks.self_checked(SelfCheck { at_ms: 1_700, unchecked: 4, ..check("2026-11-24", 0) }, 35);
     now.checks.audit = Some(AuditCheck { at_ms: 2_500, ..AuditCheck::default() });
     now.actions.push(Actions { action: "fund".into(), result: "done".into(), count: 6 });
     let handle = [("letters".to_string(), latency.clone())].into();
@@ -136,6 +143,8 @@ fn figures_come_out_as_they_are() {
     has(r#"crosstie_messages_total{participant="BANK-0001",direction="out",type="GoAway"} 1.0"#);
     has(r#"crosstie_clock_offset_seconds{peer="n2"} -0.07"#);
     has(r#"crosstie_report_last_success_timestamp_seconds{report="self_check"} 1.5"#);
+    has("crosstie_reconciliation_differences 3.0");
+    has("crosstie_reconciliation_unchecked_participants 4.0");
     has(r#"crosstie_operator_actions_total{action="fund",result="done"} 6.0"#);
     has("# TYPE crosstie_leader_changes counter");
 }

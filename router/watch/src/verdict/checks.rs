@@ -30,16 +30,27 @@ pub(super) fn of_its_clock(now: &Snapshot, found: &mut Found) {
 pub(super) fn of_its_checks(now: &Snapshot, found: &mut Found) {
     let started_ms = now.at_ms.saturating_sub(now.node.up_seconds * 1000);
     let age_ms = |at_ms: Option<u64>| now.at_ms.saturating_sub(at_ms.unwrap_or(0).max(started_ms));
-    let (own, audit) = (now.checks.self_check.as_ref(), now.checks.audit.as_ref());
-    if let Some(check) = own.filter(|check| check.differences > 0) {
-        let (date, first) = (check.date.as_deref().unwrap_or("-"), check.first.as_deref().unwrap_or("-"));
-        let sentence = format!("Positions of {date} are not what its payments made of them: {first}.");
+    let (checks, audit) = (&now.checks, now.checks.audit.as_ref());
+    if let Some((date, check)) = checks.differing.first_key_value() {
+        let first = check.first.as_deref().unwrap_or("-");
+        let more = match checks.differing.len() - 1 {
+            0 => String::new(),
+            1 => "; nor are those of another date".into(),
+            more => format!("; nor are those of {more} other dates"),
+        };
+        let sentence = format!("Positions of {date} are not what its payments made of them: {first}{more}.");
         let advice = "Keep the data as it is; crosstie report self-check on every node; follow the runbook.";
         found.critical("self_check_failed", "", sentence, advice);
     }
-    let age = age_ms(own.map(|check| check.at_ms));
+    if let Some(check) = checks.self_check.as_ref().filter(|check| check.unchecked > 0) {
+        let (date, count) = (check.date.as_deref().unwrap_or("-"), check.unchecked);
+        let sentence = format!("Positions of {count} participants on {date} could not be added up again here.");
+        let advice = "crosstie report self-check says why; so it does on a node that has more.";
+        found.degraded("self_check_incomplete", "", sentence, advice);
+    }
+    let age = age_ms(checks.self_check_whole_ms);
     if age > CHECK_AGE_MS {
-        let sentence = format!("Positions were not added up again for {}.", text::length(age * 1000));
+        let sentence = format!("Positions were not all added up again for {}.", text::length(age * 1000));
         found.degraded("self_check_overdue", "", sentence, "crosstie report self-check; the node's log says why not.");
     }
     if let Some(broken) = audit.and_then(|check| check.broken.as_ref()) {
@@ -60,6 +71,24 @@ mod tests {
     use crate::verdict::tests::fine;
     use crate::{AuditCheck, SelfCheck};
 
+    const HOUR_MS: u64 = 3_600_000;
+
+    fn check(date: &str, at_ms: u64, differences: u64) -> SelfCheck {
+        let first = (differences > 0).then(|| "BANK-0001 EUR".into());
+        SelfCheck { date: Some(date.into()), at_ms, positions: 1, differences, first, ..SelfCheck::default() }
+    }
+
+    /// What is found of a node that started long ago and checked this.
+    fn found(checked: impl FnOnce(u64) -> Vec<SelfCheck>, audit_hours: u64) -> Vec<String> {
+        let mut now = fine();
+        now.node.up_seconds = 100 * 3600;
+        let at_ms = now.at_ms;
+        checked(at_ms).into_iter().for_each(|check| now.checks.self_checked(check, 35));
+        now.checks.audit = Some(AuditCheck { at_ms: at_ms - audit_hours * HOUR_MS, ..AuditCheck::default() });
+        judge(&mut now, &fine());
+        now.warnings.iter().map(|own| format!("{}: {}", own.code, own.sentence)).collect()
+    }
+
     #[test]
     fn a_node_whose_clock_is_far_from_most_others_blames_its_own() {
         let blamed = |offsets_us: [i64; 2]| {
@@ -76,16 +105,38 @@ mod tests {
 
     #[test]
     fn checks_are_made_in_time() {
-        let overdue = |hours_ago: u64| {
-            let mut now = fine();
-            now.node.up_seconds = 100 * 3600;
-            let at_ms = now.at_ms - hours_ago * 3_600_000;
-            now.checks.self_check = Some(SelfCheck { at_ms, ..SelfCheck::default() });
-            now.checks.audit = Some(AuditCheck { at_ms, ..AuditCheck::default() });
-            judge(&mut now, &fine());
-            now.warnings.iter().map(|own| own.code.clone()).collect::<Vec<_>>()
+        let made = |hours: u64| found(|now| vec![check("2026-11-23", now - hours * HOUR_MS, 0)], hours);
+        assert_eq!(made(25), [""; 0]);
+        assert_eq!(
+            made(26),
+            [
+                "self_check_overdue: Positions were not all added up again for 1.08 d.",
+                "audit_unverified: The audit trail was not verified for 1.08 d.",
+            ]
+        );
+    }
+
+    #[test]
+    fn while_a_date_stays_wrong_the_others_are_still_checked() {
+        let wrong = "self_check_failed: Positions of 2026-11-22 are not what its payments made of them: BANK-0001 EUR";
+        let one = |now: u64| vec![check("2026-11-22", now - 50 * HOUR_MS, 2), check("2026-11-24", now - HOUR_MS, 0)];
+        assert_eq!(found(one, 1), [format!("{wrong}.")]);
+        let two = |now: u64| vec![check("2026-11-22", now - 50 * HOUR_MS, 2), check("2026-11-24", now - HOUR_MS, 1)];
+        assert_eq!(found(two, 1), [format!("{wrong}; nor are those of another date.")]);
+    }
+
+    #[test]
+    fn what_could_not_be_checked_was_not_checked() {
+        let part = |now: u64| {
+            let part = SelfCheck { unchecked: 2, ..check("2026-11-24", now - HOUR_MS, 0) };
+            vec![check("2026-11-23", now - 26 * HOUR_MS, 0), part]
         };
-        assert_eq!(overdue(25), [""; 0]);
-        assert_eq!(overdue(26), ["self_check_overdue", "audit_unverified"]);
+        assert_eq!(
+            found(part, 1),
+            [
+                "self_check_incomplete: Positions of 2 participants on 2026-11-24 could not be added up again here.",
+                "self_check_overdue: Positions were not all added up again for 1.08 d.",
+            ]
+        );
     }
 }
