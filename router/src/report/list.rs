@@ -76,7 +76,7 @@ impl Desk {
 fn of(book: &Book, key: Key, date: Option<BusinessDate>) -> Vec<Found> {
     let currencies = book.participant(key).into_iter().flat_map(|own| own.positions()).map(|(currency, _)| *currency);
     let days = currencies.filter_map(|currency| Some((currency, book.diary(key)?.of(currency)?)));
-    let each = days.flat_map(|(currency, days)| days.days.iter().map(move |day| (currency, day)));
+    let each = days.flat_map(|(currency, days)| days.all().map(move |day| (currency, day)));
     let asked = each.filter(|(_, day)| date.is_none_or(|date| date == day.date));
     let found = asked.map(|(currency, day)| Found {
         key,
