@@ -97,7 +97,9 @@ impl Answers {
 
 fn failed(socket: &Path, timeout: Duration, doing: &str, error: &std::io::Error) -> String {
     match error.kind() {
-        std::io::ErrorKind::WouldBlock => format!("nothing came within {timeout:?} from {}", socket.display()),
+        std::io::ErrorKind::WouldBlock => {
+            format!("nothing came within {timeout:?} from {} (--timeout waits longer)", socket.display())
+        }
         _ => format!("{doing} {}: {error}", socket.display()),
     }
 }

@@ -59,8 +59,11 @@ fn commands(place: &Place, directory: &Path) -> String {
     let local = |what: String| format!("{own} local {what}{there}");
     let data = shown(&place.data(1)).display().to_string();
     let targets: String = serving.iter().map(|address| format!(" --target {address}")).collect();
+    let (loadgen, runs) = (Path::new(&own).with_file_name("crosstie-loadgen"), shown(directory).join("load"));
     let load = format!(
-        "crosstie-loadgen run{targets} --participants {count} --rate 500/s --for 30s --out runs/a --feeds runs/feeds"
+        "{} run{targets} --participants {count} --rate 500/s --for 30s --out {runs} --feeds {runs}/feeds",
+        loadgen.display(),
+        runs = runs.display()
     );
     let lines = [
         ("a bank that says yes to whole amounts", format!("cargo run -p wire --example bank -- {last} BANK-0002")),

@@ -20,6 +20,9 @@ pub(super) fn name(kind: Kind) -> &'static str {
     }
 }
 
+const SECOND_PERSON: &str =
+    "Where the node asks for a second person, this only proposes it: it waits for another operator.";
+
 /// What will happen, a sentence each.
 pub(super) fn consequences(kind: Kind, now: &Snapshot, participant: Option<&Participant>) -> Vec<String> {
     // That they serve they tell every node to which they are connected; what the leader hears a follower does not know.
@@ -39,9 +42,16 @@ pub(super) fn consequences(kind: Kind, now: &Snapshot, participant: Option<&Part
         Kind::Resume => {
             vec![format!("{id} may send and receive again; after a suspension of receiving it signs on by itself.")]
         }
-        Kind::Fund => say(&["The money is available at once. A position in a currency that is new to it is opened."]),
-        Kind::Defund => say(&["The money is gone from its position at once. No more than is available can be taken."]),
+        Kind::Fund => say(&[
+            "The money is available at once. A position in a currency that is new to it is opened.",
+            SECOND_PERSON,
+        ]),
+        Kind::Defund => say(&[
+            "The money is gone from its position at once. No more than is available can be taken.",
+            SECOND_PERSON,
+        ]),
         Kind::Limit => say(&[
+            SECOND_PERSON,
             "The new limits hold for the next payment; those in flight are not touched.",
             "A limit that is left empty stays as it is; \"none\" lifts it.",
         ]),
