@@ -148,14 +148,12 @@ impl Trail {
         self.wanted.load(Ordering::Relaxed) >= interest as u8
     }
 
-    /// A participant's socket has taken its notices up to number `last`.
+    /// A participant's socket has taken its notices up to number `last`. To be told where somebody wants [`Interest::Everything`].
     pub fn written(&self, to: Key, last: u64) {
-        if self.is_wanted(Interest::Everything) {
-            let at = Timestamp::now();
-            for queue in self.queues.read().iter().filter(|queue| queue.interest == Interest::Everything) {
-                // Who is told when is of no use without the rest.
-                _ = queue.sender.try_send(News::Written { to, last, at });
-            }
+        let at = Timestamp::now();
+        for queue in self.queues.read().iter().filter(|queue| queue.interest == Interest::Everything) {
+            // Who is told when is of no use without the rest.
+            _ = queue.sender.try_send(News::Written { to, last, at });
         }
     }
 }

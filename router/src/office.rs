@@ -9,6 +9,12 @@ use tokio::sync::oneshot;
 /// Lower than everything that a payment waits for.
 const NICE: i32 = 5;
 
+/// The thread at hand leaves the machine to payments.
+pub(crate) fn give_way() {
+    // Refused only to those who may not lower a priority, and then it stays as it is.
+    _ = rustix::process::setpriority_process(None, NICE);
+}
+
 /// Closed when this is dropped.
 pub(crate) struct Office {
     close: Option<oneshot::Sender<()>>,
@@ -21,8 +27,7 @@ impl Office {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (close, closed) = oneshot::channel::<()>();
         let run = move || {
-            // Refused only to those who may not lower a priority, and then it stays as it is.
-            _ = rustix::process::setpriority_process(None, NICE);
+            give_way();
             runtime.block_on(async {
                 tokio::select! {
                     () = work => {}

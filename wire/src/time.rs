@@ -21,6 +21,11 @@ impl Timestamp {
         self.0
     }
 
+    /// Whole milliseconds since 1970.
+    pub fn milliseconds(self) -> u64 {
+        self.0 / 1_000_000
+    }
+
     #[must_use]
     pub fn plus(self, length: Duration) -> Self {
         Timestamp(self.0.saturating_add(length.as_nanos().min(u128::from(u64::MAX)) as u64))

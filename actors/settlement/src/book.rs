@@ -1,5 +1,6 @@
 //! The book: the fold of all committed facts. Everything a participant is ever told is read from it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wire::message::{Refused, StatusReport};
@@ -170,13 +171,13 @@ impl Book {
         self.participants.iter().filter_map(|own| own.position(currency)).map(|position| i128::from(position.net)).sum()
     }
 
-    /// Every currency that anyone holds, once.
-    pub fn currencies(&self) -> Vec<Currency> {
-        let mut all: Vec<Currency> =
-            self.participants.iter().flat_map(|own| own.positions().iter().map(|(currency, _)| *currency)).collect();
-        all.sort_unstable();
-        all.dedup();
-        all
+    /// [`Self::imbalance`] of every currency that anyone holds.
+    pub fn imbalances(&self) -> BTreeMap<Currency, i128> {
+        let mut sums = BTreeMap::new();
+        for (currency, position) in self.participants.iter().flat_map(Participant::positions) {
+            *sums.entry(*currency).or_default() += i128::from(position.net);
+        }
+        sums
     }
 }
 

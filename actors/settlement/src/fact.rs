@@ -294,11 +294,7 @@ impl Fact<'_> {
             Fact::Defunded(fact) => put(7, fact, out),
             Fact::LimitChanged(fact) => put(8, fact, out),
             Fact::DayRolled { at, date } => put(9, &Roll { at: *at, date: *date }, out),
-            Fact::Audited(fact) if fact.origin == Origin::Node => {
-                let start = out.len();
-                put(AUDITED, fact, out);
-                out[start + 1] = VERSION_OF_A_NODE;
-            }
+            Fact::Audited(fact) if fact.origin == Origin::Node => put_as(AUDITED, VERSION_OF_A_NODE, fact, out),
             Fact::Audited(fact) => put(AUDITED, fact, out),
             Fact::Reserved(fact) => put(16, fact, out),
             Fact::Rejected(fact) => put(17, fact, out),
@@ -311,8 +307,15 @@ impl Fact<'_> {
 }
 
 fn put<T: SchemaWrite<wincode::config::DefaultConfig, Src = T>>(kind: u8, body: &T, out: &mut Vec<u8>) {
+    put_as(kind, VERSION, body, out);
+}
+
+fn put_as<T>(kind: u8, version: u8, body: &T, out: &mut Vec<u8>)
+where
+    T: SchemaWrite<wincode::config::DefaultConfig, Src = T>,
+{
     let start = out.len();
-    out.extend_from_slice(&[kind, VERSION, 0, 0]);
+    out.extend_from_slice(&[kind, version, 0, 0]);
     wincode::serialize_into(&mut *out, body).expect("a fact always fits a Vec");
     let length = out.len() - start - 4;
     assert!(length <= usize::from(u16::MAX), "a fact of {length} bytes");

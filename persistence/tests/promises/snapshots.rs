@@ -4,7 +4,7 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::channel;
 use std::time::SystemTime;
 
 use persistence::simulated::SimulatedDisk;
@@ -98,10 +98,13 @@ fn the_journal_takes_them_by_itself() {
     assert_eq!(names(&disk, "snapshot-").len(), 2);
 }
 
-/// Its snapshots fail as long as the test says so.
-struct Failing(Ledger, Arc<AtomicBool>);
+/// What comes before a snapshot is written.
+type First = Box<dyn FnOnce() -> io::Result<()> + Send>;
 
-impl Fold for Failing {
+/// Its snapshots are written, or not, as the test says.
+struct Held<F>(Ledger, F);
+
+impl<F: FnMut() -> First + Send + 'static> Fold for Held<F> {
     type Passenger = u64;
 
     fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), String> {
@@ -117,9 +120,10 @@ impl Fold for Failing {
     }
 
     fn freeze(&mut self) -> Freeze {
-        let (fails, frozen) = (self.1.clone(), self.0.freeze());
+        let (first, frozen) = ((self.1)(), self.0.freeze());
         Box::new(move |output: &mut dyn Write| -> io::Result<()> {
-            if fails.load(Relaxed) { Err(io::Error::other("as the test says")) } else { frozen(output) }
+            first()?;
+            frozen(output)
         })
     }
 }
@@ -127,7 +131,11 @@ impl Fold for Failing {
 #[test]
 fn those_that_fail_count_until_one_is_written() {
     let (ledger, fails) = (Ledger::default(), Arc::new(AtomicBool::new(true)));
-    let fold = Failing(ledger.clone(), fails.clone());
+    let failing = fails.clone();
+    let fold = Held(ledger.clone(), move || -> First {
+        let fails = failing.clone();
+        Box::new(move || if fails.load(Relaxed) { Err(io::Error::other("as the test says")) } else { Ok(()) })
+    });
     let (journal, _) = persistence::open_on(SimulatedDisk::new(), config(), fold, Nobody).unwrap();
     let began_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64;
     propose(&journal, |batch, _| batch.push(1)).unwrap();
@@ -148,39 +156,19 @@ fn those_that_fail_count_until_one_is_written() {
     journal.stop();
 }
 
-/// Its snapshots are written only when the test says so.
-struct Slow(Ledger, Option<Receiver<()>>);
-
-impl Fold for Slow {
-    type Passenger = u64;
-
-    fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), String> {
-        self.0.restore(snapshot)
-    }
-
-    fn committed(&mut self, entry: Entry<'_>, passengers: &mut Vec<u64>) {
-        self.0.committed(entry, passengers);
-    }
-
-    fn delivered(&mut self, passengers: &mut Vec<u64>) {
-        self.0.delivered(passengers);
-    }
-
-    fn freeze(&mut self) -> Freeze {
-        let (go, frozen) = (self.1.take(), self.0.freeze());
-        Box::new(move |output: &mut dyn Write| -> io::Result<()> {
-            let _ = go.map(|go| go.recv());
-            frozen(output)
-        })
-    }
-}
-
 #[test]
 fn commits_go_on_while_one_is_written() {
     let disk = SimulatedDisk::new();
     let (go, wait) = channel();
     let ledger = Ledger::default();
-    let slow = Slow(ledger.clone(), Some(wait));
+    let mut wait = Some(wait);
+    let slow = Held(ledger.clone(), move || -> First {
+        let wait = wait.take();
+        Box::new(move || {
+            let _ = wait.map(|wait| wait.recv());
+            Ok(())
+        })
+    });
     let (journal, _) = persistence::open_on(disk.clone(), config(), slow, Nobody).unwrap();
     for number in 0..50 {
         propose(&journal, |batch, _| batch.resize(batch.len() + 1000, number)).unwrap();

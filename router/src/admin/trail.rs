@@ -304,7 +304,7 @@ impl Desk {
     /// Computes every hash again, and notes what came of it. `number` is that of an entry whose hash is asked for.
     pub async fn audit_verify(&self, number: Option<u64>) -> Result<AuditHead, Problem> {
         let checked = self.of_trail(move |trail| AuditHead::of(trail, number)).await;
-        let at_ms = self.switch.clock().now().nanoseconds() / 1_000_000;
+        let at_ms = self.switch.clock().now().milliseconds();
         match &checked {
             Ok(head) => self.logbook.audit_checked(AuditCheck { at_ms, entries: head.entries, broken: None }),
             Err(Problem { kind: ProblemKind::Integrity, message, .. }) => {

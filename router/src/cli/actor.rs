@@ -108,7 +108,7 @@ fn one_table(value: &Value) -> Result<Table, Failure> {
     let own: Actor = read(value)?;
     let mut table = Table::default();
     table.row(["actor", &own.name]);
-    let now_ms = wire::Timestamp::now().nanoseconds() / 1_000_000;
+    let now_ms = wire::Timestamp::now().milliseconds();
     facts::actor(&own, now_ms).into_iter().for_each(|(name, text)| table.row([name.to_string(), text]));
     for deed in &own.deeds {
         let at = wire::Timestamp(deed.at_ms * 1_000_000).to_string();

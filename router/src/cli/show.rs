@@ -84,7 +84,7 @@ pub(super) fn status(node: &Node) -> Result<Exit, Failure> {
                 traffic.instructions, traffic.letters, traffic.restarts
             ),
         );
-        let now_ms = wire::Timestamp::now().nanoseconds() / 1_000_000;
+        let now_ms = wire::Timestamp::now().milliseconds();
         status.checks.told(now_ms).into_iter().for_each(|(name, how)| line(name, how));
         let recovery = status.recovery;
         line(
@@ -132,7 +132,7 @@ pub(super) fn participant(node: &Node, value: &Value) -> Result<Exit, Failure> {
         let mut table = Table::default();
         match read::<Participant>(value)?.session {
             Some(own) => {
-                let now_ms = wire::Timestamp::now().nanoseconds() / 1_000_000;
+                let now_ms = wire::Timestamp::now().milliseconds();
                 watch::facts::session(&own, now_ms)
                     .into_iter()
                     .for_each(|(name, text)| table.row([name.to_string(), text]));

@@ -35,7 +35,7 @@ fn table(name: &str, heading: &[&str], rows: &[Markup]) -> Markup {
 pub(super) async fn audit(desk: &Desk) -> Result<Page, Problem> {
     let search = AuditSearch { since: None, operator: None, action: None, limit: ENTRIES_MAX };
     let entries: Vec<AuditEntry> = ask(desk, Command::AuditLog(search)).await?;
-    let (checks, now_ms) = (desk.logbook.checks(), desk.switch.clock().now().nanoseconds() / 1_000_000);
+    let (checks, now_ms) = (desk.logbook.checks(), desk.switch.clock().now().milliseconds());
     let rows: Vec<Markup> = entries.iter().map(entry).collect();
     let heading = ["NUMBER", "AT", "OPERATOR", "SECOND PERSON", "ACTION", "PARAMETERS", "REASON", "OUTCOME"];
     let body = html! {

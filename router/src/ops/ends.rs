@@ -4,8 +4,6 @@ use actors::figures;
 use meter::{BANDS, EDGES_US, Resolution};
 use watch::{Exemplar, Latency, Outcome, Window};
 
-use super::node::since_1970_ms;
-
 /// See the file's head. Some 16 KiB.
 pub(super) struct Ends {
     window: Window,
@@ -52,5 +50,5 @@ fn exemplar(ended: &figures::Ended) -> Exemplar {
         figures::Outcome::TimedOut => Outcome::TimedOut,
         figures::Outcome::Returned => Outcome::Returned,
     };
-    Exemplar { uetr: ended.uetr, outcome, took_us: ended.took_us, at_ms: since_1970_ms(ended.at) }
+    Exemplar { uetr: ended.uetr, outcome, took_us: ended.took_us, at_ms: ended.at.milliseconds() }
 }

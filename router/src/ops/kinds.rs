@@ -7,7 +7,6 @@ use ::actors::Switch;
 use actors::figures::Gauge;
 use watch::{Actor, ActorKind, BusiestActor, StageName};
 
-use super::node::since_1970_ms;
 use super::totals::Totals;
 use crate::outlet::Outlet;
 
@@ -114,7 +113,7 @@ pub(crate) fn actor(switch: &Switch, participant: wire::ParticipantId) -> Option
     let gauges = switch.gauges();
     let gauge = gauges.get(place)?;
     let deed = |deed: &actors::figures::Deed| watch::Deed {
-        at_ms: since_1970_ms(deed.at),
+        at_ms: deed.at.milliseconds(),
         what: deed.what.into(),
         uetr: deed.uetr.map(|uetr| uetr.to_string()),
     };
@@ -126,7 +125,7 @@ pub(crate) fn actor(switch: &Switch, participant: wire::ParticipantId) -> Option
         oldest_us: gauge.oldest_us(),
         handled: gauge.handled(),
         in_flight: gauge.in_flight(),
-        next_deadline_ms: gauge.earliest_deadline().map(since_1970_ms),
+        next_deadline_ms: gauge.earliest_deadline().map(wire::Timestamp::milliseconds),
         restarts: gauge.restarts(),
         deeds: gauge.deeds().iter().map(deed).collect(),
     })

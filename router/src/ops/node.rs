@@ -3,17 +3,12 @@
 use actors::Switch;
 use actors::archive::{Failing as Failed, Work};
 use watch::{Archive, Failing, Log, Node, Peer, StageName, Telemetry};
-use wire::Timestamp;
 
 use super::collector::Sources;
 use super::process;
 use super::totals::Totals;
 use crate::admin::protocol::{Cluster, Member};
 use crate::door::Closed;
-
-pub(super) fn since_1970_ms(at: Timestamp) -> u64 {
-    at.nanoseconds() / 1_000_000
-}
 
 /// Everything but what the book tells.
 pub(super) fn node(from: &Sources, cluster: &Cluster, sessions: u64) -> Node {
@@ -123,7 +118,7 @@ pub(super) fn archive(switch: &Switch) -> Archive {
     let figures = switch.archive.figures();
     let failing = Work::ALL.into_iter().zip(figures.failing).filter(|(_, failing)| failing.times > 0);
     let failing = failing.map(|(work, Failed { times, last_at })| {
-        (work.words().to_string(), Failing { times, last_ms: since_1970_ms(last_at) })
+        (work.words().to_string(), Failing { times, last_ms: last_at.milliseconds() })
     });
     Archive {
         payments: figures.payments,

@@ -1,7 +1,6 @@
 //! What the book says by itself, without the payments: money only moves, and positions are what moved. The ledger is visited
 //! for moments, for it has payments to see to; what was taken from it is added up elsewhere.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use settlement::{Book, Diary, Key};
@@ -23,7 +22,7 @@ impl Desk {
     /// What is wrong with the book by itself.
     pub(super) async fn standing_faults(&self) -> Result<Vec<String>, Problem> {
         // Of all at one moment, or they would not come to zero.
-        let nets = self.query(nets).await?;
+        let nets = self.query(Book::imbalances).await?;
         let standings = self.standings().await?;
         aside(move || {
             let mut faults: Vec<String> =
@@ -80,17 +79,10 @@ fn standings_of(book: &Book, keys: &[Key]) -> Vec<Standing> {
     keys.iter().filter_map(|key| Standing::of(book, *key)).collect()
 }
 
-/// Of each currency the sum of all net positions: zero, for money only moves.
-fn nets(book: &Book) -> BTreeMap<Currency, i128> {
-    let mut nets = BTreeMap::new();
-    for (currency, position) in book.participants().iter().flat_map(settlement::Participant::positions) {
-        *nets.entry(*currency).or_default() += i128::from(position.net);
-    }
-    nets
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use settlement::{Fact, Position, PositionMoved};
     use wire::Timestamp;
 
@@ -115,7 +107,7 @@ mod tests {
         };
         let mut standing = standings_of(&book, &[key, Key(1)]).pop().unwrap();
         assert_eq!((standing.balances.clone(), told(&standing)), (vec![(currency, 70)], vec![]));
-        assert_eq!(nets(&book), BTreeMap::from([(currency, 0)]));
+        assert_eq!(book.imbalances(), BTreeMap::from([(currency, 0)]));
 
         let date = book.scheme().business_date();
         assert_eq!((standing.last_date_before(date), standing.last_date_before(date.next())), (None, Some(date)));

@@ -277,7 +277,7 @@ impl SelfCheck {
     /// As the snapshot tells it.
     pub fn noted(&self, at: Timestamp) -> watch::SelfCheck {
         watch::SelfCheck {
-            at_ms: at.nanoseconds() / 1_000_000,
+            at_ms: at.milliseconds(),
             date: Some(self.date.clone()).filter(|date| !date.is_empty()),
             positions: self.positions,
             payments: self.payments,

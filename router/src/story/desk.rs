@@ -15,11 +15,10 @@ use super::{Link, Story};
 use crate::admin::Desk;
 use crate::admin::desk::{problem, unavailable, wrong};
 use crate::admin::protocol::{Problem, ProblemKind};
+use crate::office::give_way;
 
 /// How long the archive may take to come up to what has just ended.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
-/// Lower than everything that a payment waits for.
-const NICE: i32 = 5;
 /// Debtor agents that used the same UETR; more are not told of.
 const STORIES_MAX: usize = 8;
 const RETURNS_MAX: usize = 32;
@@ -208,7 +207,7 @@ fn returns_in_process(book: &Book, original: Uetr, debtor: Key, creditor: Key) -
 pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     let (sender, receiver) = oneshot::channel();
     let work = move || {
-        _ = rustix::process::setpriority_process(None, NICE);
+        give_way();
         _ = sender.send(work());
     };
     std::thread::Builder::new().name("story".into()).spawn(work).map_err(unavailable)?;

@@ -29,6 +29,7 @@ use crate::admin::Desk;
 use crate::admin::asked::Origin;
 use crate::admin::desk::{problem, unavailable};
 use crate::admin::protocol::{Problem, ProblemKind};
+use crate::office::give_way;
 use open::Open;
 use wanted::Wanted;
 
@@ -38,8 +39,6 @@ const TAPS_MAX: usize = 8;
 const CONSOLE_TAPS_MAX: usize = 6;
 /// How often a tap is told of.
 const EVERY: Duration = Duration::from_millis(200);
-/// Lower than everything that a payment waits for.
-const NICE: i32 = 5;
 
 /// The taps of a node.
 #[derive(Clone, Default)]
@@ -114,8 +113,7 @@ impl Taps {
         if !state.is_followed {
             let (taps, follower, switch) = (self.clone(), switch.trail.follow(Interest::Ends), Arc::downgrade(switch));
             let run = move || {
-                // Refused only to those who may not lower a priority, and then it stays as it is.
-                _ = rustix::process::setpriority_process(None, NICE);
+                give_way();
                 taps.run(|| taps.follow(&follower, &switch));
             };
             std::thread::Builder::new().name("tap".into()).spawn(run).map_err(unavailable)?;

@@ -56,8 +56,7 @@ pub fn verify(directory: &Path) -> Result<Report, Failure> {
     violations.extend(book.trail().check().err().map(|broken| broken.to_string()));
     violations.extend(reservations(book));
     let mut imbalance = BTreeMap::new();
-    for currency in book.currencies() {
-        let sum = book.imbalance(currency);
+    for (currency, sum) in book.imbalances() {
         violations.extend(imbalance_fault(currency, sum));
         imbalance.insert(currency.to_string(), sum.to_string());
     }

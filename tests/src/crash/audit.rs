@@ -90,8 +90,7 @@ pub(super) fn log(replay: &Replay, live: &Value, crowd: &Crowd) -> Result<(), St
     let Crowd { banks, journals, record, .. } = crowd;
     replay.doubled.iter().for_each(|what| record.doubled(what.clone()));
     let book = &replay.book;
-    for currency in book.currencies() {
-        let imbalance = book.imbalance(currency);
+    for (currency, imbalance) in book.imbalances() {
         if imbalance != 0 {
             record.violate(format!("the net positions in {currency} add up to {imbalance}"));
         }
