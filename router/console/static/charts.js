@@ -87,11 +87,13 @@
     },
     add(moment) {
       if (!data || moment.at[0] <= (data.at[data.at.length - 1] ?? 0)) return;
-      for (const column of Object.keys(moment)) {
-        data[column].push(...moment[column]);
-        if (!EVENTS.includes(column) && data[column].length > KEPT) data[column].shift();
+      for (const column of Object.keys(moment)) data[column].push(...moment[column]);
+      // What happened in a second leaves with it.
+      while (data.at.length > KEPT) {
+        const [left] = data.at;
+        for (const column of EVENTS) data[column] = data[column].filter(({ at }) => at > left);
+        for (const column of Object.keys(moment)) if (!EVENTS.includes(column)) data[column].shift();
       }
-      for (const column of EVENTS) data[column] = data[column].filter(({ at }) => at >= data.at[0] - 1);
       drawn.forEach((chart, place) => chart.setData(lines(Object.keys(LINES)[place])));
       tell();
     },

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -60,6 +61,10 @@ async fn the_page_in_a_browser() {
     let node = Node::start(&log, &[&["--config", file.to_str().unwrap()], settings.as_slice()].concat());
     let page = node.ready["console"].as_str().unwrap().to_string();
     let address = page.strip_prefix("http://").unwrap().to_string();
+    // What ended before the first snapshot is of no second.
+    while !metrics(&address, "*/*").contains("crosstie_transfers_finished_total") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 
     let (debtor, _creditor) = (connect(&node, "BANK-0001").await, connect(&node, "BANK-0002").await);
     let pay = async |amount: &str| {
