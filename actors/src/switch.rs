@@ -142,7 +142,7 @@ pub(crate) fn build(
         leading,
         participants_per_actor: config.participants_per_actor.max(1),
     });
-    let relay = Arc::new(Relay::new(wire, bell.clone(), dispatch.clone()));
+    let relay = Arc::new(Relay::new(wire, premises.clone(), dispatch.clone()));
     tokio::spawn(relay.clone().try_again_for_ever());
     let (phase, phases) = watch::channel(Phase::Following);
     let regent = Regent { premises: premises.clone(), dispatch: dispatch.clone(), relay: relay.clone(), phase };
