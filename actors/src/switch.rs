@@ -337,6 +337,8 @@ impl Switch {
         let key = post.scheme().key(id).ok_or_else(|| Error::Refused(format!("{id} is not registered")))?;
         let (done, answer) = oneshot::channel();
         post.operate(crate::host::Operate { key, operation, draft, done });
+        // What was not taken out of a post office goes with it, and that is the answer: whoever waits does not hold it.
+        drop(post);
         answer.await.map_err(|_| Error::Restarted)?.map_err(|reason| {
             let meaning = reason.explanation().map_or("", |explanation| explanation.meaning);
             Error::Refused(format!("refused with {reason}: {meaning}"))

@@ -888,6 +888,23 @@ async fn the_post_office_of_an_ended_reign_proposes_nothing() {
     assert_eq!(cluster.state(1, 0, undecided[0]).await, Some(State::Rejected));
 }
 
+/// What waits for an actor that is being rebuilt when the reign ends is answered, too: nobody will do it.
+#[tokio::test]
+async fn an_operation_that_the_reign_leaves_behind_is_answered() {
+    let cluster = Cluster::new().await;
+    let switch = cluster.switch(1).clone();
+    let post = switch.reign().unwrap();
+    post.vacate(post.seat(Key(0)), |_| {}).unwrap();
+    drop(post);
+    let (id, own) = (cluster.ids[0], switch.clone());
+    let asked = tokio::spawn(async move { own.operate(id, OwnedOperation::SignOff, None).await });
+    cluster.settle().await;
+    assert!(!asked.is_finished());
+    cluster.depose(1).await;
+    cluster.until("it is answered", || asked.is_finished()).await;
+    assert!(matches!(asked.await.unwrap(), Err(crate::Error::Restarted)));
+}
+
 #[tokio::test]
 async fn operators_ask_the_leader() {
     let cluster = Cluster::new().await;
