@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use console::{Action, Config, Console, Direction, Role, operators};
+use console::operators::{self, Operator};
+use console::{Action, Config, Console, Direction, Role};
 use made::{HOSTILE, Made};
 
 struct Running {
@@ -52,6 +53,10 @@ impl Running {
 
     fn operators(&self) -> PathBuf {
         self.directory.path().join("operators.toml")
+    }
+
+    fn let_in(&self, name: &str, role: Role) {
+        operators::set(&self.operators(), Operator::new(name, &[role], PASSPHRASE).unwrap()).unwrap();
     }
 
     fn send(&self, request: &str) -> Answer {
@@ -222,7 +227,7 @@ fn strangers_names_and_pages_are_refused() {
 #[test]
 fn who_has_operators_must_sign_in() {
     let running = Running::start("dev");
-    operators::set(&running.operators(), "wall", &[Role::Viewer], PASSPHRASE).unwrap();
+    running.let_in("wall", Role::Viewer);
     let away = running.get("/nodes?sort=x", "");
     assert_eq!(away.status, 303);
     assert!(away.head.contains("location: /sign-in?to=%2Fnodes"), "{}", away.head);
@@ -247,14 +252,15 @@ fn who_has_operators_must_sign_in() {
 
     let still = running.post("/sign-out", &cookie, "form_token=of-another-session");
     assert_eq!((still.status, running.get("/", &cookie).status), (403, 200), "{still:?}");
-    operators::set(&running.operators(), "wall", &[Role::Viewer], "another horse battery").unwrap();
+    let other = Operator::new("wall", &[Role::Viewer], "another horse battery").unwrap();
+    operators::set(&running.operators(), other).unwrap();
     assert_eq!(running.get("/", &cookie).status, 303, "another passphrase, so out");
-    operators::set(&running.operators(), "wall", &[Role::Viewer], PASSPHRASE).unwrap();
+    running.let_in("wall", Role::Viewer);
     let cookie = running.sign_in("wall");
 
     operators::remove(&running.operators(), "wall").unwrap();
     assert_eq!(running.get("/", &cookie).status, 303, "removed, so out");
-    operators::set(&running.operators(), "wall", &[Role::Viewer], PASSPHRASE).unwrap();
+    running.let_in("wall", Role::Viewer);
     // At the same time no more are tried than one after another.
     let guess = || running.post("/sign-in", "", "name=wall&passphrase=no").status;
     let told: Vec<u16> = std::thread::scope(|scope| {
@@ -270,7 +276,7 @@ fn who_has_operators_must_sign_in() {
 #[test]
 fn what_cannot_be_read_is_told_in_words() {
     let running = Running::start("dev");
-    operators::set(&running.operators(), "op", &[Role::Operator], PASSPHRASE).unwrap();
+    running.let_in("op", Role::Operator);
     let cookie = running.sign_in("op");
     for (answer, status, words) in [
         (
@@ -333,7 +339,7 @@ fn who_does_not_read_takes_no_place_from_others() {
 #[test]
 fn a_deed_needs_role_reason_and_form() {
     let running = Running::start("prod");
-    operators::set(&running.operators(), "op", &[Role::Operator], PASSPHRASE).unwrap();
+    running.let_in("op", Role::Operator);
     let cookie = running.sign_in("op");
     let token = running.form_token(&cookie);
     let page = running.get("/actions/suspend?participant=BANK-A", &cookie);
@@ -406,7 +412,7 @@ fn a_page_goes_on_with_what_has_changed() {
 #[test]
 fn a_tap_goes_on_with_lines_until_one_is_signed_out() {
     let running = Running::start("dev");
-    operators::set(&running.operators(), "wall", &[Role::Viewer], PASSPHRASE).unwrap();
+    running.let_in("wall", Role::Viewer);
     assert_eq!(running.get("/tap?format=live", "").status, 401, "not for strangers");
     let cookie = running.sign_in("wall");
     let events = events(&running, "/tap?format=live&outcome=rejected", 3, &cookie);
@@ -446,7 +452,7 @@ fn a_tap_goes_on_with_lines_until_one_is_signed_out() {
 #[test]
 fn one_visitor_leaves_taps_to_others() {
     let running = Running::start("dev");
-    operators::set(&running.operators(), "wall", &[Role::Viewer], PASSPHRASE).unwrap();
+    running.let_in("wall", Role::Viewer);
     let [own, other] = [(); 2].map(|()| running.sign_in("wall"));
     let mut open: Vec<TcpStream> = (0..2).map(|_| ask(&running, "/tap?format=live", &own)).collect();
     for stream in &mut open {
