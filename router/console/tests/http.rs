@@ -145,7 +145,7 @@ fn whoever_is_on_the_machine_may_look_and_do_nothing() {
         ("/?sort=nonsense", 422),
         ("/?format=nonsense", 400),
         ("/payments?q=wrong", 422),
-        ("/actions/nonsense", 400),
+        ("/actions/nonsense", 404),
         ("/actions/suspend?participant=BANK-A", 403),
         ("/actions/drain", 403),
     ] {
@@ -282,14 +282,14 @@ fn what_cannot_be_read_is_told_in_words() {
         (
             running.get("/?format=bogus", &cookie),
             400,
-            "behind the question mark is not understood: unknown variant `bogus`",
+            "behind the question mark is not understood: format: unknown variant `bogus`",
         ),
         (running.get("/actions/explode", &cookie), 404, "there is no page /actions/explode"),
         (running.get("/participants/%ff", &cookie), 404, "there is no page /participants/%ff"),
         (
             running.post("/actions/drain", &cookie, "boom=1"),
             422,
-            "nothing was changed: the form cannot be read: unknown field `boom`",
+            "nothing was changed: the form cannot be read: boom: unknown field `boom`",
         ),
         (
             running.post("/actions/drain", &cookie, &format!("reason={}", "x".repeat(17 << 10))),
@@ -321,7 +321,7 @@ fn who_does_not_read_takes_no_place_from_others() {
         socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
         socket.connect(&running.console.address.into()).unwrap();
         let mut stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
@@ -330,7 +330,7 @@ fn who_does_not_read_takes_no_place_from_others() {
     assert!(other().starts_with("HTTP/1.1 200"), "from another address");
     // Those who do not read are let go after a while, and then the address they come from is heard again.
     while running.get("/livez", "").status != 200 {
-        assert!(start.elapsed() < Duration::from_secs(30), "their places are not given back");
+        assert!(start.elapsed() < Duration::from_secs(60), "their places are not given back");
         std::thread::sleep(Duration::from_millis(100));
     }
     drop(silent);
