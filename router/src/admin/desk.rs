@@ -93,6 +93,16 @@ impl Desk {
         self.change(command, who).await
     }
 
+    /// Keeps for the trail what was refused before it came to this desk.
+    pub async fn keep_refused(&self, request: Request, uid: u32, why: String) {
+        let Ok(who) = self.who(&request, uid) else { return };
+        let refused = Err(problem(ProblemKind::Refused, why));
+        self.logbook.acted(request.command.name(), &refused);
+        if let Some(record) = Asking::new(&request.command, who).record(&refused) {
+            self.record(record).await;
+        }
+    }
+
     /// Where this node stands, beside what was read from its book, unless it leads.
     pub fn read_on(&self) -> Option<Leadership> {
         Some(self.leadership()).filter(|leadership| leadership.role != "leader")
@@ -257,6 +267,11 @@ impl Desk {
             Command::ApproveTask { number } => self.approve(number, asking).await,
             Command::RefuseTask { number } => self.refuse_task(number, asking).await,
             Command::WithdrawTask { number } => self.withdraw_task(number, asking).await,
+            command @ (Command::AddOperator(_) | Command::RemoveOperator { .. }) => {
+                let file = self.config.operators();
+                let changed = tokio::task::spawn_blocking(move || super::operators::change(&file, command));
+                changed.await.map_err(unavailable)?
+            }
             Command::Day => value(self.day()),
             Command::Roll { date } => {
                 let date = date.map(|date| date.parse::<BusinessDate>().map_err(wrong)).transpose()?;

@@ -3,7 +3,7 @@
 use actors::Switch;
 use actors::archive::{Failing as Failed, Work};
 use peers::ClockOffset;
-use watch::{Archive, Failing, Log, Node, Peer, StageName, Telemetry};
+use watch::{Archive, Failing, Log, Node, Peer, Readiness, StageName, Telemetry};
 
 use super::collector::Sources;
 use super::process;
@@ -49,19 +49,23 @@ pub(super) fn node(from: &Sources, cluster: &Cluster, sessions: u64) -> Node {
         open_files: process.open_files,
         open_files_max: process.open_files_max,
         imbalance_minor: Default::default(),
-        not_ready: not_ready(switch, from.door.closed(), cluster.leadership.leader),
+        readiness: readiness(switch, from.door.closed(), cluster.leadership.leader),
     }
 }
 
 /// Why a load balancer should send nobody here.
-fn not_ready(switch: &Switch, closed: Option<Closed>, leader: Option<u64>) -> Vec<String> {
+fn readiness(switch: &Switch, closed: Option<Closed>, leader: Option<u64>) -> Vec<Readiness> {
     let checks = [
-        (closed.is_none(), "it serves no participants"),
-        (leader.is_some(), "no leader is known"),
-        (switch.journal().has_room(), "its log has no room for new payments"),
-        (switch.has_caught_up(), "its book is behind what the leader has told"),
+        ("serving", closed.is_none(), "it serves no participants"),
+        ("leader", leader.is_some(), "no leader is known"),
+        ("journal", switch.journal().has_room(), "its log has no room for new payments"),
+        ("caught-up", switch.has_caught_up(), "its book is behind what the leader has told"),
     ];
-    checks.iter().filter(|(holds, _)| !holds).map(|(_, what)| (*what).to_string()).collect()
+    let told = |(check, holds, failure): (&str, bool, &str)| Readiness {
+        check: check.into(),
+        failure: (!holds).then(|| failure.into()),
+    };
+    checks.into_iter().map(told).collect()
 }
 
 /// `clocks`: of connected nodes.
@@ -91,7 +95,7 @@ pub(super) fn peers(cluster: &Cluster, clocks: &[(u64, ClockOffset)]) -> Vec<Pee
         round_trip_us: member.round_trip_us,
         clock_offset_us: clock(member.node).map(|clock| clock.ahead_ns / 1000),
         clock_uncertainty_us: clock(member.node).map(|clock| clock.uncertainty_ns.div_ceil(1000)),
-        agreed_index: Some(cluster.agreed_index).filter(|index| *index > 0),
+        agreed_index: member.book.filter(|book| book.is_same).map(|book| book.index),
         serves: member.serves.as_ref().is_some_and(|serves| serves.contains(':')),
     };
     cluster.members.iter().map(peer).collect()
