@@ -374,11 +374,18 @@ pub struct Peer {
     /// Why nothing is known of how it fares now.
     #[serde(default)]
     pub error: Option<String>,
+    /// How long nothing has been heard of it; while it is silent and that is known.
+    #[serde(default)]
+    pub silent_ms: Option<u64>,
+    /// None of a node that is silent, like the next two.
     pub lag_entries: Option<u64>,
     pub lag_ms: Option<u64>,
     pub round_trip_us: Option<u64>,
     /// Its clock less this node's; none of a node that is not connected.
     pub clock_offset_us: Option<i64>,
+    /// By how much that may be wrong: half of the quickest round trip.
+    #[serde(default)]
+    pub clock_uncertainty_us: Option<u64>,
     /// Its book agreed with the majority's at this entry.
     pub agreed_index: Option<u64>,
     pub serves: bool,

@@ -186,7 +186,7 @@ metrics! {
             others(now).for_each(|peer| out.truth(&[&peer.name], peer.is_heard));
         }
     };
-    "crosstie_peer_round_trip_seconds" Gauge ["peer"] "To the other node and back.", |now, out| {
+    "crosstie_peer_round_trip_seconds" Gauge ["peer"] "To the other node and back; of nodes that are there.", |now, out| {
         for peer in others(now) {
             peer.round_trip_us.iter().for_each(|us| out.number(&[&peer.name], seconds(*us)));
         }
@@ -196,12 +196,17 @@ metrics! {
             peer.clock_offset_us.iter().for_each(|us| out.number(&[&peer.name], *us as f64 / 1e6));
         }
     };
-    "crosstie_replication_lag_entries" Gauge ["peer"] "Entries of the log that the other node lacks; on the leader.", |now, out| {
+    "crosstie_clock_offset_uncertainty_seconds" Gauge ["peer"] "By how much that may be wrong, either way: half of the quickest round trip.", |now, out| {
+        for peer in others(now) {
+            peer.clock_uncertainty_us.iter().for_each(|us| out.number(&[&peer.name], seconds(*us)));
+        }
+    };
+    "crosstie_replication_lag_entries" Gauge ["peer"] "Entries of the log that the other node lacks; on the leader, of nodes that are there.", |now, out| {
         for peer in others(now) {
             peer.lag_entries.iter().for_each(|entries| out.count(&[&peer.name], *entries));
         }
     };
-    "crosstie_replication_lag_seconds" Gauge ["peer"] "How long it has lacked the first of them; on the leader.", |now, out| {
+    "crosstie_replication_lag_seconds" Gauge ["peer"] "How long it has lacked the first of them; on the leader, of nodes that are there.", |now, out| {
         for peer in others(now) {
             peer.lag_ms.iter().for_each(|ms| out.number(&[&peer.name], *ms as f64 / 1e3));
         }
