@@ -150,6 +150,13 @@ fn check_name(name: &str) -> Result<(), Error> {
     Ok(())
 }
 
+#[cfg(test)]
+impl Operator {
+    pub(crate) fn with_hash(name: &str, hash: &str) -> Operator {
+        Operator { name: name.into(), roles: vec![Role::Viewer], passphrase: hash.into() }
+    }
+}
+
 /// The file as the console looks at it: read again whenever it has changed.
 pub(crate) struct Operators {
     path: PathBuf,
@@ -186,6 +193,11 @@ impl Operators {
             *known = Read { version, operators };
         }
         known.operators.iter().find(|own| own.name == name).cloned()
+    }
+
+    /// An operator as he is now, unless he has gone or has another passphrase than when he signed in.
+    pub(crate) fn still(&self, signed_in: &Operator) -> Option<Operator> {
+        self.named(&signed_in.name).filter(|own| own.passphrase == signed_in.passphrase)
     }
 
     /// Takes as long for a name that nobody has as for one that somebody has.
