@@ -10,11 +10,14 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::asked::Origin;
-use super::protocol::{Command, Line, OPERATOR_LENGTH_MAX, Problem, ProblemKind, Reply, Request};
+use super::protocol::{Command, Line, OPERATOR_LENGTH_MAX, Problem, ProblemKind, Reply, Request, Working};
 use crate::exit::{Exit, Failure};
 
 /// A node answers with no more, however many participants it has.
 const REPLY_BYTES_MAX: u64 = 256 << 20;
+
+/// Of the lines that a node sends while it works.
+const TOLD_EVERY_SECONDS: u64 = 5;
 
 /// Sends one command, gives back the answer. When it may be behind, stderr says so.
 pub fn ask(socket: &Path, command: Command, reason: &str, timeout: Duration) -> Result<Value, Failure> {
@@ -28,9 +31,19 @@ pub fn ask(socket: &Path, command: Command, reason: &str, timeout: Duration) -> 
     reply.result()
 }
 
-/// Sends one command, gives back what the node said.
+/// Sends one command, gives back what the node said. As long as it says that it is at it, this waits, and stderr tells so.
 pub fn exchange(socket: &Path, command: Command, reason: &str, timeout: Duration) -> Result<Line, Failure> {
-    read(&converse(socket, &request(command, reason), timeout).map_err(unreachable)?)
+    let mut answers = send(socket, &request(command, reason), timeout).map_err(unreachable)?;
+    loop {
+        let line = answers.next(socket, timeout).map_err(unreachable)?;
+        match serde_json::from_str(&line) {
+            Ok(Working { working_seconds }) if working_seconds % TOLD_EVERY_SECONDS == 0 => {
+                eprintln!("the node has been at it for {working_seconds} s and goes on");
+            }
+            Ok(_) => {}
+            Err(_) => return read(&line),
+        }
+    }
 }
 
 /// Sends one command that is answered again and again, and takes the answers until `take` has enough. No answer may be more
@@ -135,4 +148,28 @@ fn operator() -> String {
     let name = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default();
     let plain: String = name.chars().filter(|letter| !letter.is_control()).collect();
     plain[..plain.floor_char_boundary(OPERATOR_LENGTH_MAX)].into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_is_at_it_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("admin.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let node = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            for seconds in 1..=4 {
+                std::thread::sleep(Duration::from_millis(150));
+                writeln!(stream, "{{\"working_seconds\":{seconds}}}").unwrap();
+            }
+            stream.write_all(b"{\"ok\":7}\n").unwrap();
+        });
+        // Longer than it is patient with silence.
+        let answer = ask(&socket, Command::SelfCheck { date: None }, "", Duration::from_millis(500)).unwrap();
+        assert_eq!(answer, 7);
+        node.join().unwrap();
+    }
 }

@@ -94,6 +94,9 @@ pub(super) struct Written {
     /// Into this file, and its checksum beside it, instead of to stdout
     #[arg(long, value_name = "FILE", requires = "format")]
     out: Option<PathBuf>,
+    /// Replace that file and its checksum if they are there
+    #[arg(long, requires = "out")]
+    force: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -249,6 +252,12 @@ impl Written {
         let Some(file) = &self.out else { return say(&text) };
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let beside = file.with_file_name(format!("{name}.sha256"));
+        if let Some(taken) = [file, &beside].into_iter().find(|path| path.exists()).filter(|_| !self.force) {
+            let message = format!("{} is there already, and nothing was written", taken.display());
+            return Err(
+                Failure::new(Exit::Refused, message).next("name another file by --out, or replace it by --force")
+            );
+        }
         let checksum = format!("{}  {name}\n", crate::report::sha256(&text));
         let write = |path: &Path, text: &str| {
             let written =

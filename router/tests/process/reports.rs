@@ -72,7 +72,11 @@ async fn a_statement_is_the_same_whenever_it_is_made() {
         let file = path(out);
         let made = ["report", "statement", "BANK-0001", "--date", &date, "--format", "csv", "--out", &file];
         node.ask(&made).with(0);
-        std::fs::read_to_string(&file).unwrap()
+        let text = std::fs::read_to_string(&file).unwrap();
+        let again = node.ask(&made).with(4);
+        assert!(again.stderr.contains("is there already") && again.stderr.contains("--force"), "{again:?}");
+        node.ask(&[&made[..], &["--force"]].concat()).with(0);
+        text
     };
     let before = statement(&node, "before.csv");
     let lines: Vec<&str> = before.lines().collect();
