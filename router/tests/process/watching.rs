@@ -166,6 +166,12 @@ fn told_alike(node: &Node, now: &Snapshot) {
     }
     check_by_promtool(&metrics);
 
+    // A node alone looks at its members once, and has no majority to agree with.
+    let cluster = node.ask(&["cluster", "status", "--json"]).with(0).json();
+    let (last, committed) = (cluster["last_index"].as_u64(), cluster["leadership"]["committed_index"].as_u64());
+    assert!(last == committed && last >= Some(now.log.committed_index), "{cluster}");
+    assert_eq!((&cluster["agreed_index"], &cluster["members"][0]["book"]), (&0.into(), &Value::Null), "{cluster}");
+
     let status = node.ask(&["status", "--json"]).with(0).json();
     assert_eq!(status["settled"]["count"], 3);
     assert!(status["checks"]["audit"]["at_ms"].as_u64() > Some(0), "{status}");
