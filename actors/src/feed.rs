@@ -200,7 +200,19 @@ impl Feed {
     /// Appends frames from the cursor on to `out` and moves the cursor: at least one chunk, as long as it stays within
     /// `bytes_max`.
     pub fn read(&self, cursor: &mut Cursor, bytes_max: usize, out: &mut Vec<u8>) -> Progress {
+        self.read_behind(|_| {}, cursor, bytes_max, out)
+    }
+
+    /// [`Feed::read`] behind what `before` appends, and no notice is made between the two.
+    pub fn read_behind(
+        &self,
+        before: impl FnOnce(&mut Vec<u8>),
+        cursor: &mut Cursor,
+        bytes_max: usize,
+        out: &mut Vec<u8>,
+    ) -> Progress {
         let tail = self.tail.lock();
+        before(out);
         let oldest = tail.chunks.front().map_or(tail.next_serial, |chunk| chunk.serial);
         if cursor.serial == Cursor::UNPLACED || cursor.serial < oldest {
             *cursor = Cursor::after(cursor.wanted - 1);
@@ -364,6 +376,19 @@ mod tests {
         let resumed = Feed::new(500, vec![(1, 7), (300, 90)], 1 << 20);
         let part = Part { first: (1, 7), next: Some((300, 90)), in_memory: false };
         assert_eq!(resumed.part_of(89), Some(part));
+    }
+
+    /// What is said before a notice is made goes out before it: nothing is made between the saying and the notices.
+    #[test]
+    fn no_notice_is_made_between_what_goes_before_and_the_read() {
+        let feed = filled(7, usize::MAX);
+        let mut out = Vec::new();
+        let before = |out: &mut Vec<u8>| {
+            assert!(feed.tail.is_locked());
+            out.extend_from_slice(&notice(99));
+        };
+        assert_eq!(feed.read_behind(before, &mut Cursor::after(5), 1 << 20, &mut out), Progress::AtEnd);
+        assert_eq!(numbers(&out), [99, 6, 7]);
     }
 
     /// A node that fell far behind takes up its feeds from another's snapshot, while sessions read them.

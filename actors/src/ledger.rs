@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::feed::{Feed, Marks};
 use crate::figures::{Figures, Known};
 use crate::line::Line;
+use crate::relay::stale;
 use crate::throne::Throne;
 use crate::trail::Tracker;
 
@@ -235,7 +236,7 @@ impl Ledger {
                 finished = at + 1;
                 self.ask_archive(line.clone(), inquiry);
             } else {
-                self.reply(line.key(), kind, uetr, reply);
+                self.reply(&line, kind, uetr, reply);
             }
         }
         self.finish_some(&line, instructions - finished);
@@ -253,10 +254,16 @@ impl Ledger {
         }
     }
 
-    fn reply(&mut self, to: Key, kind: Kind, uetr: Option<Uetr>, reply: Reply) {
+    fn reply(&mut self, to: &Arc<Line>, kind: Kind, uetr: Option<Uetr>, reply: Reply) {
         let reason = match reply {
             Reply::Refused(reason) => reason,
-            Reply::Inquire(inquiry) => match self.book.answer(to, &inquiry) {
+            Reply::Inquire(inquiry) => match self.book.answer(to.key(), &inquiry) {
+                // True only until the outcome: it must not wait for what the archive owes, and asked again it is only told
+                // again. A connection of another node hears it as that node's own book has it.
+                Some(message) if stale::is_in_process(&message) && to.remote.is_none() => {
+                    to.say(|out| message.encode(out));
+                    return self.rung.add(to.clone());
+                }
                 Some(message) => return message.encode(&mut self.replies),
                 None => Reason::AG09,
             },
@@ -270,7 +277,7 @@ impl Ledger {
     fn ask_archive(&mut self, line: Arc<Line>, inquiry: &Inquiry) {
         let Inquiry { debtor, uetr, .. } = *inquiry;
         let (bell, debtor_agent) = (self.bell.clone(), self.book.scheme().id(debtor));
-        let mut debt = Debt { number: line.owe(), line, bell, uetr, reply: Vec::new() };
+        let mut debt = Debt { number: line.owe(1), line, bell, uetr, reply: Vec::new() };
         let answer = move |found: Result<archive::Found, archive::Error>| {
             let Ok(found) = found else { return };
             let entry = found.entries.iter().find(|entry| entry.concerns(debt.line.key()));

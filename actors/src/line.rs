@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use settlement::Key;
 use tokio::sync::Notify;
 use wire::{ParticipantId, Reason};
@@ -125,18 +125,19 @@ struct Said {
     /// Instructions done that the connection's node was not told of. Goes together with the replies to them: what was
     /// refused and told so must not be asked again.
     done: u32,
-    /// Inquiries that the archive has not answered, and those behind them, in order.
+    /// Instructions that are not answered yet, by the archive or by this node's own book, and those behind them, in order.
     owed: VecDeque<Owed>,
-    /// Of the last inquiry that was owed an answer.
+    /// Of the last instruction that was owed an answer.
     owed_last: u64,
 }
 
-/// An inquiry that is done when the archive has answered it. What comes behind it is done after it: whoever leads next is
-/// asked all but the first so many.
+/// Instructions that are done when they are answered. What comes behind them is done after them: whoever leads next is asked
+/// all but the first so many.
 struct Owed {
     number: u64,
+    instructions: u32,
     answer: Option<Vec<u8>>,
-    /// Instructions behind it that are decided and committed, and the replies to them.
+    /// Instructions behind them that are decided and committed, and the replies to them.
     behind: u32,
     replies: Vec<u8>,
 }
@@ -162,12 +163,12 @@ impl Said {
             owed.answer = Some(answer.to_vec());
         }
         let mut done = 0;
-        while let Some(Owed { answer: Some(answer), behind, replies, .. }) =
+        while let Some(Owed { instructions, answer: Some(answer), behind, replies, .. }) =
             self.owed.pop_front_if(|owed| owed.answer.is_some())
         {
             self.frames.extend_from_slice(&answer);
             self.frames.extend_from_slice(&replies);
-            done += 1 + behind;
+            done += instructions + behind;
         }
         done
     }
@@ -331,8 +332,8 @@ impl Line {
 
     /// Another leads: it was sent nothing yet.
     pub(crate) fn begin_again(&self) {
-        self.said.lock().owed.clear();
         let mut kept = self.kept.lock();
+        self.said.lock().owed.clear();
         (kept.sent, kept.sent_of_next, kept.is_present) = (0, 0, false);
     }
 
@@ -341,43 +342,42 @@ impl Line {
         self.kept.lock().is_present
     }
 
-    /// Instructions are decided and committed, and these are the replies to them. Never more than are outstanding.
+    /// Instructions are decided and committed, and these are the replies to them. No more are counted than are outstanding.
     ///
     /// Gives back how many bytes of replies wait now, when there are some to this.
     pub(crate) fn finish(&self, instructions: u32, replies: &[u8]) -> usize {
-        let mut said = self.said.lock();
-        let done = said.finish(instructions, replies);
-        let waiting = said.frames.len();
-        self.count(said, done);
-        waiting
+        self.count(|said| said.finish(instructions, replies))
     }
 
-    /// The next instruction is an inquiry that the archive answers: it is done with [`Line::pay`].
-    pub(crate) fn owe(&self) -> u64 {
+    /// The next instructions are answered later, by the archive or by this node's own book: they are done with [`Line::pay`].
+    pub(crate) fn owe(&self, instructions: u32) -> u64 {
         let mut said = self.said.lock();
         said.owed_last += 1;
         let number = said.owed_last;
-        said.owed.push_back(Owed { number, answer: None, behind: 0, replies: Vec::new() });
+        said.owed.push_back(Owed { number, instructions, answer: None, behind: 0, replies: Vec::new() });
         number
     }
 
-    /// The archive's answer to an inquiry, as a frame. Dropped when another leader was asked meanwhile.
+    /// The answer that was owed, as frames. Dropped when another leader was asked meanwhile.
     pub(crate) fn pay(&self, owed: u64, answer: &[u8]) {
-        let mut said = self.said.lock();
-        let done = said.pay(owed, answer);
-        self.count(said, done);
+        self.count(|said| said.pay(owed, answer));
     }
 
-    fn count(&self, mut said: MutexGuard<'_, Said>, done: u32) {
-        if self.remote.is_some() {
-            said.done += done;
-            drop(said);
-        } else {
-            drop(said);
-            self.kept.lock().finish(done as usize);
+    /// Counts what is done by `say`, in one step with the saying: if another leads in between, either all of it is said and
+    /// not asked again, or none of it is said. Gives back how many bytes of replies wait now.
+    fn count(&self, say: impl FnOnce(&mut Said) -> u32) -> usize {
+        let kept = self.remote.is_none().then(|| self.kept.lock());
+        let mut said = self.said.lock();
+        let done = say(&mut said).min(self.outstanding());
+        match kept {
+            Some(mut kept) => kept.finish(done as usize),
+            None => said.done += done,
         }
         self.outstanding.fetch_sub(done, Ordering::AcqRel);
+        let waiting = said.frames.len();
+        drop(said);
         self.free();
+        waiting
     }
 
     fn free(&self) {
@@ -593,7 +593,7 @@ mod tests {
         let line = line(1000);
         line.hand_over(batch(6), |_| 6);
         line.finish(1, b"a");
-        let (first, second) = (line.owe(), line.owe());
+        let (first, second) = (line.owe(1), line.owe(1));
         line.finish(2, b"d");
         assert_eq!(line.outstanding(), 5);
         line.pay(second, b"c");
@@ -604,7 +604,7 @@ mod tests {
         line.take_direct(&mut out);
         assert_eq!((out.as_slice(), line.outstanding()), (b"abcd".as_slice(), 1));
 
-        let third = line.owe();
+        let third = line.owe(1);
         line.begin_again();
         line.pay(third, b"e");
         let mut asked = Vec::new();

@@ -142,7 +142,7 @@ pub(crate) fn build(
         leading,
         participants_per_actor: config.participants_per_actor.max(1),
     });
-    let relay = Arc::new(Relay::new(wire, bell.clone(), dispatch.clone()));
+    let relay = Arc::new(Relay::new(wire, premises.clone(), dispatch.clone()));
     tokio::spawn(relay.clone().try_again_for_ever());
     let (phase, phases) = watch::channel(Phase::Following);
     let regent = Regent { premises: premises.clone(), dispatch: dispatch.clone(), relay: relay.clone(), phase };
@@ -337,6 +337,8 @@ impl Switch {
         let key = post.scheme().key(id).ok_or_else(|| Error::Refused(format!("{id} is not registered")))?;
         let (done, answer) = oneshot::channel();
         post.operate(crate::host::Operate { key, operation, draft, done });
+        // What was not taken out of a post office goes with it, and that is the answer: whoever waits does not hold it.
+        drop(post);
         answer.await.map_err(|_| Error::Restarted)?.map_err(|reason| {
             let meaning = reason.explanation().map_or("", |explanation| explanation.meaning);
             Error::Refused(format!("refused with {reason}: {meaning}"))

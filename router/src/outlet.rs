@@ -156,20 +156,13 @@ impl Outlet {
     }
 
     fn pull(&self, pending: &mut Pending) -> Result<(), Need> {
-        self.line.take_direct(&mut pending.out);
-        let feeds = [(false, &self.feed, &mut pending.own), (true, &self.everyone, &mut pending.everyone)];
-        for (everyone, feed, cursor) in feeds {
-            let need = match feed.read(cursor, PULL_BYTES_MAX, &mut pending.out) {
-                Progress::AtEnd | Progress::More => continue,
-                Progress::Behind { wanted, first, until, index } => {
-                    Need::CatchUp { everyone, wanted, first, until, index }
-                }
-                Progress::Gone { wanted, oldest } => Need::Gone { wanted, oldest },
-            };
-            // What was pulled already goes out first; the next pull meets this again.
-            return if pending.out.is_empty() { Err(need) } else { Ok(()) };
-        }
-        Ok(())
+        let Pending { out, own, everyone, .. } = pending;
+        // Replies first, with no notice made between: that a payment is in process is not told behind its outcome.
+        let replies = |out: &mut Vec<u8>| self.line.take_direct(out);
+        let of_own = self.feed.read_behind(replies, own, PULL_BYTES_MAX, out);
+        let need = need_of(false, of_own).or_else(|| need_of(true, self.everyone.read(everyone, PULL_BYTES_MAX, out)));
+        // What was pulled already goes out first; the next pull meets the need again.
+        need.filter(|_| out.is_empty()).map_or(Ok(()), Err)
     }
 
     /// Waits until the outlet needs something.
@@ -209,11 +202,24 @@ impl Outlet {
     /// Continues a feed with frames read from the log, up to notice number `last`.
     pub(crate) fn caught_up(&self, everyone: bool, frames: &[u8], last: u64) {
         let mut pending = self.pending.lock();
+        // Like every pull: replies first.
+        self.line.take_direct(&mut pending.out);
         pending.out.extend_from_slice(frames);
         if everyone {
             pending.everyone = Cursor::after(last);
         } else {
             pending.own = Cursor::after(last);
         }
+    }
+}
+
+/// What is to be done before a feed can be read on, its own or the shared one.
+fn need_of(everyone: bool, progress: Progress) -> Option<Need> {
+    match progress {
+        Progress::AtEnd | Progress::More => None,
+        Progress::Behind { wanted, first, until, index } => {
+            Some(Need::CatchUp { everyone, wanted, first, until, index })
+        }
+        Progress::Gone { wanted, oldest } => Some(Need::Gone { wanted, oldest }),
     }
 }

@@ -20,12 +20,14 @@
 //! A certificate of the cluster does not make a member: a node that waits to be named has one, a removed one still has. Of
 //! those who are no members nothing is taken but what counts once they are.
 //!
-//! In reading order: `message` (the bytes), `origin`, `leader`, `doors`, this file (what the transport calls).
+//! In reading order: `message` (the bytes), `origin`, `stale` (a word of the leader that time has overtaken), `leader`,
+//! `doors`, this file (what the transport calls).
 
 mod doors;
 mod leader;
 mod message;
 mod origin;
+pub(crate) mod stale;
 #[cfg(test)]
 mod tests;
 
@@ -37,9 +39,10 @@ use parking_lot::Mutex;
 use persistence::{NodeId, Term};
 use tokio::sync::mpsc;
 
-use crate::bell::{Bell, Rung};
+use crate::bell::Rung;
 use crate::dispatch::Dispatch;
 use crate::line::Ending;
+use crate::premises::Premises;
 pub use doors::Door;
 use doors::Doors;
 pub(crate) use leader::{Inbound, Owed, WayBack};
@@ -115,7 +118,7 @@ struct Known {
 /// See the file's head.
 pub struct Relay {
     wire: Arc<dyn Wire>,
-    bell: Arc<Bell>,
+    premises: Arc<Premises>,
     dispatch: Arc<Dispatch>,
     links: Mutex<BTreeSet<NodeId>>,
     owed: Arc<Owed>,
@@ -126,14 +129,14 @@ pub struct Relay {
 }
 
 impl Relay {
-    pub(crate) fn new(wire: Arc<dyn Wire>, bell: Arc<Bell>, dispatch: Arc<Dispatch>) -> Self {
+    pub(crate) fn new(wire: Arc<dyn Wire>, premises: Arc<Premises>, dispatch: Arc<Dispatch>) -> Self {
         let owed = Arc::new(Owed::new(dispatch.stalled.clone()));
         let doors = Doors::new(Owed::new(dispatch.stalled.clone()));
         let (asked, asks) = mpsc::channel(ASKED_MAX);
         let (own_wire, own_owed) = (wire.clone(), owed.clone());
-        bell.carry(move |lines, index| leader::send_back(&*own_wire, &own_owed, lines, index));
+        premises.bell.carry(move |lines, index| leader::send_back(&*own_wire, &own_owed, lines, index));
         let (links, members) = Default::default();
-        Relay { wire, bell, dispatch, links, owed, doors, members, asked, asks: Mutex::new(Some(asks)) }
+        Relay { wire, premises, dispatch, links, owed, doors, members, asked, asks: Mutex::new(Some(asks)) }
     }
 
     /// These nodes are members now, and were not removed.
@@ -183,18 +186,19 @@ impl Relay {
             Message::Reign { term, node } if node == from => self.dispatch.announced(term, node),
             Message::Reign { .. } => return Err(Malformed("it announces another node's reign")),
             Message::Replies { mark, index, parts } => {
-                let mut rung = Rung::default();
+                let (mut rung, mut words) = (Rung::default(), Vec::new());
                 let mut is_next = true;
                 self.dispatch.while_relayed(mark.route, |outbound| {
                     is_next = outbound.leader == from && outbound.is_next(mark);
                     if is_next {
-                        rung.lines = outbound.replied(&self.dispatch, index, parts);
+                        (rung.lines, words) = outbound.replied(&self.dispatch, index, parts);
                     }
                 });
                 if !is_next {
                     self.dispatch.again(from, Some(mark.route));
                 }
-                self.bell.ring(&mut rung);
+                self.premises.bell.ring(&mut rung);
+                words.into_iter().for_each(|word| word.look_up(&self.premises));
             }
             Message::End { mark, connection, retry_after_ms, reason, text } => {
                 let mut is_next = true;

@@ -11,6 +11,7 @@ use wire::Timestamp;
 
 use super::Wire;
 use super::message::{Announced, FRAMES_BYTES_MAX, MESSAGE_BYTES_MAX, Mark, Message, Outcome, Parts};
+use super::stale::{self, Word};
 use crate::dispatch::Dispatch;
 use crate::instruction::Batch;
 use crate::line::{Ending, Line, Parcel};
@@ -163,19 +164,23 @@ impl Outbound {
         is_next
     }
 
-    /// Notes what is done and replied; gives back the connections that have something to write.
-    pub(crate) fn replied(&self, dispatch: &Dispatch, index: Index, parts: Parts<'_>) -> Vec<Arc<Line>> {
+    /// Notes what is done and replied; gives back the connections that have something to write, and the words that this
+    /// node's book must be asked about first.
+    pub(super) fn replied(&self, dispatch: &Dispatch, index: Index, parts: Parts<'_>) -> (Vec<Arc<Line>>, Vec<Word>) {
         self.heard_index.fetch_max(index, Ordering::AcqRel);
-        let mut lines = Vec::new();
+        let (mut lines, mut words) = (Vec::new(), Vec::new());
         for part in parts {
-            if let Some(line) = dispatch.by_number(part.connection) {
-                line.finish(part.done.min(line.outstanding()), part.frames);
-                if !part.frames.is_empty() {
-                    lines.push(line);
-                }
+            let Some(line) = dispatch.by_number(part.connection) else { continue };
+            if stale::may_be_stale(part.frames) {
+                words.push(Word::owed_to(line, part.done, part.frames));
+                continue;
+            }
+            line.finish(part.done, part.frames);
+            if !part.frames.is_empty() {
+                lines.push(line);
             }
         }
-        lines
+        (lines, words)
     }
 
     /// The leader has committed so far, as we know from its replies.

@@ -229,8 +229,14 @@ impl Cluster {
 
     /// Payments of one each, in one batch.
     fn pay(&mut self, node: NodeId, line: &Arc<Line>, to: usize, count: usize) -> Vec<Uetr> {
-        let from = line.key().place();
         let uetrs: Vec<_> = (0..count).map(|_| Uetr::random()).collect();
+        self.pay_these(node, line, to, &uetrs);
+        uetrs
+    }
+
+    /// The same payments whenever they are sent.
+    fn pay_these(&mut self, node: NodeId, line: &Arc<Line>, to: usize, uetrs: &[Uetr]) {
+        let from = line.key().place();
         let stamps: Vec<_> = uetrs.iter().map(|_| self.stamp(from)).collect();
         let party = Party { name: "Ada Adler", account: "DE02100100100006820101" };
         let mut transfers = Vec::new();
@@ -251,7 +257,6 @@ impl Cluster {
             }));
         }
         self.instruct(node, line, &transfers);
-        uetrs
     }
 
     fn answer(&mut self, node: NodeId, line: &Arc<Line>, from: usize, uetr: Uetr, status: Status) {
@@ -323,6 +328,71 @@ async fn what_is_asked_of_one_node_is_done_by_the_one_that_leads() {
         assert_eq!(cluster.state(2, 0, uetr).await, None);
     }
     assert!(cluster.switch(1).connected().is_empty());
+}
+
+/// The outcome may come to a node before the leader's earlier word that the payment is in process: then the node tells the
+/// outcome in its place, for its own book has it. What is behind it waits, so that nothing is counted as done before.
+#[tokio::test]
+async fn a_word_of_the_leader_that_the_outcome_has_overtaken_is_not_told() {
+    let mut cluster = Cluster::new().await;
+    // The book of the node knows how two payments ended, and that a third is in process; of the rest it has not heard.
+    cluster.depose(1).await;
+    cluster.crown(2).await;
+    let (debtor, creditor) = (cluster.connected(2, 0).await, cluster.connected(2, 1).await);
+    let mut uetrs = cluster.pay(2, &debtor, 1, 3);
+    cluster.until("they are offered", || cluster.offered(2, 1) == uetrs).await;
+    for (uetr, status) in uetrs.iter().zip([Status::ACTC, Status::RJCT]) {
+        cluster.answer(2, &creditor, 0, *uetr, status);
+    }
+    cluster.until("they ended", || debtor.outstanding() + creditor.outstanding() == 0).await;
+    cluster.switch(2).disconnect(&debtor);
+    cluster.switch(2).disconnect(&creditor);
+    cluster.depose(2).await;
+    cluster.crown(1).await;
+
+    // To the leader all of them are in process.
+    uetrs.push(Uetr::random());
+    let debtor = cluster.connected(1, 0).await;
+    cluster.connected(1, 1).await;
+    cluster.pay_these(1, &debtor, 1, &uetrs);
+    cluster.until("they are done", || debtor.outstanding() == 0).await;
+    let uninvolved = cluster.connected(2, 2).await;
+    let debtor = cluster.connected(2, 0).await;
+    cluster.pay_these(2, &debtor, 1, &uetrs);
+    cluster.ask(2, &debtor, 0, uetrs[1]);
+    cluster.ask(2, &debtor, 0, Uetr::random());
+    cluster.ask(2, &uninvolved, 0, uetrs[0]);
+    cluster.until("all is done", || debtor.outstanding() + uninvolved.outstanding() == 0).await;
+    let told = ["report ACSC", "report RJCT", "report ACSP", "report ACSP", "report RJCT", "refused AG09"];
+    assert_eq!(replies(&debtor), told);
+    assert_eq!(replies(&uninvolved), ["refused AG09"]);
+}
+
+/// While this node's book is asked, another takes the lead: what was not told is asked again, and counted once.
+#[tokio::test]
+async fn a_word_that_was_not_told_yet_is_asked_of_the_next_leader() {
+    let mut cluster = Cluster::new().await;
+    let debtor = cluster.connected(2, 0).await;
+    cluster.connected(1, 1).await;
+    let uetrs = cluster.pay(2, &debtor, 1, 2);
+    cluster.until("they are done", || debtor.outstanding() == 0).await;
+    // The thread of the node's journal is kept busy while the leader's replies come in.
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let switch = cluster.switch(2).clone();
+    let busy = tokio::spawn(async move { switch.read(move |_| held.recv().is_ok()).await });
+    tokio::task::yield_now().await;
+    cluster.pay_these(2, &debtor, 1, &uetrs);
+    cluster.pay(2, &debtor, 1, 1);
+    cluster.settle().await;
+    assert_eq!((debtor.outstanding(), replies(&debtor).len()), (3, 0));
+    cluster.depose(1).await;
+    cluster.crown(3).await;
+    release.send(()).unwrap();
+    assert!(busy.await.unwrap().unwrap());
+    cluster.until("all is done", || debtor.outstanding() == 0).await;
+    cluster.settle().await;
+    // Each node has a log of its own here: to this one they are new.
+    assert_eq!((replies(&debtor).len(), cluster.offered(3, 1).len()), (0, 3));
 }
 
 /// Whatever gets lost, on the way there or back, is noticed; everything goes again, in order, and happens once.
@@ -816,6 +886,23 @@ async fn the_post_office_of_an_ended_reign_proposes_nothing() {
     }
     // Too late to be sent, but it was asked and answered.
     assert_eq!(cluster.state(1, 0, undecided[0]).await, Some(State::Rejected));
+}
+
+/// What waits for an actor that is being rebuilt when the reign ends is answered, too: nobody will do it.
+#[tokio::test]
+async fn an_operation_that_the_reign_leaves_behind_is_answered() {
+    let cluster = Cluster::new().await;
+    let switch = cluster.switch(1).clone();
+    let post = switch.reign().unwrap();
+    post.vacate(post.seat(Key(0)), |_| {}).unwrap();
+    drop(post);
+    let (id, own) = (cluster.ids[0], switch.clone());
+    let asked = tokio::spawn(async move { own.operate(id, OwnedOperation::SignOff, None).await });
+    cluster.settle().await;
+    assert!(!asked.is_finished());
+    cluster.depose(1).await;
+    cluster.until("it is answered", || asked.is_finished()).await;
+    assert!(matches!(asked.await.unwrap(), Err(crate::Error::Restarted)));
 }
 
 #[tokio::test]

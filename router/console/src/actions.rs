@@ -4,7 +4,6 @@
 mod form;
 mod words;
 
-use axum::extract::{Form, Path};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
@@ -13,6 +12,7 @@ use watch::Snapshot;
 
 use crate::app::Asked;
 use crate::links::encoded;
+use crate::sent::{Form, Place};
 use crate::visitor::Visitor;
 use crate::{Order, Problem, ProblemKind, Role, frame};
 
@@ -187,7 +187,7 @@ fn forbidden(kind: Kind) -> Problem {
 }
 
 /// The page before the deed.
-pub(crate) async fn ask(Path(kind): Path<Kind>, asked: Asked) -> Response {
+pub(crate) async fn ask(Place(kind): Place<Kind>, asked: Asked) -> Response {
     if !asked.visitor.may(kind.role()) {
         return refused(&asked, StatusCode::FORBIDDEN, &forbidden(kind));
     }
@@ -198,11 +198,16 @@ pub(crate) async fn ask(Path(kind): Path<Kind>, asked: Asked) -> Response {
     }
 }
 
-pub(crate) async fn carry_out(Path(kind): Path<Kind>, asked: Asked, Form(given): Form<Given>) -> Response {
+pub(crate) async fn carry_out(Place(kind): Place<Kind>, asked: Asked, Form(given): Form<Given>) -> Response {
     if !asked.visitor.may(kind.role()) {
         let operator = asked.visitor.name.as_deref();
         tracing::warn!(event = "console_action", action = kind.slug(), operator, result = "forbidden");
-        return refused(&asked, StatusCode::FORBIDDEN, &forbidden(kind));
+        let problem = forbidden(kind);
+        if let Some(operator) = asked.visitor.name.clone().filter(|_| given.form_token == asked.visitor.form_token) {
+            let order = Order { action: given.action(kind), operator, reason: given.reason.trim().into() };
+            asked.app.switch.forbidden(order, problem.message.clone()).await;
+        }
+        return refused(&asked, StatusCode::FORBIDDEN, &problem);
     }
     let Some(operator) = asked.visitor.name.clone().filter(|_| given.form_token == asked.visitor.form_token) else {
         let problem =

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query};
+use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -13,13 +13,14 @@ use tokio::sync::{Mutex, watch as channel};
 use crate::live::{Ask, Format};
 use crate::look::Look;
 use crate::operators::Operators;
+use crate::sent::{Place, Question};
 use crate::sessions::Sessions;
 use crate::sign_in::Attempts;
 use crate::views::{Actor, Actors, ActorsOfKind, Nodes, Overview, Participant};
 use crate::visitor::{Stranger, Visitor};
 use crate::{Config, Problem, ProblemKind, Subject, Switch, actions, frame, guard, health, live, server, sign_in, tap};
 
-const BODY_BYTES_MAX: usize = 16 << 10;
+pub(crate) const BODY_BYTES_MAX: usize = 16 << 10;
 
 pub(crate) struct App {
     pub(crate) switch: Arc<dyn Switch>,
@@ -107,7 +108,7 @@ impl FromRequestParts<Arc<App>> for Asked {
 
     async fn from_request_parts(parts: &mut axum::http::request::Parts, app: &Arc<App>) -> Result<Asked, Response> {
         let uri = parts.uri.clone();
-        let Query(ask) = Query::<Ask>::from_request_parts(parts, app).await.map_err(IntoResponse::into_response)?;
+        let Question(ask) = Question::<Ask>::from_request_parts(parts, app).await?;
         let server::Peer(from) =
             *parts.extensions.get::<server::Peer>().ok_or_else(|| StatusCode::FORBIDDEN.into_response())?;
         let is_click = ask.format != Format::Live;
@@ -138,7 +139,7 @@ async fn overview(asked: Asked) -> Response {
     live::show(asked, Overview).await
 }
 
-async fn participant(Path(id): Path<String>, asked: Asked) -> Response {
+async fn participant(Place(id): Place<String>, asked: Asked) -> Response {
     live::show(asked, Participant { id }).await
 }
 
@@ -146,11 +147,11 @@ async fn actors(asked: Asked) -> Response {
     live::show(asked, Actors).await
 }
 
-async fn actors_of_kind(Path(kind): Path<String>, asked: Asked) -> Response {
+async fn actors_of_kind(Place(kind): Place<String>, asked: Asked) -> Response {
     live::show(asked, ActorsOfKind { kind }).await
 }
 
-async fn actor(Path((kind, id)): Path<(String, String)>, asked: Asked) -> Response {
+async fn actor(Place((kind, id)): Place<(String, String)>, asked: Asked) -> Response {
     let switch = asked.app.switch.clone();
     live::show(asked, Actor { kind, id, switch }).await
 }
@@ -173,7 +174,7 @@ async fn payments(asked: Asked) -> Response {
     subject(asked, Subject::Payments { words }).await
 }
 
-async fn payment(Path(uetr): Path<String>, asked: Asked) -> Response {
+async fn payment(Place(uetr): Place<String>, asked: Asked) -> Response {
     subject(asked, Subject::Payment { uetr }).await
 }
 
@@ -199,7 +200,7 @@ async fn nothing(uri: Uri) -> Response {
 }
 
 /// What the pages need, in the program itself.
-async fn file(Path(file): Path<String>) -> Response {
+async fn file(Place(file): Place<String>) -> Response {
     const SCRIPT: &str = "text/javascript; charset=utf-8";
     const STYLE: &str = "text/css; charset=utf-8";
     let (kind, bytes) = match file.as_str() {

@@ -23,21 +23,24 @@ pub(crate) async fn startupz(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// With `?verbose` every check that fails has a line, as Kubernetes has it.
+/// With `?verbose` every check has a line, as Kubernetes has it.
 pub(crate) async fn readyz(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
-    let failing = match &*app.looks.borrow() {
-        Some(look) => look.now.node.not_ready.iter().cloned().chain(look.too_old()).collect(),
-        None => vec!["the node is starting".to_string()],
-    };
-    let status = if failing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let is_verbose = query.is_some_and(|query| query.split('&').any(|part| part.split('=').next() == Some("verbose")));
-    let text = match (failing.is_empty(), is_verbose) {
-        (true, true) => "[+] leader known, journal writable, caught up, serving\nok\n".to_string(),
-        (true, false) => "ok\n".to_string(),
-        (false, true) => failing.iter().map(|check| format!("[-] {check}\n")).chain(["not ready\n".into()]).collect(),
-        (false, false) => "not ready\n".to_string(),
+    let (checks, age) = match &*app.looks.borrow() {
+        Some(look) => (look.now.node.readiness.clone(), look.too_old()),
+        None => (Vec::new(), Some("the node is starting".to_string())),
     };
-    (status, text).into_response()
+    let checks = || checks.iter().map(|own| (own.check.as_str(), &own.failure)).chain([("measured", &age)]);
+    let (status, verdict) = match checks().all(|(_, failure)| failure.is_none()) {
+        true => (StatusCode::OK, "ok\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+    };
+    let line = |(check, failure): (&str, &Option<String>)| match failure {
+        None => format!("[+] {check}\n"),
+        Some(failure) => format!("[-] {check}: {failure}\n"),
+    };
+    let lines: String = checks().filter(|_| is_verbose).map(line).collect();
+    (status, lines + verdict).into_response()
 }
 
 /// OpenMetrics for who prefers it, as Prometheus does; else the older text.

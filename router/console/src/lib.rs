@@ -21,6 +21,7 @@ mod look;
 pub mod operators;
 mod parts;
 mod roles;
+mod sent;
 mod server;
 mod sessions;
 mod sign_in;
@@ -55,6 +56,9 @@ pub trait Switch: Send + Sync + 'static {
 
     /// Carries out what an operator asked for. The text says what was done.
     fn act(&self, order: Order) -> Waiting<'_, Result<String, Problem>>;
+
+    /// Keeps for the audit trail what somebody tried who has not the role for it, and why it was not done.
+    fn forbidden(&self, order: Order, why: String) -> Waiting<'_, ()>;
 
     /// What is known besides the snapshot.
     fn page(&self, subject: Subject) -> Waiting<'_, Result<Page, Problem>>;

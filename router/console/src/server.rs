@@ -1,6 +1,7 @@
 //! The sockets: a thread of its own, its runtime, how many connections there may be and how long they may take.
 
-use std::net::SocketAddr;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -9,6 +10,8 @@ use std::time::Duration;
 use axum::Extension;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -19,8 +22,10 @@ const CONNECTIONS_MAX: usize = 128;
 /// For a request's line and headers.
 const HEADERS_BYTES_MAX: usize = 16 << 10;
 const HEADERS_MAX: usize = 64;
-/// For a request's head to come in, and for a connection to be idle.
-const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// One address has no more of them, so that a stranger does not take those of `/livez` and its like.
+const CONNECTIONS_OF_ADDRESS_MAX: usize = CONNECTIONS_MAX / 2;
+/// For a request's head to come in, for a connection to be idle, and for what was sent to be received.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Lower than everything that a payment waits for.
 const NICE: i32 = 5;
 
@@ -95,14 +100,17 @@ pub fn start(config: Config, switch: Arc<dyn Switch>) -> Result<Console, Error> 
 async fn serve(listener: TcpListener, app: Arc<App>) {
     let router = app::router(app);
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let taken = Arc::<Mutex<HashMap<IpAddr, usize>>>::default();
     loop {
         let Ok(permit) = permits.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, from)) => {
+                // Closed at once: whoever has so many has not read what he was told on those.
+                let Some(place) = Place::take(&taken, from.ip()) else { continue };
                 let router = router.clone();
                 tokio::spawn(async move {
                     converse(stream, from, router).await;
-                    drop(permit);
+                    drop((place, permit));
                 });
             }
             Err(error) => {
@@ -113,12 +121,39 @@ async fn serve(listener: TcpListener, app: Arc<App>) {
     }
 }
 
+/// One of the connections of an address.
+struct Place(Arc<Mutex<HashMap<IpAddr, usize>>>, IpAddr);
+
+impl Place {
+    fn take(taken: &Arc<Mutex<HashMap<IpAddr, usize>>>, address: IpAddr) -> Option<Place> {
+        let mut counts = taken.lock();
+        let count = counts.entry(address).or_default();
+        if *count >= CONNECTIONS_OF_ADDRESS_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(Place(taken.clone(), address))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.0.lock();
+        match counts.get_mut(&self.1) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => _ = counts.remove(&self.1),
+        }
+    }
+}
+
 async fn converse(stream: TcpStream, from: SocketAddr, router: axum::Router) {
     _ = stream.set_nodelay(true);
+    // The kernel ends the connection of whoever receives nothing for so long, and with it the answer that waits.
+    _ = SockRef::from(&stream).set_tcp_user_timeout(Some(PATIENCE));
     let service = TowerToHyperService::new(router.layer(Extension(Peer(from))));
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
+        .header_read_timeout(PATIENCE)
         .max_buf_size(HEADERS_BYTES_MAX)
         .max_headers(HEADERS_MAX);
     if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {

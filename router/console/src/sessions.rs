@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rand::TryRngCore;
 
+use crate::operators::Operator;
+
 /// Without a click for so long, a session ends. An open page keeps that of somebody who may only look.
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(15 * 60);
 /// So long after the sign-in it ends anyhow.
@@ -14,7 +16,8 @@ const SESSIONS_MAX: usize = 256;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
-    pub(crate) operator: String,
+    /// As he was when he signed in.
+    pub(crate) operator: Operator,
     /// Stands in every form; a page of somebody else cannot know it.
     pub(crate) form_token: String,
     since: Instant,
@@ -41,14 +44,14 @@ impl Session {
 
 impl Sessions {
     /// The token of a new session; none while there are too many, or when the system has no random numbers.
-    pub(crate) fn begin(&self, operator: &str, now: Instant) -> Option<String> {
+    pub(crate) fn begin(&self, operator: &Operator, now: Instant) -> Option<String> {
         let (token, form_token) = (token()?, token()?);
         let mut all = self.0.lock();
         all.retain(|_, session| !session.is_over(now));
         if all.len() >= SESSIONS_MAX {
             return None;
         }
-        let session = Session { operator: operator.into(), form_token, since: now, seen: now, notice: None };
+        let session = Session { operator: operator.clone(), form_token, since: now, seen: now, notice: None };
         all.insert(token.clone(), session);
         Some(token)
     }
@@ -86,17 +89,21 @@ impl Sessions {
 mod tests {
     use super::*;
 
+    fn ann() -> Operator {
+        Operator::with_hash("ann", "$argon2id$")
+    }
+
     #[test]
     fn a_session_ends_by_itself_and_by_word() {
         let sessions = Sessions::default();
         let start = Instant::now();
-        let token = sessions.begin("ann", start).unwrap();
-        assert_eq!(sessions.find(&token, start, true).unwrap().operator, "ann");
+        let token = sessions.begin(&ann(), start).unwrap();
+        assert_eq!(sessions.find(&token, start, true).unwrap().operator, ann());
         assert!(sessions.find("", start, true).is_none());
         assert!(sessions.find(&token, start + IDLE_MAX, false).is_some(), "looking is no click");
         assert!(sessions.find(&token, start + IDLE_MAX + Duration::from_secs(1), true).is_none());
 
-        let token = sessions.begin("ann", start).unwrap();
+        let token = sessions.begin(&ann(), start).unwrap();
         let mut now = start;
         while now < start + AGE_MAX {
             assert!(sessions.find(&token, now, true).is_some());
@@ -104,7 +111,7 @@ mod tests {
         }
         assert!(sessions.find(&token, now + Duration::from_secs(1), true).is_none(), "clicks do not keep it for ever");
 
-        let token = sessions.begin("ann", start).unwrap();
+        let token = sessions.begin(&ann(), start).unwrap();
         sessions.tell(&token, "done".into());
         assert_eq!(sessions.take_notice(&token).as_deref(), Some("done"));
         assert_eq!(sessions.take_notice(&token), None);
@@ -116,8 +123,8 @@ mod tests {
     fn there_are_not_more_than_so_many() {
         let sessions = Sessions::default();
         let start = Instant::now();
-        let begun = (0..SESSIONS_MAX + 1).filter_map(|_| sessions.begin("ann", start)).count();
+        let begun = (0..SESSIONS_MAX + 1).filter_map(|_| sessions.begin(&ann(), start)).count();
         assert_eq!(begun, SESSIONS_MAX);
-        assert!(sessions.begin("ann", start + IDLE_MAX + Duration::from_secs(1)).is_some(), "the old ones are over");
+        assert!(sessions.begin(&ann(), start + IDLE_MAX + Duration::from_secs(1)).is_some(), "the old ones are over");
     }
 }

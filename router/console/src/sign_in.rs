@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{Extension, Form, Query, State};
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::app::App;
 use crate::operators::{NAME_BYTES_MAX, Operators, PASSPHRASE_BYTES_MAX};
+use crate::sent::{Form, Question};
 use crate::sessions::AGE_MAX;
 use crate::{frame, server};
 
@@ -97,7 +98,7 @@ fn page(app: &App, to: &str, refusal: Option<&str>) -> Markup {
     frame::bare(app, "Sign in", &body)
 }
 
-pub(crate) async fn ask(State(app): State<Arc<App>>, Query(To { to }): Query<To>) -> Markup {
+pub(crate) async fn ask(State(app): State<Arc<App>>, Question(To { to }): Question<To>) -> Markup {
     page(&app, &to, None)
 }
 
@@ -111,26 +112,26 @@ pub(crate) async fn sign_in(
     let refuse = |status: StatusCode, why: &str| (status, page(&app, &to, Some(why))).into_response();
     let known_as = &name[..name.floor_char_boundary(NAME_BYTES_MAX)];
     let too_long = name.len() > NAME_BYTES_MAX || passphrase.len() > PASSPHRASE_BYTES_MAX;
+    // Held until a wrong one is counted: of many at a time no more are tried than one by one.
+    let one_at_a_time = app.trying.lock().await;
     if !app.attempts.may_try(known_as, from.ip(), Instant::now()) {
         tracing::warn!(event = "sign_in_refused", from = %from.ip(), why = "too many attempts");
         let why = "Too many wrong attempts. Wait a minute, then try again.";
         return refuse(StatusCode::TOO_MANY_REQUESTS, why);
     }
     let operator = app.operators.named(&name);
-    let is_right = {
-        let _one_at_a_time = app.trying.lock().await;
-        let own = operator.clone();
-        let verify = move || !too_long && Operators::verify(own.as_ref(), &passphrase);
-        tokio::task::spawn_blocking(verify).await.unwrap_or(false)
-    };
+    let own = operator.clone();
+    let verify = move || !too_long && Operators::verify(own.as_ref(), &passphrase);
+    let is_right = tokio::task::spawn_blocking(verify).await.unwrap_or(false);
     let Some(operator) = operator.filter(|_| is_right) else {
         app.attempts.was_wrong(known_as, from.ip(), Instant::now());
         tracing::warn!(event = "sign_in_refused", from = %from.ip(), why = "wrong name or passphrase");
         return refuse(StatusCode::UNAUTHORIZED, "Name or passphrase is wrong.");
     };
+    drop(one_at_a_time);
     // A session that was there before is nobody's any more.
     app.token(&headers).iter().for_each(|token| app.sessions.end(token));
-    let Some(token) = app.sessions.begin(&operator.name, Instant::now()) else {
+    let Some(token) = app.sessions.begin(&operator, Instant::now()) else {
         tracing::warn!(event = "sign_in_refused", from = %from.ip(), why = "too many are signed in");
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "Too many people are signed in. Try again in some minutes.");
     };
@@ -152,10 +153,13 @@ pub(crate) async fn sign_out(
 ) -> Response {
     if let Some(token) = app.token(&headers)
         && let Some(session) = app.sessions.find(&token, Instant::now(), false)
-        && session.form_token == leaving.form_token
     {
+        if session.form_token != leaving.form_token {
+            let why = "You are still signed in: this page is of another session. Load it again, then sign out.\n";
+            return (StatusCode::FORBIDDEN, why).into_response();
+        }
         app.sessions.end(&token);
-        tracing::info!(event = "signed_out", operator = session.operator);
+        tracing::info!(event = "signed_out", operator = session.operator.name);
     }
     ([(header::SET_COOKIE, cookie(&app, "", Duration::ZERO, false))], Redirect::to("/sign-in")).into_response()
 }

@@ -46,8 +46,8 @@ impl App {
         }
         let token = self.token(headers).ok_or(Stranger::Unknown)?;
         let session = self.sessions.find(&token, Instant::now(), is_click).ok_or(Stranger::Unknown)?;
-        // Who was removed from the file, or lost a role, has lost it now.
-        let Some(operator) = self.operators.named(&session.operator) else {
+        // Who was removed from the file, lost a role, or got another passphrase, has lost it now.
+        let Some(operator) = self.operators.still(&session.operator) else {
             self.sessions.end(&token);
             return Err(Stranger::Unknown);
         };
@@ -60,10 +60,13 @@ impl App {
     /// Whether a page that goes on by itself may go on; or why not, in words.
     pub(crate) fn still_lets_in(&self, visitor: &Visitor) -> Result<(), String> {
         let signed_out = || "You are signed out.".to_string();
-        let Some(name) = &visitor.name else { return Ok(()) };
-        let operator = self.operators.named(name).filter(|own| own.roles == visitor.roles);
-        let may_only_look = operator.ok_or_else(signed_out)?.roles == [Role::Viewer];
-        self.sessions.find(&visitor.token, Instant::now(), may_only_look).map(drop).ok_or_else(signed_out)
+        if visitor.name.is_none() {
+            return Ok(());
+        }
+        let may_only_look = visitor.roles == [Role::Viewer];
+        let session = self.sessions.find(&visitor.token, Instant::now(), may_only_look).ok_or_else(signed_out)?;
+        let operator = self.operators.still(&session.operator).filter(|own| own.roles == visitor.roles);
+        operator.map(drop).ok_or_else(signed_out)
     }
 
     /// The session's token, from the cookie.

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use console::{Action, Config, Console, Direction, Role, operators};
+use console::operators::{self, Operator};
+use console::{Action, Config, Console, Direction, Role};
 use made::{HOSTILE, Made};
 
 struct Running {
@@ -52,6 +53,10 @@ impl Running {
 
     fn operators(&self) -> PathBuf {
         self.directory.path().join("operators.toml")
+    }
+
+    fn let_in(&self, name: &str, role: Role) {
+        operators::set(&self.operators(), Operator::new(name, &[role], PASSPHRASE).unwrap()).unwrap();
     }
 
     fn send(&self, request: &str) -> Answer {
@@ -110,7 +115,7 @@ fn whoever_is_on_the_machine_may_look_and_do_nothing() {
         ("/tap?outcome=rejected&slower_than=2s", "Payments as they end"),
         ("/payments", "Payments"),
         ("/livez", "ok"),
-        ("/readyz?verbose", "[+]"),
+        ("/readyz?verbose", "[+] journal\n"),
         ("/metrics", "crosstie_"),
         ("/static/console.js", "use strict"),
     ] {
@@ -140,7 +145,7 @@ fn whoever_is_on_the_machine_may_look_and_do_nothing() {
         ("/?sort=nonsense", 422),
         ("/?format=nonsense", 400),
         ("/payments?q=wrong", 422),
-        ("/actions/nonsense", 400),
+        ("/actions/nonsense", 404),
         ("/actions/suspend?participant=BANK-A", 403),
         ("/actions/drain", 403),
     ] {
@@ -222,7 +227,7 @@ fn strangers_names_and_pages_are_refused() {
 #[test]
 fn who_has_operators_must_sign_in() {
     let running = Running::start("dev");
-    operators::set(&running.operators(), "wall", &[Role::Viewer], PASSPHRASE).unwrap();
+    running.let_in("wall", Role::Viewer);
     let away = running.get("/nodes?sort=x", "");
     assert_eq!(away.status, 303);
     assert!(away.head.contains("location: /sign-in?to=%2Fnodes"), "{}", away.head);
@@ -237,21 +242,104 @@ fn who_has_operators_must_sign_in() {
     assert_eq!(page.status, 200);
     assert!(page.body.contains("wall"));
     assert_eq!(running.get("/actions/drain", &cookie).status, 403, "a viewer");
+    let drain = format!("form_token={}&reason=why+not", running.form_token(&cookie));
+    assert_eq!(running.post("/actions/drain", &cookie, &drain).status, 403);
+    let (order, why) = running.switch.forbidden.lock().pop().unwrap();
+    assert_eq!((order.action, order.operator.as_str(), order.reason.as_str()), (Action::Drain, "wall", "why not"));
+    assert!(why.contains("needs the role operator"), "the trail keeps who tried: {why}");
+    assert_eq!(running.post("/actions/drain", &cookie, "form_token=guessed&reason=x").status, 403);
+    assert!(running.switch.forbidden.lock().is_empty(), "not he, but a page of somebody else");
+
+    let still = running.post("/sign-out", &cookie, "form_token=of-another-session");
+    assert_eq!((still.status, running.get("/", &cookie).status), (403, 200), "{still:?}");
+    let other = Operator::new("wall", &[Role::Viewer], "another horse battery").unwrap();
+    operators::set(&running.operators(), other).unwrap();
+    assert_eq!(running.get("/", &cookie).status, 303, "another passphrase, so out");
+    running.let_in("wall", Role::Viewer);
+    let cookie = running.sign_in("wall");
 
     operators::remove(&running.operators(), "wall").unwrap();
     assert_eq!(running.get("/", &cookie).status, 303, "removed, so out");
-    operators::set(&running.operators(), "wall", &[Role::Viewer], PASSPHRASE).unwrap();
-    for _ in 0..4 {
-        assert_eq!(running.post("/sign-in", "", "name=wall&passphrase=no").status, 401);
-    }
+    running.let_in("wall", Role::Viewer);
+    // At the same time no more are tried than one after another.
+    let guess = || running.post("/sign-in", "", "name=wall&passphrase=no").status;
+    let told: Vec<u16> = std::thread::scope(|scope| {
+        let guesses: Vec<_> = (0..12).map(|_| scope.spawn(guess)).collect();
+        guesses.into_iter().map(|own| own.join().unwrap()).collect()
+    });
+    let tried = told.iter().filter(|status| **status == 401).count();
+    assert_eq!((tried, told.iter().all(|status| [401, 429].contains(status))), (4, true), "{told:?}");
     let right = format!("name=wall&passphrase={}", PASSPHRASE.replace(' ', "+"));
     assert_eq!(running.post("/sign-in", "", &right).status, 429, "after five wrong ones");
 }
 
 #[test]
+fn what_cannot_be_read_is_told_in_words() {
+    let running = Running::start("dev");
+    running.let_in("op", Role::Operator);
+    let cookie = running.sign_in("op");
+    for (answer, status, words) in [
+        (
+            running.get("/?format=bogus", &cookie),
+            400,
+            "behind the question mark is not understood: format: unknown variant `bogus`",
+        ),
+        (running.get("/actions/explode", &cookie), 404, "there is no page /actions/explode"),
+        (running.get("/participants/%ff", &cookie), 404, "there is no page /participants/%ff"),
+        (
+            running.post("/actions/drain", &cookie, "boom=1"),
+            422,
+            "nothing was changed: the form cannot be read: boom: unknown field `boom`",
+        ),
+        (
+            running.post("/actions/drain", &cookie, &format!("reason={}", "x".repeat(17 << 10))),
+            413,
+            "it has more than 16384 bytes",
+        ),
+    ] {
+        assert_eq!(answer.status, status, "{answer:?}");
+        assert!(answer.body.contains(words) && answer.body.ends_with('\n'), "{answer:?}");
+    }
+}
+
+#[test]
+fn who_does_not_read_takes_no_place_from_others() {
+    let running = Running::start("dev");
+    let asks = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(200);
+    let silent: Vec<TcpStream> = (0..140)
+        .map(|_| {
+            let mut stream = TcpStream::connect(running.console.address).unwrap();
+            stream.set_nonblocking(true).unwrap();
+            // As much as goes in without anything coming out.
+            while stream.write(asks.as_bytes()).is_ok_and(|count| count > 0) {}
+            stream
+        })
+        .collect();
+    let start = std::time::Instant::now();
+    let other = || {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
+        socket.connect(&running.console.address.into()).unwrap();
+        let mut stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    };
+    assert!(other().starts_with("HTTP/1.1 200"), "from another address");
+    // Those who do not read are let go after a while, and then the address they come from is heard again.
+    while running.get("/livez", "").status != 200 {
+        assert!(start.elapsed() < Duration::from_secs(60), "their places are not given back");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    drop(silent);
+}
+
+#[test]
 fn a_deed_needs_role_reason_and_form() {
     let running = Running::start("prod");
-    operators::set(&running.operators(), "op", &[Role::Operator], PASSPHRASE).unwrap();
+    running.let_in("op", Role::Operator);
     let cookie = running.sign_in("op");
     let token = running.form_token(&cookie);
     let page = running.get("/actions/suspend?participant=BANK-A", &cookie);
@@ -324,7 +412,7 @@ fn a_page_goes_on_with_what_has_changed() {
 #[test]
 fn a_tap_goes_on_with_lines_until_one_is_signed_out() {
     let running = Running::start("dev");
-    operators::set(&running.operators(), "wall", &[Role::Viewer], PASSPHRASE).unwrap();
+    running.let_in("wall", Role::Viewer);
     assert_eq!(running.get("/tap?format=live", "").status, 401, "not for strangers");
     let cookie = running.sign_in("wall");
     let events = events(&running, "/tap?format=live&outcome=rejected", 3, &cookie);
@@ -364,7 +452,7 @@ fn a_tap_goes_on_with_lines_until_one_is_signed_out() {
 #[test]
 fn one_visitor_leaves_taps_to_others() {
     let running = Running::start("dev");
-    operators::set(&running.operators(), "wall", &[Role::Viewer], PASSPHRASE).unwrap();
+    running.let_in("wall", Role::Viewer);
     let [own, other] = [(); 2].map(|()| running.sign_in("wall"));
     let mut open: Vec<TcpStream> = (0..2).map(|_| ask(&running, "/tap?format=live", &own)).collect();
     for stream in &mut open {

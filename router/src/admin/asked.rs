@@ -25,6 +25,18 @@ pub enum Forwarded {
     Record(Record),
 }
 
+impl Forwarded {
+    /// The connection proves which node asks, and a node speaks for its own operators. For those of another one it speaks
+    /// where it led when that one asked it, and no longer does: of what came of it, and when it is to go itself.
+    pub(super) fn may_come_from(&self, node: u64) -> bool {
+        match self {
+            Forwarded::Change { command: Command::RemoveMember { node: leaving, .. }, .. } if *leaving == node => true,
+            Forwarded::Change { command, who } => command.needs_leader() && who.node == node,
+            Forwarded::Record(_) => true,
+        }
+    }
+}
+
 /// Who asks, where and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -218,6 +230,42 @@ impl From<Outcome> for settlement::Outcome {
             Outcome::Done => settlement::Outcome::Done,
             Outcome::Refused => settlement::Outcome::Refused,
             Outcome::Unknown => settlement::Outcome::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_speaks_for_another_one_only_where_it_led() {
+        let who = Who {
+            operator: "ann".into(),
+            uid: 7,
+            node: 2,
+            origin: Origin::Cli,
+            reason: "ticket 7".into(),
+            asked_at_ns: 1,
+            task: None,
+            approver: None,
+        };
+        let change = |command| Forwarded::Change { command, who: who.clone() };
+        let (action, parameters, why) = ("fund".into(), "{}".into(), String::new());
+        let record = Record { action, parameters, who: who.clone(), outcome: Outcome::Unknown, why };
+        let remove = |node| change(Command::RemoveMember { node, dry_run: false });
+        for (forwarded, from_own, from_another) in [
+            (change(Command::Roll { date: None }), true, false),
+            (change(Command::Drain), false, false),
+            (remove(1), true, false),
+            (remove(3), true, true),
+            (Forwarded::Record(record), true, true),
+        ] {
+            assert_eq!(
+                (forwarded.may_come_from(2), forwarded.may_come_from(3)),
+                (from_own, from_another),
+                "{forwarded:?}"
+            );
         }
     }
 }

@@ -93,6 +93,16 @@ impl Desk {
         self.change(command, who).await
     }
 
+    /// Keeps for the trail what was refused before it came to this desk.
+    pub async fn keep_refused(&self, request: Request, uid: u32, why: String) {
+        let Ok(who) = self.who(&request, uid) else { return };
+        let refused = Err(problem(ProblemKind::Refused, why));
+        self.logbook.acted(request.command.name(), &refused);
+        if let Some(record) = Asking::new(&request.command, who).record(&refused) {
+            self.record(record).await;
+        }
+    }
+
     /// Where this node stands, beside what was read from its book, unless it leads.
     pub fn read_on(&self) -> Option<Leadership> {
         Some(self.leadership()).filter(|leadership| leadership.role != "leader")
@@ -103,14 +113,11 @@ impl Desk {
         let Some(mut asks) = self.switch.relay.take_asks() else { return };
         while let Some(asked) = asks.recv().await {
             let answer = match serde_json::from_slice::<Forwarded>(&asked.what) {
-                // The connection proves which node asks.
-                Ok(Forwarded::Change { command, who }) if command.needs_leader() && who.node == asked.from => {
-                    self.change(command, who).await
+                Ok(forwarded) if !forwarded.may_come_from(asked.from) => {
+                    Err(wrong("this is nothing that one node asks another"))
                 }
-                Ok(Forwarded::Record(record)) if record.who.node == asked.from => {
-                    self.record_once(&record).await.map(|()| Value::Null)
-                }
-                Ok(_) => Err(wrong("this is nothing that one node asks another")),
+                Ok(Forwarded::Change { command, who }) => self.change(command, who).await,
+                Ok(Forwarded::Record(record)) => self.record_once(&record).await.map(|()| Value::Null),
                 Err(error) => Err(wrong(format!("the request cannot be read: {error}"))),
             };
             let reply = answer.map_or_else(Reply::Error, Reply::Ok);
@@ -260,6 +267,11 @@ impl Desk {
             Command::ApproveTask { number } => self.approve(number, asking).await,
             Command::RefuseTask { number } => self.refuse_task(number, asking).await,
             Command::WithdrawTask { number } => self.withdraw_task(number, asking).await,
+            command @ (Command::AddOperator(_) | Command::RemoveOperator { .. }) => {
+                let file = self.config.operators();
+                let changed = tokio::task::spawn_blocking(move || super::operators::change(&file, command));
+                changed.await.map_err(unavailable)?
+            }
             Command::Day => value(self.day()),
             Command::Roll { date } => {
                 let date = date.map(|date| date.parse::<BusinessDate>().map_err(wrong)).transpose()?;

@@ -28,10 +28,7 @@ impl Counter {
 
     async fn act(&self, order: Order) -> Result<String, Problem> {
         let done = done(&order.action);
-        let Order { action, operator, reason } = order;
-        let request = Request { command: command(action), operator, origin: Origin::Console, reason };
-        // The file of operators belongs to the user of the node, so its user id is theirs.
-        let answer = self.desk.answer(request, rustix::process::getuid().as_raw()).await?;
+        let answer = self.desk.answer(request(order), own_uid()).await?;
         Ok(match answer["task"]["number"].as_u64() {
             Some(task) => format!("It waits for a second person, as task {task}: see Tasks."),
             None => done,
@@ -62,6 +59,10 @@ impl Switch for Counter {
         Box::pin(async { self.act(order).await.map_err(told) })
     }
 
+    fn forbidden(&self, order: Order, why: String) -> Waiting<'_, ()> {
+        Box::pin(self.desk.keep_refused(request(order), own_uid(), why))
+    }
+
     fn page(&self, subject: Subject) -> Waiting<'_, Result<Page, console::Problem>> {
         Box::pin(async { self.page(subject).await.map_err(told) })
     }
@@ -77,6 +78,16 @@ impl Switch for Counter {
     fn actor(&self, participant: &str) -> Result<Actor, console::Problem> {
         self.desk.actor(participant).map_err(told)
     }
+}
+
+fn request(order: Order) -> Request {
+    let Order { action, operator, reason } = order;
+    Request { command: command(action), operator, origin: Origin::Console, reason }
+}
+
+/// The file of operators belongs to the user of the node, so its user id is theirs.
+fn own_uid() -> u32 {
+    rustix::process::getuid().as_raw()
 }
 
 fn command(action: Action) -> Command {

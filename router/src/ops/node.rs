@@ -2,7 +2,7 @@
 
 use actors::Switch;
 use actors::archive::{Failing as Failed, Work};
-use watch::{Archive, Failing, Log, Node, Peer, StageName, Telemetry};
+use watch::{Archive, Failing, Log, Node, Peer, Readiness, StageName, Telemetry};
 
 use super::collector::Sources;
 use super::process;
@@ -48,19 +48,23 @@ pub(super) fn node(from: &Sources, cluster: &Cluster, sessions: u64) -> Node {
         open_files: process.open_files,
         open_files_max: process.open_files_max,
         imbalance_minor: Default::default(),
-        not_ready: not_ready(switch, from.door.closed(), cluster.leadership.leader),
+        readiness: readiness(switch, from.door.closed(), cluster.leadership.leader),
     }
 }
 
 /// Why a load balancer should send nobody here.
-fn not_ready(switch: &Switch, closed: Option<Closed>, leader: Option<u64>) -> Vec<String> {
+fn readiness(switch: &Switch, closed: Option<Closed>, leader: Option<u64>) -> Vec<Readiness> {
     let checks = [
-        (closed.is_none(), "it serves no participants"),
-        (leader.is_some(), "no leader is known"),
-        (switch.journal().has_room(), "its log has no room for new payments"),
-        (switch.has_caught_up(), "its book is behind what the leader has told"),
+        ("serving", closed.is_none(), "it serves no participants"),
+        ("leader", leader.is_some(), "no leader is known"),
+        ("journal", switch.journal().has_room(), "its log has no room for new payments"),
+        ("caught-up", switch.has_caught_up(), "its book is behind what the leader has told"),
     ];
-    checks.iter().filter(|(holds, _)| !holds).map(|(_, what)| (*what).to_string()).collect()
+    let told = |(check, holds, failure): (&str, bool, &str)| Readiness {
+        check: check.into(),
+        failure: (!holds).then(|| failure.into()),
+    };
+    checks.into_iter().map(told).collect()
 }
 
 /// `clocks`: of connected nodes less this one's, nanoseconds.

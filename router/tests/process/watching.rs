@@ -122,7 +122,7 @@ async fn everything_is_counted_once_and_told_alike() {
     assert_eq!((actors.kind.as_str(), actors.instances, actors.queued), ("participant", 2, 0));
     assert!(actors.handled["instructions"] >= 11 && actors.handled["letters"] >= 8, "{:?}", actors.handled);
     assert_eq!(
-        (now.node.role.as_str(), now.node.leader.as_deref(), now.node.not_ready.len()),
+        (now.node.role.as_str(), now.node.leader.as_deref(), now.node.not_ready().count()),
         ("leader", Some("n1"), 0)
     );
     assert!(now.log.written_bytes > 0 && now.log.free_bytes > 0 && now.node.resident_bytes > 1 << 20);

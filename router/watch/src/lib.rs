@@ -23,7 +23,7 @@ pub use history::{History, MOMENTS_MAX, Mark, MarkKind, Moment};
 pub use outcome::Outcome;
 pub use snapshot::{
     Actor, ActorKind, Archive, BusiestActor, Deed, Failing, Latency, Log, Messages, Node, Outcomes, Participant,
-    Payments, Peer, Position, Session, Severity, Snapshot, Stage, StageName, Telemetry, Verdict, Warning,
+    Payments, Peer, Position, Readiness, Session, Severity, Snapshot, Stage, StageName, Telemetry, Verdict, Warning,
 };
 pub use verdict::{CODES, judge};
 pub use window::Window;

@@ -96,8 +96,27 @@ pub struct Node {
     pub open_files_max: u64,
     /// The sum of all balances and of what is between them less what was funded, by currency. Must be 0.
     pub imbalance_minor: BTreeMap<String, i64>,
-    /// The checks of `/readyz` that fail, in words; ready when there are none.
-    pub not_ready: Vec<String>,
+    /// The checks of `/readyz`; ready when none fails.
+    pub readiness: Vec<Readiness>,
+}
+
+/// Something without which a load balancer should send nobody here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    pub check: String,
+    /// Why it fails, in words; none when it holds.
+    pub failure: Option<String>,
+}
+
+impl Node {
+    /// What fails of [`Node::readiness`], in words.
+    pub fn not_ready(&self) -> impl Iterator<Item = &str> {
+        self.readiness.iter().filter_map(|own| own.failure.as_deref())
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.not_ready().next().is_none()
+    }
 }
 
 /// Payments and returns, as this node's book has folded them: every node counts the same, so over several nodes take the

@@ -113,7 +113,7 @@ fn of_the_node(now: &Snapshot, before: &Snapshot, found: &mut Found) {
         found.critical("no_leader", "", sentence, "See whether a majority of the nodes is up and reaches each other.");
     }
     // Closed on purpose is nothing to warn of.
-    for check in now.node.not_ready.iter().filter(|_| now.node.closed.is_none() && now.node.leader.is_some()) {
+    for check in now.node.not_ready().filter(|_| now.node.closed.is_none() && now.node.leader.is_some()) {
         let sentence = format!("This node is not ready: {check}.");
         found.degraded("not_ready", check, sentence, "crosstie status and the node's log say more.");
     }
@@ -254,7 +254,7 @@ fn of_a_participant(now: &Snapshot, own: &Participant, found: &mut Found) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ActorKind, AuditCheck, Budget, Latency, Peer, Position, SelfCheck};
+    use crate::{ActorKind, AuditCheck, Budget, Latency, Peer, Position, Readiness, SelfCheck};
 
     pub(super) fn fine() -> Snapshot {
         let mut own = Snapshot { at_ms: 1_000 * DAY_MS, ..Snapshot::default() };
@@ -287,6 +287,10 @@ mod tests {
         assert!(now.verdict.severity >= severity && !now.verdict.sentence.is_empty());
     }
 
+    fn failing(check: &str, failure: &str) -> Readiness {
+        Readiness { check: check.into(), failure: Some(failure.into()) }
+    }
+
     fn latency(p99_us: u64) -> Latency {
         Latency { recent: 100, p99_us, ..Latency::default() }
     }
@@ -303,7 +307,7 @@ mod tests {
         use Severity::{Critical, Degraded};
         check("imbalance", Critical, |now| _ = now.node.imbalance_minor.insert("EUR".into(), -1));
         check("no_leader", Critical, |now| now.node.leader = None);
-        check("not_ready", Degraded, |now| now.node.not_ready.push("the log has no room".into()));
+        check("not_ready", Degraded, |now| now.node.readiness.push(failing("journal", "the log has no room")));
         check("oldest_in_flight", Critical, |now| now.payments.oldest_in_flight_us = 12_000_001);
         check("budget_burning", Critical, |now| {
             let (late, window_seconds) = (Some(14.5), 3600);
@@ -374,7 +378,7 @@ mod tests {
     fn what_is_drained_on_purpose_is_fine() {
         let mut now = fine();
         now.node.closed = Some("drained".into());
-        now.node.not_ready.push("it is drained".into());
+        now.node.readiness.push(failing("serving", "it is drained"));
         judge(&mut now, &fine());
         assert_eq!(now.warnings, []);
     }

@@ -66,8 +66,6 @@ pub(super) struct Bank {
     open: HashMap<Uetr, Sent>,
     ended: HashMap<Uetr, (Status, i64)>,
     recent: VecDeque<Uetr>,
-    /// How often it asked in this session while it was in process: by a question, or by sending it again.
-    asked: HashMap<Uetr, u32>,
     /// Sent again with other content.
     conflicts: HashSet<Uetr>,
     offers: HashMap<(ParticipantId, Uetr), Offer>,
@@ -99,7 +97,6 @@ impl Bank {
             open: HashMap::new(),
             ended: HashMap::new(),
             recent: VecDeque::new(),
-            asked: HashMap::new(),
             conflicts: HashSet::new(),
             offers: HashMap::new(),
             received: HashMap::new(),
@@ -139,10 +136,9 @@ impl Bank {
     /// After a reconnect: everything without an outcome again, and some questions about what has one.
     pub(super) fn resume(&mut self) {
         self.outbox.clear();
-        self.asked.clear();
         let mut open: Vec<_> = self.open.iter().map(|(uetr, sent)| (*uetr, sent.clone())).collect();
         open.sort_by_key(|(_, sent)| sent.serial);
-        open.iter().for_each(|(uetr, sent)| self.write_again(*uetr, sent));
+        open.iter().for_each(|(uetr, sent)| self.write(*uetr, sent));
         // A no is answered by nothing, so nothing else ends such an offer.
         let past = Timestamp::now().minus(Duration::from_secs(60));
         self.offers.retain(|_, offer| {
@@ -171,7 +167,7 @@ impl Bank {
         let uetr = self.send(creditor_agent, amount_minor, None);
         if self.chance(20) {
             let sent = self.open[&uetr].clone();
-            self.write_again(uetr, &sent);
+            self.write(uetr, &sent);
         }
         if self.chance(10) {
             let sent = self.open[&uetr].clone();
@@ -198,9 +194,6 @@ impl Bank {
             return;
         };
         let uetr = self.recent[place];
-        if self.open.contains_key(&uetr) {
-            *self.asked.entry(uetr).or_default() += 1;
-        }
         let request = StatusRequest { uetr, debtor_agent: self.id };
         Message::StatusRequest(request).encode(&mut self.outbox);
     }
@@ -209,11 +202,6 @@ impl Bank {
         self.messages += 1;
         let now = Timestamp::now();
         (now, MessageId::compose(now.date(), self.id, self.messages))
-    }
-
-    fn write_again(&mut self, uetr: Uetr, sent: &Sent) {
-        *self.asked.entry(uetr).or_default() += 1;
-        self.write(uetr, sent);
     }
 
     fn write(&mut self, uetr: Uetr, sent: &Sent) {
@@ -452,16 +440,9 @@ impl Bank {
         }
     }
 
-    /// What the switch says on request is what it told before. Who asked while it was in process may hear so behind the outcome.
+    /// What the switch says on request is what it told before: whoever was told the outcome is not told behind it that the
+    /// payment is in process.
     fn reported(&mut self, report: &StatusReport) {
-        if report.debtor_agent == self.id
-            && let Some(questions) = self.asked.get_mut(&report.uetr).filter(|questions| **questions > 0)
-        {
-            *questions -= 1;
-            if report.status == Status::ACSP {
-                return;
-            }
-        }
         let told = match report.debtor_agent == self.id {
             true => self.ended.get(&report.uetr).map(|(status, _)| *status),
             false => self.received.get(&(report.debtor_agent, report.uetr)).copied(),

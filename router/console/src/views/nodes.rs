@@ -47,7 +47,10 @@ fn warnings(now: &Snapshot) -> Markup {
 
 fn node(now: &Snapshot) -> Markup {
     let node = &now.node;
-    let ready = if node.not_ready.is_empty() { "yes".into() } else { format!("no: {}", node.not_ready.join("; ")) };
+    let ready = match node.is_ready() {
+        true => "yes".into(),
+        false => format!("no: {}", node.not_ready().collect::<Vec<_>>().join("; ")),
+    };
     let words = |word: &str| word.replace('_', " ");
     facts(&[
         ("role", format!("{}, term {}", words(&node.role), node.term)),

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use watch::tap::{By, Ended, Filter, Tapped};
 use watch::{
     ActorKind, BusiestActor, Exemplar, History, Latency, Moment, Outcome, Outcomes, Participant, Peer, Position,
-    Severity, Snapshot, Stage, StageName, Verdict, Warning,
+    Readiness, Severity, Snapshot, Stage, StageName, Verdict, Warning,
 };
 
 /// Text of somebody who means ill.
@@ -17,6 +17,7 @@ pub(crate) const HOSTILE: &str = "<img src=x onerror=\"document.title='owned'\">
 pub(crate) struct Made {
     environment: &'static str,
     pub(crate) orders: Mutex<Vec<Order>>,
+    pub(crate) forbidden: Mutex<Vec<(Order, String)>>,
     history: Mutex<History>,
     last: Mutex<Option<Snapshot>>,
 }
@@ -27,7 +28,8 @@ fn now_ms() -> u64 {
 
 impl Made {
     pub(crate) fn new(environment: &'static str) -> Made {
-        let made = Made { environment, orders: Mutex::default(), history: Mutex::default(), last: Mutex::default() };
+        let (orders, forbidden, history, last) = Default::default();
+        let made = Made { environment, orders, forbidden, history, last };
         let start = now_ms() - 900_000;
         (1..900).for_each(|number| made.take(number, start + number * 1000));
         made
@@ -67,6 +69,10 @@ impl Switch for Made {
             self.orders.lock().push(order);
             Ok(done)
         })
+    }
+
+    fn forbidden(&self, order: Order, why: String) -> Waiting<'_, ()> {
+        Box::pin(async move { self.forbidden.lock().push((order, why)) })
     }
 
     fn page(&self, subject: Subject) -> Waiting<'_, Result<Page, Problem>> {
@@ -193,6 +199,10 @@ fn latency(number: u64, us: u64) -> Latency {
     }
 }
 
+fn ready(check: &str) -> Readiness {
+    Readiness { check: check.into(), failure: None }
+}
+
 /// Those that settled by the band of their time: a body, a thin tail, and a minute in which the disk is slow.
 fn settled_by_band(number: u64, settled: u64) -> Vec<(u64, u64)> {
     let slow_disk = number.saturating_sub(500).min(60);
@@ -263,6 +273,7 @@ fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
     now.node.version = "0.1.0".into();
     now.node.address = "127.0.0.1:7801".into();
     now.node.role = "leader".into();
+    now.node.readiness = ["serving", "leader", "journal", "caught-up"].map(ready).into();
     now.node.leader = Some(if number % 1800 < 500 { "n2" } else { "n1" }.into());
     now.node.term = 7;
     now.node.business_date = "2031-03-01".into();

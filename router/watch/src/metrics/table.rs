@@ -229,7 +229,7 @@ metrics! {
     "crosstie_node_state" Gauge ["state"] "1 for serving, or why it serves no participants.", |now, out| {
         out.state(&[], SERVING, now.node.closed.as_deref().unwrap_or("serving"));
     };
-    "crosstie_node_ready" Gauge [] "1 when no check of /readyz fails.", |now, out| out.truth(&[], now.node.not_ready.is_empty());
+    "crosstie_node_ready" Gauge [] "1 when no check of /readyz fails.", |now, out| out.truth(&[], now.node.is_ready());
     "crosstie_operator_actions_total" Counter ["action", "result"] "What operators asked for and this node carried out, and what came of it.", |now, out| {
         now.actions.iter().for_each(|own| out.count(&[&own.action, &own.result], own.count));
     };
