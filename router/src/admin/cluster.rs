@@ -95,7 +95,8 @@ pub(crate) fn cluster(switch: &Switch, door: &Door, config: &Config) -> Cluster 
     };
     Cluster {
         node: own,
-        last_index: seen.last_index,
+        // What is committed is told at once, where the log ends from time to time.
+        last_index: seen.last_index.max(leadership.committed_index),
         agreed_index: seen.agreed_index,
         agreed_ago_ms: (seen.agreed_index > 0).then_some(seen.agreed_age.as_millis() as u64),
         quorum_margin: leads.then(|| seen.members.margin(is_there)),

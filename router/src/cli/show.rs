@@ -193,7 +193,7 @@ pub(super) fn found(node: &Node, value: &Value) -> Result<Exit, Failure> {
         Ok(table)
     })?;
     if let Some(more) = found.more {
-        eprintln!("{more}");
+        talk!("{more}");
     }
     Ok(Exit::Done)
 }

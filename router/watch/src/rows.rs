@@ -20,6 +20,10 @@ enum Key {
     Text,
 }
 
+fn or_unknown(value: Option<u64>, cell: fn(u64) -> Cell) -> Cell {
+    value.map_or_else(Cell::unknown, cell)
+}
+
 impl Cell {
     fn number(key: f64, text: String) -> Cell {
         Cell { text, key: Key::Number(key) }
@@ -212,10 +216,10 @@ impl<'a> Pair<'a> {
             let cells = vec![
                 Cell::text(&own.name),
                 Cell::count(own.queued),
-                Cell::percentile(own.oldest_us, own.queued),
+                own.oldest_us.map_or_else(Cell::unknown, |us| Cell::percentile(us, own.queued)),
                 Cell::count(own.handled),
-                Cell::count(own.in_flight),
-                Cell::count(own.restarts),
+                or_unknown(own.in_flight, Cell::count),
+                or_unknown(own.restarts, Cell::count),
             ];
             Row { cells, severity: Severity::Fine }
         };
@@ -237,7 +241,6 @@ impl<'a> Pair<'a> {
             "SERVES",
             "ADDRESS",
         ];
-        let or_unknown = |value: Option<u64>, cell: fn(u64) -> Cell| value.map_or_else(Cell::unknown, cell);
         // Only the leader hears of every node.
         let is_unknown = |own: &Peer| own.role == "unknown";
         let row = |own: &Peer| {

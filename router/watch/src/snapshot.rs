@@ -368,10 +368,12 @@ pub struct ActorKind {
 pub struct BusiestActor {
     pub name: String,
     pub queued: u64,
-    pub oldest_us: u64,
+    /// None in kinds where it is not measured; so are the others.
+    pub oldest_us: Option<u64>,
+    /// Of a session: its instructions.
     pub handled: u64,
-    pub in_flight: u64,
-    pub restarts: u64,
+    pub in_flight: Option<u64>,
+    pub restarts: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -326,10 +326,10 @@ fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
                 .map(|name| BusiestActor {
                     name: name.into(),
                     queued: 3,
-                    oldest_us: 900,
+                    oldest_us: Some(900),
                     handled: number * 500,
-                    in_flight: 28,
-                    restarts: 0,
+                    in_flight: Some(28),
+                    restarts: Some(0),
                 })
                 .into(),
             ..ActorKind::default()
