@@ -50,7 +50,8 @@ pub fn follow(
     }
 }
 
-fn request(command: Command, reason: &str) -> Request {
+/// As whoever runs this program asks it.
+pub fn request(command: Command, reason: &str) -> Request {
     Request { command, operator: operator(), origin: Origin::Cli, reason: reason.into() }
 }
 
@@ -109,22 +110,27 @@ impl Reply {
     pub fn result(self) -> Result<Value, Failure> {
         match self {
             Reply::Ok(value) => Ok(value),
-            Reply::Error(Problem { kind, message, next }) => {
-                let exit = match kind {
-                    ProblemKind::Usage => Exit::Usage,
-                    ProblemKind::Refused => Exit::Refused,
-                    ProblemKind::NotFound => Exit::NotFound,
-                    ProblemKind::NotYet => Exit::No,
-                    ProblemKind::Integrity => Exit::Integrity,
-                    ProblemKind::Unavailable => Exit::Unreachable,
-                };
-                Err(Failure { exit, message, next })
-            }
+            Reply::Error(problem) => Err(problem.into()),
         }
     }
 }
 
-/// Who asks: the name of the user, cut to what a request may hold.
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Failure {
+        let Problem { kind, message, next } = problem;
+        let exit = match kind {
+            ProblemKind::Usage => Exit::Usage,
+            ProblemKind::Refused => Exit::Refused,
+            ProblemKind::NotFound => Exit::NotFound,
+            ProblemKind::NotYet => Exit::No,
+            ProblemKind::Integrity => Exit::Integrity,
+            ProblemKind::Unavailable => Exit::Unreachable,
+        };
+        Failure { exit, message, next }
+    }
+}
+
+/// Who asks: the name of the user, cut to what a request may hold; empty when the environment has none.
 fn operator() -> String {
     let name = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default();
     let plain: String = name.chars().filter(|letter| !letter.is_control()).collect();

@@ -267,6 +267,11 @@ impl Desk {
             Command::ApproveTask { number } => self.approve(number, asking).await,
             Command::RefuseTask { number } => self.refuse_task(number, asking).await,
             Command::WithdrawTask { number } => self.withdraw_task(number, asking).await,
+            command @ (Command::AddOperator(_) | Command::RemoveOperator { .. }) => {
+                let file = self.config.operators();
+                let changed = tokio::task::spawn_blocking(move || super::operators::change(&file, command));
+                changed.await.map_err(unavailable)?
+            }
             Command::Day => value(self.day()),
             Command::Roll { date } => {
                 let date = date.map(|date| date.parse::<BusinessDate>().map_err(wrong)).transpose()?;

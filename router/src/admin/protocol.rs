@@ -10,6 +10,7 @@
 //!
 //! Amounts are decimal text in the currency's own decimals.
 
+use console::operators::Operator;
 use serde::{Deserialize, Serialize};
 
 use super::asked::{AuditSearch, Origin};
@@ -32,7 +33,7 @@ pub struct Request {
     pub operator: String,
     #[serde(default)]
     pub origin: Origin,
-    /// Why; needed by everything that changes a participant or the members.
+    /// Why; needed by [some commands](Command::needs_reason).
     #[serde(default)]
     pub reason: String,
 }
@@ -164,6 +165,11 @@ pub enum Command {
     WithdrawTask {
         number: u64,
     },
+    /// Lets somebody sign in at this node's console; of one who may already, roles and passphrase are replaced.
+    AddOperator(Operator),
+    RemoveOperator {
+        name: String,
+    },
     Day,
     /// To `date` (2026-11-23), or by a day.
     Roll {
@@ -221,13 +227,19 @@ impl From<Direction> for settlement::Direction {
 struct DryRun(bool);
 
 impl Command {
-    /// Changes something of a participant or the members, so that who and why are kept.
+    /// Changes something of a participant, the members, the business date or the operators, so that who and why are kept.
     pub fn needs_reason(&self) -> bool {
-        use Command::{RefuseTask, Register, Resume, Suspend, WithdrawTask};
+        use Command::{RefuseTask, Register, Resume, Roll, Suspend, WithdrawTask};
         self.is_of_members() == Some(DryRun(false))
             || self.is_of_money()
-            || matches!(self, Register { .. } | Suspend { .. } | Resume { .. })
+            || self.is_of_operators()
+            || matches!(self, Register { .. } | Suspend { .. } | Resume { .. } | Roll { .. })
             || matches!(self, RefuseTask { .. } | WithdrawTask { .. })
+    }
+
+    /// Changes a node's own file, whoever leads.
+    fn is_of_operators(&self) -> bool {
+        matches!(self, Command::AddOperator(_) | Command::RemoveOperator { .. })
     }
 
     /// Money in or out, or a limit: what a second person may be needed for.
@@ -282,6 +294,8 @@ impl Command {
             Command::ApproveTask { .. } => "approve_task",
             Command::RefuseTask { .. } => "refuse_task",
             Command::WithdrawTask { .. } => "withdraw_task",
+            Command::AddOperator(_) => "operator_add",
+            Command::RemoveOperator { .. } => "operator_remove",
             Command::Day => "day",
             Command::Roll { .. } => "roll",
             Command::Snapshot => "snapshot",
@@ -293,13 +307,15 @@ impl Command {
 
     /// Changes what is in the log, so that the node that leads must do it.
     pub fn needs_leader(&self) -> bool {
-        use Command::{ApproveTask, Roll};
-        self.needs_reason() || self.is_of_members().is_some() || matches!(self, Roll { .. } | ApproveTask { .. })
+        let is_reasoned = self.needs_reason() && !self.is_of_operators();
+        is_reasoned || self.is_of_members().is_some() || matches!(self, Command::ApproveTask { .. })
     }
 
     pub fn changes(&self) -> bool {
         use Command::{Drain, Snapshot, StepDown, Stop, Undrain};
-        self.needs_leader() || matches!(self, StepDown { .. } | Snapshot | Drain | Undrain | Stop)
+        self.needs_leader()
+            || self.is_of_operators()
+            || matches!(self, StepDown { .. } | Snapshot | Drain | Undrain | Stop)
     }
 
     /// Becomes an entry of the audit trail.
@@ -307,12 +323,12 @@ impl Command {
         self.changes() && self.is_of_members() != Some(DryRun(true))
     }
 
-    /// What was asked besides its name, as JSON; empty when that is all.
+    /// What was asked besides its name, as JSON, without what is secret; empty when that is all.
     pub fn parameters(&self) -> String {
         let mut asked = serde_json::to_value(self).unwrap_or_default();
         let fields = asked.as_object_mut().and_then(|asked| asked.values_mut().next()).map(serde_json::Value::take);
         let Some(serde_json::Value::Object(mut fields)) = fields else { return String::new() };
-        fields.retain(|name, value| !value.is_null() && name != "dry_run");
+        fields.retain(|name, value| !value.is_null() && name != "dry_run" && name != "passphrase");
         serde_json::Value::Object(fields).to_string()
     }
 }

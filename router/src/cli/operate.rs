@@ -183,11 +183,13 @@ pub(super) enum Day {
     #[command(after_help = examples("crosstie day show"))]
     Show(Node),
     /// Roll the business date now; payments go on
-    #[command(after_help = examples("crosstie day roll\n  crosstie day roll --to 2026-11-24"))]
+    #[command(after_help = examples("crosstie day roll --reason 'all banks are in'\n  crosstie day roll --to 2026-11-24 --reason 'holiday'"))]
     Roll {
         /// To this date instead of the next
         #[arg(long, value_name = "DATE")]
         to: Option<String>,
+        #[command(flatten)]
+        why: task::Reason,
         #[command(flatten)]
         node: Node,
     },
@@ -195,11 +197,11 @@ pub(super) enum Day {
 
 impl Day {
     pub(super) fn run(self) -> Result<Exit, Failure> {
-        let (command, node) = match self {
-            Day::Show(node) => (Command::Day, node),
-            Day::Roll { to, node } => (Command::Roll { date: to }, node),
+        let (command, why, node) = match self {
+            Day::Show(node) => (Command::Day, String::new(), node),
+            Day::Roll { to, why, node } => (Command::Roll { date: to }, why.reason, node),
         };
-        let value = node.ask(command, "")?;
+        let value = node.ask(command, &why)?;
         show::day(&node, &value)
     }
 }

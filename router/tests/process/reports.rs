@@ -54,7 +54,7 @@ async fn a_statement_is_the_same_whenever_it_is_made() {
     assert_eq!(status, FinalStatus::Settled);
     assert_eq!(pay(&debtor, "5.01").await.1, FinalStatus::Rejected);
     let (second, _) = pay(&debtor, "7.00").await;
-    node.ask(&["day", "roll"]).with(0);
+    node.ask(&["day", "roll", "--reason", "a test"]).with(0);
     let (third, _) = pay(&debtor, "1.00").await;
 
     let totals = |node: &Node, id: &str, date: &str| {
