@@ -36,7 +36,7 @@ pub fn ask(socket: &Path, command: Command, reason: &str, timeout: Duration) -> 
 pub fn exchange(socket: &Path, command: Command, reason: &str, timeout: Duration) -> Result<Line, Failure> {
     let changes = command.changes();
     let mut answers = send(socket, &request(command, reason), timeout).map_err(unreachable)?;
-    let silent = |what| if changes { unanswered(&what) } else { unreachable(what) };
+    let silent = |what: String| if changes { unanswered(&what) } else { unreachable(what) };
     loop {
         let line = answers.next(socket, timeout).map_err(silent)?;
         match serde_json::from_str(&line) {

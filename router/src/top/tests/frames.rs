@@ -47,10 +47,10 @@ fn wide(number: u64) -> Snapshot {
         busiest: vec![BusiestActor {
             name: names[2].into(),
             queued: 1_024,
-            oldest_us: 12_400,
+            oldest_us: Some(12_400),
             handled: 987_654_321,
-            in_flight: 12_345,
-            restarts: 1_234,
+            in_flight: Some(12_345),
+            restarts: Some(1_234),
         }],
         ..ActorKind::default()
     };
