@@ -119,7 +119,7 @@ fn figure_lines(pair: &Pair<'_>) -> [String; 4] {
     let figure = |us| text::percentile(us, settled.recent);
     let oldest = match payments.in_flight {
         0 => text::NONE.to_string(),
-        _ => text::length(payments.oldest_in_flight_us),
+        _ => payments.oldest_in_flight_us.map_or(text::NONE.into(), text::length),
     };
     [
         format!(
