@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use actors::relay::AskError;
 use actors::{OwnedOperation, Switch};
 use persistence::TransferRefused;
 use serde::Serialize;
@@ -137,6 +138,11 @@ impl Desk {
             Forwarded::Record(_) => "the audit trail",
         };
         let answer = answer.map_err(|error| {
+            // The one that led last is asked until another one does.
+            let error = match (error, self.leadership().leader) {
+                (AskError::Unreachable(_), None) => AskError::NoLeader,
+                (error, _) => error,
+            };
             let message = format!("{name} is done by the node that leads, and this one does not: {error}");
             let next = Some("crosstie status tells who leads, as far as this node knows".into());
             Problem { next, ..problem(ProblemKind::Unavailable, message) }

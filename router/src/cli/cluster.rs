@@ -260,11 +260,14 @@ fn show(node: &Node, answer: &Value) -> Result<Exit, Failure> {
 /// What is true of all of them.
 fn summary(cluster: &protocol::Cluster) -> String {
     let protocol::Cluster { node, leadership, last_index, quorum_margin, .. } = cluster;
-    let leader = leadership.leader.map_or("nobody, as far as it knows".into(), |leader| format!("node {leader}"));
-    let margin = match quorum_margin {
-        Some(margin) if *margin < 0 => "there is no majority: nothing is acknowledged until nodes come back".into(),
-        Some(margin) => format!("{margin} more may be lost"),
-        None => format!("how many more may be lost only the leader knows ({leader})"),
+    let leader = leadership.leader.map_or("nobody".into(), |leader| format!("node {leader}"));
+    let margin = match (quorum_margin, leadership.leader) {
+        (Some(margin), _) if *margin < 0 => {
+            "there is no majority: nothing is acknowledged until nodes come back".into()
+        }
+        (Some(margin), _) => format!("{margin} more may be lost"),
+        (None, Some(_)) => format!("how many more may be lost only the leader knows ({leader})"),
+        (None, None) => "how many more may be lost is known once a node leads".into(),
     };
     format!(
         "node {node}, a {}, says: {leader} leads in term {}; the log ends with entry {last_index}, {} is committed; {}; {margin}",

@@ -25,7 +25,7 @@ pub(super) fn figures(pair: &Pair<'_>) -> [Figures; 4] {
     let figure = |us| text::percentile(us, settled.recent);
     let oldest = match payments.in_flight {
         0 => text::NONE.to_string(),
-        _ => text::length(payments.oldest_in_flight_us),
+        _ => payments.oldest_in_flight_us.map_or(text::NONE.into(), text::length),
     };
     [
         Figures {

@@ -78,7 +78,7 @@ fn snapshot(number: u64, started: u64) -> Snapshot {
             settled,
             settled_per_second: 4_812.0,
             in_flight: 281,
-            oldest_in_flight_us: 9_800_000,
+            oldest_in_flight_us: Some(9_800_000),
             ..Payments::default()
         },
         stages: vec![Stage {

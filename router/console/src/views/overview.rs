@@ -101,7 +101,7 @@ fn figures(look: &Look) -> Vec<Tile> {
     let percentile = |us| text::percentile(us, own.recent);
     let oldest = match payments.in_flight {
         0 => "none waits".to_string(),
-        _ => format!("oldest {}", text::length(payments.oldest_in_flight_us)),
+        _ => payments.oldest_in_flight_us.map_or_else(String::new, |oldest| format!("oldest {}", text::length(oldest))),
     };
     vec![
         Tile {

@@ -64,8 +64,8 @@ metrics! {
         now.stages.iter().for_each(|stage| out.times(&[stage.name.label()], &stage.latency));
     };
     "crosstie_transfers_in_flight" Gauge [] "Payments and returns that have not ended.", |now, out| out.count(&[], now.payments.in_flight);
-    "crosstie_transfers_in_flight_oldest_age_seconds" Gauge [] "Age of the oldest of them by its own timestamp; on the leader.", |now, out| {
-        out.number(&[], seconds(now.payments.oldest_in_flight_us));
+    "crosstie_transfers_in_flight_oldest_age_seconds" Gauge [] "Age of the oldest of them by its own timestamp; on the leader, and on every node while nobody leads.", |now, out| {
+        now.payments.oldest_in_flight_us.iter().for_each(|us| out.number(&[], seconds(*us)));
     };
     "crosstie_transfer_duplicates_total" Counter ["debtor", "verdict"] "Instructions with a UETR seen before, with the same content and with another; on the leader.", |now, out| {
         for own in &now.participants {
@@ -234,7 +234,8 @@ metrics! {
 
     // The node.
     "crosstie_node_state" Gauge ["state"] "1 for serving, or why it serves no participants.", |now, out| {
-        out.state(&[], SERVING, now.node.closed.as_deref().unwrap_or("serving"));
+        let otherwise = if now.node.is_draining { "drained" } else { "serving" };
+        out.state(&[], SERVING, now.node.closed.as_deref().unwrap_or(otherwise));
     };
     "crosstie_node_ready" Gauge [] "1 when no check of /readyz fails.", |now, out| out.truth(&[], now.node.is_ready());
     "crosstie_operator_actions_total" Counter ["action", "result"] "What operators asked for and this node carried out, and what came of it.", |now, out| {
