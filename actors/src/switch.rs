@@ -63,6 +63,14 @@ pub enum Error {
     Refused(String),
 }
 
+impl Error {
+    /// By a rule, in its words.
+    pub fn refused(reason: wire::Reason) -> Error {
+        let meaning = reason.explanation().map_or("", |explanation| explanation.meaning);
+        Error::Refused(format!("{reason}: {meaning}"))
+    }
+}
+
 impl From<persistence::Refused> for Error {
     fn from(refused: persistence::Refused) -> Self {
         match refused {
@@ -340,10 +348,7 @@ impl Switch {
         post.operate(crate::host::Operate { key, operation, draft, done });
         // What was not taken out of a post office goes with it, and that is the answer: whoever waits does not hold it.
         drop(post);
-        answer.await.map_err(|_| Error::Restarted)?.map_err(|reason| {
-            let meaning = reason.explanation().map_or("", |explanation| explanation.meaning);
-            Error::Refused(format!("refused with {reason}: {meaning}"))
-        })
+        answer.await.map_err(|_| Error::Restarted)?.map_err(Error::refused)
     }
 
     /// Writes an entry of the audit trail about what leaves no other fact, such as a refusal; returns once it is committed.
