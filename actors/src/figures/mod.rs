@@ -6,12 +6,14 @@
 //! | the ledger, on the journal's thread | [`Tally`]: what the book folded | one lock per entry; a note per payment, counted 128 at a time |
 //! | the actors, on the sessions' thread | [`Work`]: mailboxes and handlers | one lock and two looks at the clock per message |
 //! | the same | [`Gauge`]: one actor | a few atomics per message |
+//! | the same | [`Pulse`]: whether that thread stood still | four beats a second |
 //!
 //! Memory: some 6 KiB per participant here and as much again at the collector, however many payments there are.
 
 mod ends;
 mod gauge;
 mod known;
+mod pulse;
 mod tally;
 mod work;
 
@@ -23,6 +25,7 @@ pub use ends::{Ended, Ends, Outcome, Outcomes};
 pub use gauge::{Deed, Gauge};
 pub(crate) use gauge::{Deeds, now_us};
 pub(crate) use known::Known;
+pub(crate) use pulse::Pulse;
 pub use tally::{OBJECTIVE, Own, Rejects, Tally};
 pub use work::{MessageKind, Told, Work};
 
@@ -31,6 +34,7 @@ pub use work::{MessageKind, Told, Work};
 pub(crate) struct Figures {
     pub(crate) tally: Mutex<Tally>,
     pub(crate) work: Mutex<Work>,
+    pub(crate) pulse: Arc<Pulse>,
     /// By place of the actor.
     pub(crate) gauges: RwLock<Vec<Arc<Gauge>>>,
 }

@@ -28,7 +28,7 @@ pub struct Own {
     /// Offered to it.
     pub received: u64,
     pub answered: Outcomes,
-    /// From when it could be told until it answered.
+    /// From when it could be told until it answered, of what the switch did not hold up meanwhile.
     pub answer: Distribution,
 }
 
@@ -253,7 +253,7 @@ impl Ending {
             _ => None,
         };
         let has_answered = rejected.map_or(outcome.is_settled(), |(_, by_creditor)| by_creditor);
-        let waited = has_answered.then(|| at.since(known.at(began)));
+        let waited = has_answered.then(|| known.waited(began, at)).flatten();
         Some(Ending { uetr, debtor, creditor, outcome, rejected, at, took: at.since(began), waited })
     }
 }

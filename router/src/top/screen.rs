@@ -102,7 +102,8 @@ type Part = (usize, Vec<Line<'static>>);
 fn parts(top: &Top, pair: &Pair<'_>, width: usize) -> Vec<Part> {
     let now = pair.now;
     let mut parts = vec![(0, verdict(top, now, width)), (1, heading(now, width))];
-    let warnings = now.warnings.iter().take(WARNINGS_MAX).enumerate();
+    let gathered = watch::gathered(&now.warnings);
+    let warnings = gathered.iter().take(WARNINGS_MAX).enumerate();
     parts.extend(warnings.map(|(place, own)| (if place == 0 { 2 } else { 10 + place }, warning(own, width))));
     for own in figures(pair) {
         parts.push((3 + own.rank, lines(&flow(&own.parts, own.between, width))));
@@ -225,7 +226,7 @@ fn draw_help(frame: &mut Frame<'_>, area: Rect) {
 /// The same without a screen.
 pub(super) fn text(pair: &Pair<'_>) -> String {
     let mut out = format!("{}: {}\n", sign(pair.now.verdict.severity).0, pair.now.verdict.sentence);
-    for warning in &pair.now.warnings {
+    for warning in &watch::gathered(&pair.now.warnings) {
         let mark = sign(warning.severity).0.split(' ').next().unwrap_or("");
         out += &format!("  {mark} {} {}\n", warning.sentence, warning.advice);
     }

@@ -20,6 +20,10 @@ enum Key {
     Text,
 }
 
+fn or_unknown(value: Option<u64>, cell: fn(u64) -> Cell) -> Cell {
+    value.map_or_else(Cell::unknown, cell)
+}
+
 impl Cell {
     fn number(key: f64, text: String) -> Cell {
         Cell { text, key: Key::Number(key) }
@@ -225,10 +229,10 @@ impl<'a> Pair<'a> {
             let cells = vec![
                 Cell::text(&own.name),
                 Cell::count(own.queued),
-                Cell::percentile(own.oldest_us, own.queued),
+                own.oldest_us.map_or_else(Cell::unknown, |us| Cell::percentile(us, own.queued)),
                 Cell::count(own.handled),
-                Cell::count(own.in_flight),
-                Cell::count(own.restarts),
+                or_unknown(own.in_flight, Cell::count),
+                or_unknown(own.restarts, Cell::count),
             ];
             Row { cells, severity: Severity::Fine }
         };
@@ -250,7 +254,6 @@ impl<'a> Pair<'a> {
             "SERVES",
             "ADDRESS",
         ];
-        let or_unknown = |value: Option<u64>, cell: fn(u64) -> Cell| value.map_or_else(Cell::unknown, cell);
         // Only the leader hears of every node.
         let is_unknown = |own: &Peer| own.role == "unknown";
         let row = |own: &Peer| {
@@ -260,12 +263,15 @@ impl<'a> Pair<'a> {
                 Cell::text(&own.role),
                 match own.is_heard {
                     _ if is_unknown(own) => Cell::unknown(),
-                    is_heard => Cell::text(if is_heard { "yes" } else { "NO" }),
+                    true => Cell::text("yes"),
+                    false => {
+                        Cell::text(own.silent_ms.map_or("NO".into(), |ms| format!("NO, {}", text::length(ms * 1000))))
+                    }
                 },
                 or_unknown(own.lag_entries, Cell::count),
                 or_unknown(own.lag_ms, |ms| Cell::number(ms as f64, text::length(ms * 1000))),
                 or_unknown(own.round_trip_us, |us| Cell::number(us as f64, text::length(us))),
-                own.clock_offset_us.map_or_else(Cell::unknown, offset),
+                own.clock_offset_us.map_or_else(Cell::unknown, |us| offset(us, own.clock_uncertainty_us)),
                 or_unknown(own.agreed_index, Cell::count),
                 Cell::text(if own.serves { "yes" } else { "no" }),
                 Cell::text(&own.address),
@@ -283,10 +289,10 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// How far from this node's, and which way.
-fn offset(us: i64) -> Cell {
+/// How far from this node's, which way, and how sure that is.
+fn offset(us: i64, uncertainty_us: Option<u64>) -> Cell {
     let sign = if us < 0 { "-" } else { "+" };
-    Cell::number(us as f64, format!("{sign}{}", text::length(us.unsigned_abs())))
+    Cell::number(us as f64, format!("{sign}{}", text::uncertain(us.unsigned_abs(), uncertainty_us)))
 }
 
 fn headroom(participant: &Participant) -> f64 {
