@@ -22,8 +22,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, top: &Top, (kind, id): (&s
     let left = told.iter().map(|(name, _)| length(name)).max().unwrap_or(0) + 2;
     let lines: Vec<String> = told.iter().flat_map(|(name, text)| beside(name, left, text, width)).collect();
     let decided = top.rows().filter(|_| kind != SESSION);
-    // Of the decisions at least the latest.
-    let rest = if decided.is_some() { 4.min(area.height / 2) } else { 0 };
+    // Of the decisions at least the latest three.
+    let rest = if decided.is_some() { 6.min(area.height / 2) } else { 0 };
     let height = (lines.len() as u16 + 2).min(area.height - rest);
     let [about, deeds] = Layout::vertical([Constraint::Length(height), Constraint::Min(0)]).areas(area);
     let missing = heighten(lines.len().saturating_sub(usize::from(height.saturating_sub(2))));

@@ -5,7 +5,7 @@ pub(super) fn length(text: &str) -> usize {
 }
 
 /// Where a sentence may be broken: not behind a figure, what follows is its next group, its unit, or what it counts.
-fn words(sentence: &str) -> Vec<String> {
+pub(super) fn words(sentence: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     for word in sentence.split(' ') {
         match words.last_mut() {

@@ -38,7 +38,7 @@ impl Reader {
         let (answered, answers) = channel();
         let run = move || {
             while let Ok(participant) = asked.recv() {
-                let snapshot = source.snapshot().map_err(told);
+                let snapshot = source.snapshot().map_err(|failure| failure.message);
                 let actor = participant.map(|id| {
                     let actor = source.actor(&id).map_err(told);
                     (id, actor)

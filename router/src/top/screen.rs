@@ -13,7 +13,7 @@ use watch::{Severity, Snapshot, Warning};
 
 use super::actor::{self, heighten};
 use super::figures::{figures, stages};
-use super::flow::{beside, fitting, flow};
+use super::flow::{beside, fitting, flow, words};
 use super::table::{self, Stand};
 use super::{Shown, Top};
 
@@ -66,8 +66,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, top: &Top) {
         let lines: Vec<Line<'_>> = flow(&sentence, "", area.width.into()).into_iter().map(Line::from).collect();
         return frame.render_widget(Paragraph::new(lines), area);
     }
-    let table_lines = if matches!(top.shown, Shown::Actor { .. }) { 16 } else { 6 };
-    let room = (area.height - 1.min(area.height)).saturating_sub(table_lines.min(area.height / 2));
+    let below = match top.shown {
+        Shown::Actor { .. } => 20.min(area.height * 2 / 3),
+        _ => 6.min(area.height / 2),
+    };
+    let room = area.height.saturating_sub(below + 1);
     let (head, left_out) = chosen(parts(top, &pair, area.width.into()), room.into());
     let layout = [Constraint::Length(head.len() as u16), Constraint::Min(0), Constraint::Length(1)];
     let [above, below, foot] = Layout::vertical(layout).areas(area);
@@ -145,7 +148,8 @@ fn verdict(top: &Top, now: &Snapshot, width: usize) -> Vec<Line<'static>> {
     let (word, colour) = sign(now.verdict.severity);
     let (beginning, colour, sentence) = match (top.silence(), top.paused_at) {
         (Some((age, why)), _) => {
-            let sentence = format!("{} s ago, {why}. Before that: {word}.", age.as_secs());
+            let before = word.split(' ').next_back().unwrap_or("");
+            let sentence = format!("{} s ago, {why}. Before that: {before}.", age.as_secs());
             (format!("? UNKNOWN since {} UTC,", text::time_of_day(now.at_ms)), Color::Red, sentence)
         }
         (None, Some(at)) => {
@@ -154,7 +158,7 @@ fn verdict(top: &Top, now: &Snapshot, width: usize) -> Vec<Line<'static>> {
         }
         (None, None) => (format!("{word}:"), colour, now.verdict.sentence.clone()),
     };
-    led(&beginning, Style::new().fg(colour).bold(), &[sentence], " ", width)
+    led(&beginning, Style::new().fg(colour).bold(), &words(&sentence), " ", width)
 }
 
 fn heading(now: &Snapshot, width: usize) -> Vec<Line<'static>> {
@@ -177,7 +181,7 @@ fn heading(now: &Snapshot, width: usize) -> Vec<Line<'static>> {
 fn warning(own: &Warning, width: usize) -> Vec<Line<'static>> {
     let (word, colour) = sign(own.severity);
     let mark = word.split(' ').next().unwrap_or("");
-    led(&format!("  {mark}"), Style::new().fg(colour), &[format!("{} {}", own.sentence, own.advice)], " ", width)
+    led(&format!("  {mark}"), Style::new().fg(colour), &words(&format!("{} {}", own.sentence, own.advice)), " ", width)
 }
 
 /// Of the table: what it is of, how many rows, in which order, and what they are filtered by.

@@ -264,7 +264,7 @@ fn a_node_that_does_not_answer_is_not_fine() {
     let mut top = top();
     top.take(Answer { snapshot: Err("nothing listens there".into()), actor: None });
     let silent = seen(&top, 140, 30);
-    let verdict = "? UNKNOWN since 14:02:13 UTC, 0 s ago, nothing listens there. Before that: ▲ DEGRADED.";
+    let verdict = "? UNKNOWN since 14:02:13 UTC, 0 s ago, nothing listens there. Before that: DEGRADED.";
     assert!(silent.starts_with(verdict), "{silent}");
     assert!(silent.contains("BANK-C"), "the last figures stay");
     top.take(told(snapshot(3, 1_600)));
@@ -316,7 +316,7 @@ fn who_asks_does_not_wait_for_a_node_that_hangs() {
     assert_eq!(answer.actor, Some(deciding("BANK-C")));
     drop(answers);
     assert!(reader.ask(None));
-    assert_eq!(reader.answer(Duration::from_secs(20)).unwrap().snapshot, Err("gone; look".into()));
+    assert_eq!(reader.answer(Duration::from_secs(20)).unwrap().snapshot, Err("gone".into()));
 }
 
 #[test]
