@@ -12,6 +12,7 @@
 mod ends;
 mod gauge;
 mod known;
+mod notes;
 mod tally;
 mod work;
 
