@@ -17,7 +17,8 @@ pub(super) struct Start {
     pub(super) creditor: Key,
     /// None where the debtor agent has no position in it.
     pub(super) currency: Option<Currency>,
-    pub(super) refused: Option<Reason>,
+    /// Why it was refused at once, and whether its clock had run out by then.
+    pub(super) refused: Option<(Reason, bool)>,
 }
 
 /// A payment ended for which funds had been set aside.
@@ -66,7 +67,9 @@ impl Notes {
                 let Payment { debtor, currency, .. } = rejected.payment;
                 // Whoever is refused may have asked for any currency.
                 let is_held = book.participant(debtor).is_some_and(|debtor| debtor.position(currency).is_some());
-                let (currency, refused) = (Some(currency).filter(|_| is_held), Some(rejected.reasons.first()));
+                let currency = Some(currency).filter(|_| is_held);
+                let reasons = &rejected.reasons;
+                let refused = Some((reasons.first(), reasons.has(Reason::AB03)));
                 self.starts.push(Start { debtor, creditor: Key::NONE, currency, refused });
             }
             _ => self.ends.extend(End::of(fact, decided_at, known)),

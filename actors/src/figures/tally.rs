@@ -6,11 +6,12 @@ use meter::{Distribution, Resolution};
 use settlement::{Book, Fact, Key};
 use wire::{Currency, Reason, Timestamp};
 
-use super::ends::{Ends, Outcomes};
+use super::ends::{Ends, Outcome, Outcomes};
 use super::known::Known;
 use super::notes::{End, Notes, Start};
 
-/// Final within this is what the scheme promises.
+/// Final within this, from the decision on, is what the scheme promises. The payment's own clock began before, when its debtor agent
+/// wrote it: what ended because that had run out, or was refused because it had by then, is late however short it was here.
 pub const OBJECTIVE: Duration = Duration::from_secs(10);
 
 /// One participant's part.
@@ -129,13 +130,15 @@ impl Tally {
         self.started += 1;
         self.own(debtor, |own| own.start(currency));
         self.own(creditor, |own| own.received += 1);
-        if let Some(reason) = refused {
+        if let Some((reason, has_run_out)) = refused {
             self.outcomes.rejected += 1;
-            self.within_objective += 1;
+            self.within_objective += u64::from(!has_run_out);
+            self.beyond_objective += u64::from(has_run_out);
             self.reject(reason, false);
             self.own(debtor, |own| {
                 own.outcomes.rejected += 1;
-                own.within_objective += 1;
+                own.within_objective += u64::from(!has_run_out);
+                own.beyond_objective += u64::from(has_run_out);
             });
         }
     }
@@ -148,7 +151,7 @@ impl Tally {
         if let Some((reason, by_creditor)) = rejected {
             self.reject(reason, by_creditor);
         }
-        let is_within = took_ns <= OBJECTIVE.as_nanos() as u64;
+        let is_within = outcome != Outcome::TimedOut && took_ns <= OBJECTIVE.as_nanos() as u64;
         let ends = if outcome.is_settled() { &mut self.settled } else { &mut self.failed };
         ends.note(uetr, at, took_ns, outcome);
         self.within_objective += u64::from(is_within);
@@ -206,12 +209,14 @@ mod tests {
         Payment { debtor, creditor, uetr, amount_minor: 1, currency: Currency::EUR, message_id, original: None }
     }
 
-    /// Each of these ends, after 5 ms or at once.
-    fn facts(payment: Payment, began: Timestamp) -> [(Fact<'static>, Option<Timestamp>); 6] {
+    /// What is set aside and what ends otherwise each of these; those that had been set aside end after 5 ms.
+    fn facts(payment: Payment, began: Timestamp) -> [(Fact<'static>, Option<Timestamp>); 7] {
         let (at, horizon) = (Timestamp(began.0 + 5 * MS), Timestamp(0));
         let reserved = Reserved { at: began, payment, content: 1, deadline: at, horizon, body: &[] };
         let settled = Settled { at, payment, status: Status::ACSC, settlement_date: at.date() };
         let expired = Expired { at, payment, reasons: Reasons::one(Reason::AB05) };
+        let mut too_late = Reasons::one(Reason::CNOR);
+        too_late.add(Reason::AB03);
         let rejected = |stage, code| {
             let reasons = Reasons::one(code);
             Rejected { at, payment, content: 1, horizon, stage, reasons, additional_information: None }
@@ -223,6 +228,7 @@ mod tests {
             (Fact::Expired(expired), Some(began)),
             (Fact::Rejected(rejected(Stage::Answer, Reason::AC04)), Some(began)),
             (Fact::Rejected(rejected(Stage::Submit, Reason::AM04)), None),
+            (Fact::Rejected(Rejected { reasons: too_late, ..rejected(Stage::Submit, Reason::AB03) }), None),
         ]
     }
 
@@ -240,17 +246,20 @@ mod tests {
         tally.count();
         tally.count();
         let each = Outcomes { settled: rounds, rejected: rounds, timed_out: rounds, returned: rounds };
-        let all = Outcomes { rejected: 2 * rounds, ..each };
-        assert_eq!((tally.started, tally.outcomes, tally.within_objective), (2 * rounds, all, 5 * rounds));
+        let all = Outcomes { rejected: 3 * rounds, ..each };
+        assert_eq!((tally.started, tally.outcomes), (3 * rounds, all));
+        // What expired a little early, and what came when its clock had run out, is late.
+        assert_eq!((tally.within_objective, tally.beyond_objective), (4 * rounds, 2 * rounds));
         assert_eq!((tally.settled.took.count(), tally.failed.took.count()), (2 * rounds, 2 * rounds));
         assert_eq!(tally.settled.took.sum_ns(), 2 * rounds * 5 * MS);
         assert_eq!((tally.creditor_wait.count(), tally.creditor_wait.sum_ns()), (3 * rounds, 3 * rounds * 5 * MS));
         let [debtor, creditor] = &tally.participants[..] else { panic!("{:?}", tally.participants.len()) };
-        assert_eq!((debtor.started, debtor.outcomes, debtor.total.count()), (2 * rounds, all, 4 * rounds));
-        assert_eq!(debtor.started_in, [(Some(Currency::EUR), rounds), (None, rounds)]);
+        assert_eq!((debtor.started, debtor.outcomes, debtor.total.count()), (3 * rounds, all, 4 * rounds));
+        assert_eq!((debtor.within_objective, debtor.beyond_objective), (4 * rounds, 2 * rounds));
+        assert_eq!(debtor.started_in, [(Some(Currency::EUR), rounds), (None, 2 * rounds)]);
         assert_eq!((creditor.received, creditor.answered, creditor.answer.count()), (rounds, each, 3 * rounds));
         let rejects = |reason, by_creditor| Rejects { reason, by_creditor, count: rounds };
-        for expected in [rejects(Reason::AM04, false), rejects(Reason::AC04, true)] {
+        for expected in [rejects(Reason::AM04, false), rejects(Reason::CNOR, false), rejects(Reason::AC04, true)] {
             assert!(tally.rejects.contains(&expected), "{:?}", tally.rejects);
         }
         tally.clear();
