@@ -144,6 +144,7 @@ pub(crate) fn build(
     });
     let relay = Arc::new(Relay::new(wire, premises.clone(), dispatch.clone()));
     tokio::spawn(relay.clone().try_again_for_ever());
+    tokio::spawn(premises.figures.pulse.clone().beat_for_ever(premises.clock.clone()));
     let (phase, phases) = watch::channel(Phase::Following);
     let regent = Regent { premises: premises.clone(), dispatch: dispatch.clone(), relay: relay.clone(), phase };
     tokio::spawn(regent.serve(told));

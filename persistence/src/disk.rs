@@ -5,15 +5,54 @@
 //! nothing. Where a file system does not take that, and for all other files, writes go through the cache and
 //! `sync_data` is fdatasync.
 
-use std::fs::{self, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, OpenOptions, TryLockError};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
 use crate::format::SECTOR_BYTES;
+
+/// Creates a directory that its user alone may enter, if it is not there, durably.
+pub fn create_directory(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    match directory.parent() {
+        Some(parent) if parent != Path::new("") => fs::File::open(parent)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+/// Creates files that their user alone may read and write; what is there already stays as it is.
+pub fn creating() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).mode(0o600);
+    options
+}
+
+/// Files in a directory that other users of the machine may read: one of them, and how many there are. None when nobody
+/// else may enter it.
+pub fn read_by_others(directory: &Path) -> io::Result<Option<(PathBuf, usize)>> {
+    const MAY_ENTER: u32 = 0o011;
+    const MAY_READ: u32 = 0o044;
+    if fs::metadata(directory)?.mode() & MAY_ENTER == 0 {
+        return Ok(None);
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        if metadata.is_file() && metadata.mode() & MAY_READ != 0 {
+            found.push(entry.path());
+        }
+    }
+    let count = found.len();
+    Ok(found.into_iter().min().map(|first| (first, count)))
+}
 
 /// A directory of files. Names are plain, without separators.
 pub trait Disk: Clone + Send + std::marker::Sync + 'static {
@@ -74,16 +113,9 @@ impl RealDisk {
         RealDisk { directory: directory.into(), direct: false }
     }
 
-    /// Creates the directory if need be, durably.
+    /// Creates the directory if need be.
     pub fn create_directory(&self) -> io::Result<()> {
-        if self.directory.is_dir() {
-            return Ok(());
-        }
-        fs::create_dir_all(&self.directory)?;
-        match self.directory.parent() {
-            Some(parent) if parent != Path::new("") => fs::File::open(parent)?.sync_all(),
-            _ => Ok(()),
-        }
+        create_directory(&self.directory)
     }
 }
 
@@ -183,7 +215,7 @@ impl Disk for RealDisk {
 
     fn lock(&self) -> io::Result<Option<fs::File>> {
         let path = self.path(RealDisk::LOCK_FILE);
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        let file = creating().truncate(false).open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -209,7 +241,7 @@ impl Disk for RealDisk {
 
     fn create(&self, name: &str) -> io::Result<RealFile> {
         let path = self.path(name);
-        let cached = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
+        let cached = creating().read(true).truncate(true).open(&path)?;
         Ok(RealFile::new(cached, &path, self.direct))
     }
 
@@ -223,7 +255,7 @@ impl Disk for RealDisk {
 
     fn set_aside(&self, names: &[String], directory: &str) -> io::Result<()> {
         let beneath = self.path(directory);
-        fs::create_dir_all(&beneath)?;
+        create_directory(&beneath)?;
         names.iter().try_for_each(|name| fs::rename(self.path(name), beneath.join(name)))?;
         fs::File::open(beneath)?.sync_all()?;
         self.sync_directory()

@@ -55,7 +55,9 @@ async fn live(config: Config) -> Result<Exit, Failure> {
     let mut signals = Signals::new()?;
     warn_of(&config);
     allow_files(config.listen.connections_max);
-    let node = node::start(config.node()?).await.map_err(|error| Failure::from(&error))?;
+    let own = config.node()?;
+    warn_of_files(&own.switch);
+    let node = node::start(own).await.map_err(|error| Failure::from(&error))?;
     node.switch.on_failure(|error| die(&error));
     let traces = traces::start(&config.traces, &config.node.name, &node.switch);
     let traces = traces.map_err(|error| Failure::new(Exit::No, format!("the threads for traces: {error}")))?;
@@ -194,6 +196,24 @@ fn warn_of(config: &Config) {
     }
     if config.log.sync == "none" {
         tracing::warn!(event = "not_durable", "log.sync is none: a power loss loses acknowledged payments");
+    }
+}
+
+/// What was there before, or was made by others: what a node makes is read by nobody else.
+fn warn_of_files(own: &actors::Config) {
+    let log = &own.log.directory;
+    for directory in [log.clone(), own.archive.directory_for(log)] {
+        // What is not there yet is made right; what cannot be looked at is told when it is opened.
+        if let Ok(Some((file, count))) = persistence::disk::read_by_others(&directory) {
+            let file = file.display().to_string();
+            let directory = directory.display();
+            tracing::warn!(
+                event = "files_exposed",
+                file,
+                count,
+                "other users of this machine may read files of {directory}: chmod -R go= {directory}"
+            );
+        }
     }
 }
 

@@ -61,13 +61,18 @@ pub(crate) struct Opened {
     pub(crate) protocol: u16,
 }
 
-/// When something was last read from a connection, by a clock that nobody sets.
+/// What was read from a connection: when last, by a clock that nobody sets, and how many instructions.
 pub(crate) struct Heard {
     since: Instant,
     last_ms: AtomicU64,
+    instructions: AtomicU64,
 }
 
 impl Heard {
+    pub(crate) fn instructions(&self) -> u64 {
+        self.instructions.load(Ordering::Relaxed)
+    }
+
     fn now(&self) {
         self.last_ms.store(self.since.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
@@ -114,7 +119,7 @@ pub(crate) async fn serve(context: Arc<Context>, stream: TcpStream) {
         }
     };
     let Accepted { line, participant, software, protocol, feeds, greeting } = accepted;
-    let heard = Arc::new(Heard { since: Instant::now(), last_ms: AtomicU64::new(0) });
+    let heard = Arc::new(Heard { since: Instant::now(), last_ms: AtomicU64::new(0), instructions: AtomicU64::new(0) });
     let trail = context.switch.trail.clone();
     let counts = context.measured.messages.of(line.key());
     counts.event(Event::Connect);
@@ -375,6 +380,7 @@ impl Reading {
             }
         });
         if !batch.items.is_empty() {
+            self.heard.instructions.fetch_add(batch.items.len() as u64, Ordering::Relaxed);
             self.context.measured.decode.lock().record_many(began.elapsed(), batch.items.len());
             self.spare = self.context.switch.instruct(&self.line, batch).unwrap_or_default();
         }

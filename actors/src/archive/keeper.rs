@@ -424,7 +424,7 @@ impl Keeper {
         shared: Arc<Shared>,
     ) -> Result<(Keeper, Vec<Span>), Error> {
         let directory = config.directory_for(&log);
-        std::fs::create_dir_all(&directory).map_err(|error| Error::disk("creating", &directory, error))?;
+        persistence::disk::create_directory(&directory).map_err(|error| Error::disk("creating", &directory, error))?;
         let identity = persistence::Reader::identity(&log)?;
         let opening::Opened { runs, holes, set_aside } = opening::open(&directory, identity, end)?;
         shared.figures.lock().files_set_aside = set_aside;

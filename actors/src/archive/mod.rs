@@ -133,7 +133,8 @@ impl Default for Config {
 }
 
 impl Config {
-    fn directory_for(&self, log: &Path) -> PathBuf {
+    /// Where it lies beside a log.
+    pub fn directory_for(&self, log: &Path) -> PathBuf {
         self.directory.clone().unwrap_or_else(|| log.join("archive"))
     }
 }

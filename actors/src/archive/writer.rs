@@ -114,11 +114,8 @@ pub(super) struct Writer<'a> {
 impl<'a> Writer<'a> {
     pub(super) fn create(directory: &'a Path, identity: u128, span: Span, pace: Pace<'a>) -> Result<Self, Error> {
         let temporary = directory.join(format!("{}.tmp", file_name(span)));
-        let create = || {
-            let mut options = File::options();
-            options.write(true).read(true).create(true).truncate(true).open(&temporary)
-        };
-        let file = create().map_err(|error| Error::disk("creating", &temporary, error))?;
+        let file = persistence::disk::creating().read(true).truncate(true).open(&temporary);
+        let file = file.map_err(|error| Error::disk("creating", &temporary, error))?;
         let header = Header { identity, span, ended_first: u64::MAX, ..Header::default() };
         let buffer = Vec::with_capacity(BUFFER_BYTES + ENTRIES_PER_BLOCK * ENTRY_BYTES);
         Ok(Writer {

@@ -1,7 +1,6 @@
 //! What the journal's thread writes down of the facts that the book folded: as little as can be counted from.
-//!
-//! Counting touches some dozen places in memory for each payment. Done for many at once, they stay in the processor's cache; done
-//! for one between other work, each is fetched anew.
+
+use std::time::Duration;
 
 use settlement::{Book, Fact, Key, Payment, Stage};
 use wire::{Currency, Reason, Timestamp, Uetr};
@@ -33,8 +32,8 @@ pub(super) struct End {
     pub(super) at: Timestamp,
     /// When it was decided on.
     pub(super) began: Timestamp,
-    /// From when its creditor agent could answer, if it did.
-    pub(super) known: Option<Timestamp>,
+    /// How long its creditor agent took to answer, if it did and if that is known.
+    pub(super) waited: Option<Duration>,
 }
 
 const _: () = assert!(size_of::<End>() <= 64, "what is noted of an end fits a line of the processor's cache");
@@ -88,7 +87,7 @@ impl End {
         };
         let began = decided_at.unwrap_or(at);
         let has_answered = rejected.map_or(outcome.is_settled(), |(_, by_creditor)| by_creditor);
-        let known = has_answered.then(|| known.at(began));
-        Some(End { uetr, debtor, creditor, outcome, rejected, at, began, known })
+        let waited = has_answered.then(|| known.waited(began, at)).flatten();
+        Some(End { uetr, debtor, creditor, outcome, rejected, at, began, waited })
     }
 }

@@ -30,7 +30,7 @@ pub struct Own {
     /// Offered to it.
     pub received: u64,
     pub answered: Outcomes,
-    /// From when it could be told until it answered.
+    /// From when it could be told until it answered, of what the switch did not hold up meanwhile.
     pub answer: Distribution,
 }
 
@@ -144,9 +144,8 @@ impl Tally {
     }
 
     fn end(&mut self, end: &End) {
-        let End { uetr, debtor, creditor, outcome, rejected, at, began, known } = *end;
-        let since = |earlier: Timestamp| at.nanoseconds().saturating_sub(earlier.nanoseconds());
-        let (took_ns, waited_ns) = (since(began), known.map(since));
+        let End { uetr, debtor, creditor, outcome, rejected, at, began, waited } = *end;
+        let took_ns = at.nanoseconds().saturating_sub(began.nanoseconds());
         self.outcomes.count(outcome);
         if let Some((reason, by_creditor)) = rejected {
             self.reject(reason, by_creditor);
@@ -162,13 +161,13 @@ impl Tally {
             own.beyond_objective += u64::from(!is_within);
             own.total.record_ns(took_ns);
         });
-        if let Some(waited_ns) = waited_ns {
-            self.creditor_wait.record_ns(waited_ns);
+        if let Some(waited) = waited {
+            self.creditor_wait.record(waited);
         }
         self.own(creditor, |own| {
             own.answered.count(outcome);
-            if let Some(waited_ns) = waited_ns {
-                own.answer.record_ns(waited_ns);
+            if let Some(waited) = waited {
+                own.answer.record(waited);
             }
         });
     }

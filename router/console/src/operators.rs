@@ -92,25 +92,39 @@ fn write(path: &Path, operators: Vec<Operator>) -> Result<(), Error> {
     Ok(())
 }
 
+impl Operator {
+    pub fn new(name: &str, roles: &[Role], passphrase: &str) -> Result<Operator, Error> {
+        if !(PASSPHRASE_BYTES_MIN..=PASSPHRASE_BYTES_MAX).contains(&passphrase.len()) {
+            let what = format!("a passphrase has {PASSPHRASE_BYTES_MIN} to {PASSPHRASE_BYTES_MAX} bytes");
+            return Err(Error::Wrong(what));
+        }
+        let salt = SaltString::generate(&mut OsRng);
+        let hash = Argon2::default().hash_password(passphrase.as_bytes(), &salt);
+        let passphrase = hash.map_err(|error| Error::Wrong(error.to_string()))?.to_string();
+        let mut roles = roles.to_vec();
+        roles.sort_unstable();
+        roles.dedup();
+        let operator = Operator { name: name.into(), roles, passphrase };
+        operator.check()?;
+        Ok(operator)
+    }
+
+    /// Also of one that came from elsewhere.
+    fn check(&self) -> Result<(), Error> {
+        check_name(&self.name)?;
+        if self.roles.is_empty() {
+            return Err(Error::Wrong("an operator has at least one role".into()));
+        }
+        PasswordHash::new(&self.passphrase).map(drop).map_err(|error| Error::Wrong(format!("the hash: {error}")))
+    }
+}
+
 /// Adds one, or gives one who is there other roles and a new passphrase.
-pub fn set(path: &Path, name: &str, roles: &[Role], passphrase: &str) -> Result<(), Error> {
-    check_name(name)?;
-    if roles.is_empty() {
-        return Err(Error::Wrong("an operator has at least one role".into()));
-    }
-    if !(PASSPHRASE_BYTES_MIN..=PASSPHRASE_BYTES_MAX).contains(&passphrase.len()) {
-        let what = format!("a passphrase has {PASSPHRASE_BYTES_MIN} to {PASSPHRASE_BYTES_MAX} bytes");
-        return Err(Error::Wrong(what));
-    }
-    let salt = SaltString::generate(&mut OsRng);
-    let hash = Argon2::default().hash_password(passphrase.as_bytes(), &salt);
-    let passphrase = hash.map_err(|error| Error::Wrong(error.to_string()))?.to_string();
+pub fn set(path: &Path, operator: Operator) -> Result<(), Error> {
+    operator.check()?;
     let mut operators = read(path)?;
-    operators.retain(|own| own.name != name);
-    let mut roles = roles.to_vec();
-    roles.sort_unstable();
-    roles.dedup();
-    operators.push(Operator { name: name.into(), roles, passphrase });
+    operators.retain(|own| own.name != operator.name);
+    operators.push(operator);
     operators.sort_by(|one, other| one.name.cmp(&other.name));
     write(path, operators)
 }
@@ -209,7 +223,8 @@ mod tests {
         assert_eq!(read(&path).unwrap(), []);
         let passphrase = generate().unwrap();
         assert_eq!(passphrase.len(), 23);
-        set(&path, "ann", &[Role::Treasury, Role::Operator, Role::Operator], &passphrase).unwrap();
+        let new = Operator::new("ann", &[Role::Treasury, Role::Operator, Role::Operator], &passphrase);
+        set(&path, new.unwrap()).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains("$argon2id$") && !text.contains(&passphrase), "{text}");
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
@@ -229,7 +244,7 @@ mod tests {
     fn a_file_that_others_may_read_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("operators.toml");
-        set(&path, "ann", &[Role::Viewer], "twelve bytes it is").unwrap();
+        set(&path, Operator::new("ann", &[Role::Viewer], "twelve bytes it is").unwrap()).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(read(&path), Err(Error::Exposed { .. })));
         assert_eq!(Operators::new(path).named("ann"), None);
@@ -237,13 +252,14 @@ mod tests {
 
     #[test]
     fn names_and_passphrases_are_bounded() {
+        for name in ["", "Ann", "ann b", "<b>", &"a".repeat(33)] {
+            assert!(Operator::new(name, &[Role::Viewer], "long enough it is").is_err(), "{name:?}");
+        }
+        assert!(Operator::new("ann", &[], "long enough it is").is_err());
+        assert!(Operator::new("ann", &[Role::Viewer], "too short").is_err());
+        let strange = Operator { name: "ann".into(), roles: vec![Role::Viewer], passphrase: "no hash".into() };
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("operators.toml");
-        for name in ["", "Ann", "ann b", "<b>", &"a".repeat(33)] {
-            assert!(set(&path, name, &[Role::Viewer], "long enough it is").is_err(), "{name:?}");
-        }
-        assert!(set(&path, "ann", &[], "long enough it is").is_err());
-        assert!(set(&path, "ann", &[Role::Viewer], "too short").is_err());
-        assert!(!path.exists());
+        assert!(set(&path, strange).is_err() && !path.exists());
     }
 }

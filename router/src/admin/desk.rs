@@ -233,7 +233,7 @@ impl Desk {
             Command::Actor { id } => value(self.actor(&id)?),
             Command::Participants => self.participants().await,
             Command::Participant { id } => self.participant(self.known(&id)?).await,
-            Command::Register { id, currency } => self.register(&id, &currency, note, asking).await,
+            Command::Register { id, currency } => self.register(&id, &currency, asking).await,
             Command::Fund { id, currency, amount } => {
                 let (currency, amount_minor) = money(&currency, &amount)?;
                 self.operate(&id, OwnedOperation::Fund { currency, amount_minor, note }, asking).await
@@ -267,6 +267,11 @@ impl Desk {
             Command::ApproveTask { number } => self.approve(number, asking).await,
             Command::RefuseTask { number } => self.refuse_task(number, asking).await,
             Command::WithdrawTask { number } => self.withdraw_task(number, asking).await,
+            command @ (Command::AddOperator(_) | Command::RemoveOperator { .. }) => {
+                let file = self.config.operators();
+                let changed = tokio::task::spawn_blocking(move || super::operators::change(&file, command));
+                changed.await.map_err(unavailable)?
+            }
             Command::Day => value(self.day()),
             Command::Roll { date } => {
                 let date = date.map(|date| date.parse::<BusinessDate>().map_err(wrong)).transpose()?;
@@ -298,7 +303,7 @@ impl Desk {
     }
 
     pub(super) fn cluster(&self) -> super::protocol::Cluster {
-        super::cluster::cluster(&self.switch, &self.door)
+        super::cluster::cluster(&self.switch, &self.door, &self.config)
     }
 
     pub(crate) async fn query<T: Send + 'static>(
@@ -357,7 +362,7 @@ impl Desk {
                 instructions: traffic.instructions.load(Ordering::Relaxed),
                 letters: traffic.letters.load(Ordering::Relaxed),
                 messages: traffic.messages.load(Ordering::Relaxed),
-                restarts: traffic.restarts.load(Ordering::Relaxed),
+                restarts: traffic.restarts.all(),
             },
             recovery: recovery(&self.recovery),
             verdict: latest.verdict.clone(),
@@ -388,14 +393,12 @@ impl Desk {
         value(one)
     }
 
-    async fn register(&self, id: &str, currency: &str, note: String, asking: &mut Asking) -> Answer {
+    /// Who and why is in its entry of the audit trail.
+    async fn register(&self, id: &str, currency: &str, asking: &mut Asking) -> Answer {
         let id: ParticipantId = id.parse().map_err(wrong)?;
         let currency: Currency = currency.parse().map_err(wrong)?;
         self.switch.register(id, currency, asking.draft()).await?;
         asking.is_recorded = true;
-        // The fact of the registration has no room for who and why; this one has.
-        let limits = settlement::Limits::default();
-        self.switch.operate(id, OwnedOperation::Limit { currency, limits, note }, None).await?;
         self.participant(id).await
     }
 

@@ -3,7 +3,7 @@
 //!
 //! In reading order: `protocol` (what can be asked and what comes back), `asked` (by whom), `desk` (how it is done on a
 //! switch), `figures` (of the book and the journal), `leading` (who leads), `members` (who belongs to the cluster), `drain`,
-//! `trail` (what operators changed), `tasks` (what waits for a second person), `checks` (what the node checks of itself),
+//! `operators` (who may sign in), `trail` (what operators changed), `tasks` (what waits for a second person), `checks` (what the node checks of itself),
 //! `logbook` (what the snapshot tells of all that), `server` (the socket), `client` (the other end). Payments are told and
 //! found by `story`.
 
@@ -17,6 +17,7 @@ mod figures;
 mod leading;
 mod logbook;
 mod members;
+pub mod operators;
 pub mod protocol;
 pub mod server;
 mod tasks;

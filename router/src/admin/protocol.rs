@@ -5,11 +5,13 @@
 //! {"command":{"fund":{"id":"BANK-0001","currency":"EUR","amount":"1000.00"}},"operator":"ann","reason":"ticket 7"}
 //! {"ok":{…}}
 //! {"ok":{…},"read_on":{"role":"follower","term":7,"leader":2,"committed_index":91244}}
+//! {"working_seconds":7}
 //! {"error":{"kind":"not_found","message":"BANK-0001 is not registered","next":"crosstie participant list"}}
 //! ```
 //!
 //! Amounts are decimal text in the currency's own decimals.
 
+use console::operators::Operator;
 use serde::{Deserialize, Serialize};
 
 use super::asked::{AuditSearch, Origin};
@@ -32,7 +34,7 @@ pub struct Request {
     pub operator: String,
     #[serde(default)]
     pub origin: Origin,
-    /// Why; needed by everything that changes a participant or the members.
+    /// Why; needed by [some commands](Command::needs_reason).
     #[serde(default)]
     pub reason: String,
 }
@@ -164,6 +166,11 @@ pub enum Command {
     WithdrawTask {
         number: u64,
     },
+    /// Lets somebody sign in at this node's console; of one who may already, roles and passphrase are replaced.
+    AddOperator(Operator),
+    RemoveOperator {
+        name: String,
+    },
     Day,
     /// To `date` (2026-11-23), or by a day.
     Roll {
@@ -221,13 +228,19 @@ impl From<Direction> for settlement::Direction {
 struct DryRun(bool);
 
 impl Command {
-    /// Changes something of a participant or the members, so that who and why are kept.
+    /// Changes something of a participant, the members, the business date or the operators, so that who and why are kept.
     pub fn needs_reason(&self) -> bool {
-        use Command::{RefuseTask, Register, Resume, Suspend, WithdrawTask};
+        use Command::{RefuseTask, Register, Resume, Roll, Suspend, WithdrawTask};
         self.is_of_members() == Some(DryRun(false))
             || self.is_of_money()
-            || matches!(self, Register { .. } | Suspend { .. } | Resume { .. })
+            || self.is_of_operators()
+            || matches!(self, Register { .. } | Suspend { .. } | Resume { .. } | Roll { .. })
             || matches!(self, RefuseTask { .. } | WithdrawTask { .. })
+    }
+
+    /// Changes a node's own file, whoever leads.
+    fn is_of_operators(&self) -> bool {
+        matches!(self, Command::AddOperator(_) | Command::RemoveOperator { .. })
     }
 
     /// Money in or out, or a limit: what a second person may be needed for.
@@ -282,6 +295,8 @@ impl Command {
             Command::ApproveTask { .. } => "approve_task",
             Command::RefuseTask { .. } => "refuse_task",
             Command::WithdrawTask { .. } => "withdraw_task",
+            Command::AddOperator(_) => "operator_add",
+            Command::RemoveOperator { .. } => "operator_remove",
             Command::Day => "day",
             Command::Roll { .. } => "roll",
             Command::Snapshot => "snapshot",
@@ -293,13 +308,15 @@ impl Command {
 
     /// Changes what is in the log, so that the node that leads must do it.
     pub fn needs_leader(&self) -> bool {
-        use Command::{ApproveTask, Roll};
-        self.needs_reason() || self.is_of_members().is_some() || matches!(self, Roll { .. } | ApproveTask { .. })
+        let is_reasoned = self.needs_reason() && !self.is_of_operators();
+        is_reasoned || self.is_of_members().is_some() || matches!(self, Command::ApproveTask { .. })
     }
 
     pub fn changes(&self) -> bool {
         use Command::{Drain, Snapshot, StepDown, Stop, Undrain};
-        self.needs_leader() || matches!(self, StepDown { .. } | Snapshot | Drain | Undrain | Stop)
+        self.needs_leader()
+            || self.is_of_operators()
+            || matches!(self, StepDown { .. } | Snapshot | Drain | Undrain | Stop)
     }
 
     /// Becomes an entry of the audit trail.
@@ -307,12 +324,17 @@ impl Command {
         self.changes() && self.is_of_members() != Some(DryRun(true))
     }
 
-    /// What was asked besides its name, as JSON; empty when that is all.
+    /// Grows with what the node keeps: minutes, where that is millions of payments.
+    pub fn takes_long(&self) -> bool {
+        matches!(self, Command::SelfCheck { .. } | Command::AuditVerify { .. })
+    }
+
+    /// What was asked besides its name, as JSON, without what is secret; empty when that is all.
     pub fn parameters(&self) -> String {
         let mut asked = serde_json::to_value(self).unwrap_or_default();
         let fields = asked.as_object_mut().and_then(|asked| asked.values_mut().next()).map(serde_json::Value::take);
         let Some(serde_json::Value::Object(mut fields)) = fields else { return String::new() };
-        fields.retain(|name, value| !value.is_null() && name != "dry_run");
+        fields.retain(|name, value| !value.is_null() && name != "dry_run" && name != "passphrase");
         serde_json::Value::Object(fields).to_string()
     }
 }
@@ -325,6 +347,13 @@ pub struct Line {
     /// Set when the answer was read from the book of a node that does not lead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_on: Option<Leadership>,
+}
+
+/// A line before the answer to what [may take long](Command::takes_long), once a second: the node is still at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Working {
+    pub working_seconds: u64,
 }
 
 /// Where a node stands in its switch.
@@ -436,14 +465,18 @@ pub struct Member {
     /// leader, follower, silent when the leader has not heard it, or repairing, which a node says of itself; absent where
     /// this node cannot know.
     pub state: Option<String>,
-    /// Entries that it lacks; known to the leader alone.
+    /// How long nothing has been heard of it, milliseconds; while it is silent, and if it was heard of since the node that
+    /// answers started.
+    #[serde(default)]
+    pub silent_ms: Option<u64>,
+    /// Entries that it lacks; known to the leader alone, of nodes that are there.
     pub lag_entries: Option<u64>,
-    /// How long it has lacked them, milliseconds; known to the leader alone.
+    /// How long it has lacked them, milliseconds; known to the leader alone, of nodes that are there.
     pub lag_ms: Option<u64>,
     /// Its book and that of the node that answers, compared after the same entry; absent before the first time.
     #[serde(default)]
     pub book: Option<ComparedBook>,
-    /// From the node that answers and back, smoothed; absent until it was measured.
+    /// From the node that answers and back, smoothed; absent until it was measured, and of a node that is not there.
     #[serde(default)]
     pub round_trip_us: Option<u64>,
     /// Why nothing is known of how it fares now; absent when it is there.
@@ -484,7 +517,7 @@ pub struct Archive {
 pub struct Journal {
     pub committed_index: u64,
     pub entries: u64,
-    pub payload_bytes: u64,
+    pub written_bytes: u64,
     pub syncs: u64,
     pub sync_mean_us: u64,
     pub sync_max_us: u64,

@@ -51,6 +51,24 @@ impl Task {
         Who { task: Some(self.number), approver, node, asked_at_ns, ..self.who.clone() }
     }
 
+    /// Who can approve it and how, where the nodes run as the user `own_uid`: on the command line nobody but that user and
+    /// root is let in.
+    fn next(&self, own_uid: u32) -> String {
+        let number = self.number;
+        let console = "a second person who has signed in at the console: crosstie operator add NAME --role approver";
+        match (self.who.origin, self.who.uid) {
+            (Origin::Cli, 0) if own_uid == 0 => format!(
+                "{console}. On the command line nobody can: the node runs as root, so that whoever is let in there is the \
+                 same user as you"
+            ),
+            (Origin::Cli, uid) => {
+                let other = if uid == 0 { format!("the user with uid {own_uid}") } else { "root".into() };
+                format!("crosstie task approve {number}, on the command line as {other}; or {console}")
+            }
+            _ => format!("{console}; or on the command line by another name: crosstie task approve {number}"),
+        }
+    }
+
     /// What `who` may do with it. Whoever is neither surely the proposer nor surely another may stop it, in both names.
     pub(crate) fn ways(&self, who: &Who) -> &'static [Way] {
         match () {
@@ -135,7 +153,9 @@ impl Desk {
         self.record_here(&record).await?;
         asking.is_recorded = true;
         let task = self.tasks_for_sure().await?.into_iter().rfind(|task| task.who == who);
-        value(json!({ "task": task.ok_or_else(|| unavailable("the task has expired"))? }))
+        let task = task.ok_or_else(|| unavailable("the task has expired"))?;
+        let next = task.next(rustix::process::getuid().as_raw());
+        value(json!({ "task": task, "next": next }))
     }
 
     /// Done in the name of both; whatever comes of it ends the task, unless nobody knows.
@@ -228,6 +248,15 @@ mod tests {
             let of = |(operator, uid, origin): (&str, u32, Origin)| who(operator, uid, origin);
             assert_eq!(proposed(of(proposer)).ways(&of(asks)), ways, "{asks:?} of {proposer:?}");
         }
+    }
+
+    #[test]
+    fn a_proposal_says_who_can_be_the_second_person() {
+        let next = |uid, own_uid, origin| proposed(who("ann", uid, origin)).next(own_uid);
+        assert!(next(0, 0, Origin::Cli).contains("On the command line nobody can: the node runs as root"));
+        assert!(next(0, 7, Origin::Cli).contains("on the command line as the user with uid 7"));
+        assert!(next(7, 7, Origin::Cli).contains("on the command line as root"));
+        assert!(next(0, 0, Origin::Console).contains("by another name: crosstie task approve 2"));
     }
 
     #[test]

@@ -21,6 +21,7 @@ use super::desk::{Answer, problem, unavailable, wrong};
 
 use super::asked::{AuditEntry, AuditHead, AuditSearch, Forwarded, Origin, Outcome, Record, Who};
 use super::protocol::{Command, FIND_LIMIT_MAX, OPERATOR_LENGTH_MAX, Problem, ProblemKind, REASON_LENGTH_MAX, Request};
+use crate::config::Config;
 use crate::story::when::point;
 
 /// How long an operator's answer waits for its entry.
@@ -110,37 +111,38 @@ pub(crate) fn own_draft(switch: &Switch, actor: Option<&str>, command: &Command,
     }
 }
 
+/// Who asks node `node`, checked, also where it is not needed. Without a name it is the number that the system gives.
+pub(super) fn who(request: &Request, uid: u32, node: u64, now: Timestamp) -> Result<Who, Problem> {
+    let Request { command, operator, origin, reason } = request;
+    if *origin == Origin::Node {
+        return Err(wrong("origin: whoever asks is no node"));
+    }
+    let printable = |text: &str, length_max| text.len() <= length_max && !text.chars().any(char::is_control);
+    if !printable(operator, OPERATOR_LENGTH_MAX) {
+        return Err(wrong(format!("operator: at most {OPERATOR_LENGTH_MAX} bytes without control characters")));
+    }
+    if !printable(reason, REASON_LENGTH_MAX) {
+        return Err(wrong(format!("reason: at most {REASON_LENGTH_MAX} bytes without control characters")));
+    }
+    if command.needs_reason() && reason.trim().is_empty() {
+        let name = command.name();
+        return Err(wrong(format!("{name} needs a reason: it is kept in the audit trail with your name")));
+    }
+    Ok(Who {
+        operator: if operator.is_empty() { format!("uid {uid}") } else { operator.clone() },
+        uid,
+        node,
+        origin: *origin,
+        reason: reason.trim().into(),
+        asked_at_ns: now.nanoseconds(),
+        task: None,
+        approver: None,
+    })
+}
+
 impl Desk {
-    /// Who asks, checked, also where it is not needed.
     pub(crate) fn who(&self, request: &Request, uid: u32) -> Result<Who, Problem> {
-        let Request { command, operator, origin, reason } = request;
-        if *origin == Origin::Node {
-            return Err(wrong("origin: whoever asks is no node"));
-        }
-        let printable = |text: &str, length_max| text.len() <= length_max && !text.chars().any(char::is_control);
-        if !printable(operator, OPERATOR_LENGTH_MAX) {
-            return Err(wrong(format!("operator: at most {OPERATOR_LENGTH_MAX} bytes without control characters")));
-        }
-        if !printable(reason, REASON_LENGTH_MAX) {
-            return Err(wrong(format!("reason: at most {REASON_LENGTH_MAX} bytes without control characters")));
-        }
-        if command.needs_reason() && reason.trim().is_empty() {
-            return Err(wrong(format!(
-                "{} needs a reason: it is kept in the audit trail with your name",
-                command.name()
-            )));
-        }
-        let operator = if operator.is_empty() { "?" } else { operator };
-        Ok(Who {
-            operator: operator.into(),
-            uid,
-            node: self.switch.node(),
-            origin: *origin,
-            reason: reason.trim().into(),
-            asked_at_ns: self.switch.clock().now().nanoseconds(),
-            task: None,
-            approver: None,
-        })
+        who(request, uid, self.switch.node(), self.switch.clock().now())
     }
 
     /// Writes what this node did of its own accord.
@@ -171,7 +173,7 @@ impl Desk {
             }
         }
         let _alone = self.waiting.lock().await;
-        let (path, action) = (self.waiting_path(), record.action.clone());
+        let (path, action) = (waiting_path(&self.config), record.action.clone());
         let entry = serde_json::to_string(&record).unwrap_or_default();
         match tokio::task::spawn_blocking(move || keep(&path, &record)).await {
             Ok(Ok(())) => {
@@ -209,10 +211,6 @@ impl Desk {
         Ok(self.switch.record(&draft, (*outcome).into(), why).await?)
     }
 
-    fn waiting_path(&self) -> PathBuf {
-        self.config.log.directory.join("audit.waiting")
-    }
-
     /// Brings entries that wait into the trail, as long as the node runs.
     pub async fn record_what_waits(&self) {
         loop {
@@ -222,7 +220,7 @@ impl Desk {
     }
 
     async fn try_record_what_waits(&self) {
-        let path = self.waiting_path();
+        let path = waiting_path(&self.config);
         let Ok(text) = std::fs::read_to_string(&path) else { return };
         let _alone = self.waiting.lock().await;
         for line in text.lines() {
@@ -326,10 +324,15 @@ impl AuditHead {
     }
 }
 
-/// Appends to the file of entries that wait.
-fn keep(path: &Path, record: &Record) -> Result<(), String> {
+/// The file of entries that wait.
+pub(super) fn waiting_path(config: &Config) -> PathBuf {
+    config.log.directory.join("audit.waiting")
+}
+
+/// Appends to it.
+pub(super) fn keep(path: &Path, record: &Record) -> Result<(), String> {
     let write = || {
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+        let mut file = persistence::disk::creating().append(true).open(path)?;
         if file.metadata()?.len() >= WAITING_BYTES_MAX {
             return Err(std::io::Error::other(format!("more than {WAITING_BYTES_MAX} bytes wait already")));
         }

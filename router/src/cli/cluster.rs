@@ -167,7 +167,7 @@ impl Change {
     }
 
     fn show(&self, answer: &Value, done: &str) -> Result<Exit, Failure> {
-        eprintln!("{}", if self.dry_run { "nothing is against it; nothing was changed" } else { done });
+        talk!("{}", if self.dry_run { "nothing is against it; nothing was changed" } else { done });
         show(&self.node, answer)
     }
 }
@@ -210,7 +210,7 @@ impl Promote {
                 // Not yet; or leadership changes hands just now.
                 Err(Failure { exit: Exit::No, message, .. }) if Instant::now() < until => {
                     if told != message {
-                        eprintln!("{message}");
+                        talk!("{message}");
                         told = message;
                     }
                     std::thread::sleep(LOOK_EVERY);
@@ -251,7 +251,7 @@ fn show(node: &Node, answer: &Value) -> Result<Exit, Failure> {
     node.output.show(answer, || {
         let cluster: protocol::Cluster = read(answer)?;
         if !node.output.plain {
-            eprintln!("{}", summary(&cluster));
+            talk!("{}", summary(&cluster));
         }
         Ok(table(&cluster))
     })

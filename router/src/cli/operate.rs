@@ -40,6 +40,7 @@ pub(super) struct Amount {
 }
 
 #[derive(Args)]
+#[group(id = "limits", required = true, multiple = true, args = ["net_debit_cap", "payment_max"])]
 pub(super) struct Limits {
     #[command(flatten)]
     change: Change,
@@ -47,7 +48,7 @@ pub(super) struct Limits {
     #[arg(long)]
     currency: String,
     /// Most it may owe by payments alone, or none
-    #[arg(long, value_name = "AMOUNT", required_unless_present = "payment_max")]
+    #[arg(long, value_name = "AMOUNT")]
     net_debit_cap: Option<String>,
     /// Most that one payment it sends may move, or none
     #[arg(long, value_name = "AMOUNT")]
@@ -183,11 +184,13 @@ pub(super) enum Day {
     #[command(after_help = examples("crosstie day show"))]
     Show(Node),
     /// Roll the business date now; payments go on
-    #[command(after_help = examples("crosstie day roll\n  crosstie day roll --to 2026-11-24"))]
+    #[command(after_help = examples("crosstie day roll --reason 'all banks are in'\n  crosstie day roll --to 2026-11-24 --reason 'holiday'"))]
     Roll {
         /// To this date instead of the next
         #[arg(long, value_name = "DATE")]
         to: Option<String>,
+        #[command(flatten)]
+        why: task::Reason,
         #[command(flatten)]
         node: Node,
     },
@@ -195,11 +198,11 @@ pub(super) enum Day {
 
 impl Day {
     pub(super) fn run(self) -> Result<Exit, Failure> {
-        let (command, node) = match self {
-            Day::Show(node) => (Command::Day, node),
-            Day::Roll { to, node } => (Command::Roll { date: to }, node),
+        let (command, why, node) = match self {
+            Day::Show(node) => (Command::Day, String::new(), node),
+            Day::Roll { to, why, node } => (Command::Roll { date: to }, why.reason, node),
         };
-        let value = node.ask(command, "")?;
+        let value = node.ask(command, &why)?;
         show::day(&node, &value)
     }
 }
@@ -244,6 +247,6 @@ fn tell(node: &Node, value: &Value, sentence: &str) -> Result<Exit, Failure> {
     if node.output.json {
         return say(&format!("{value}\n"));
     }
-    eprintln!("{sentence}");
+    talk!("{sentence}");
     Ok(Exit::Done)
 }

@@ -1,20 +1,27 @@
-//! Who may sign in to the console: the file of operators, changed where the node runs. It needs no node.
+//! Who may sign in to the console of a node: asked of it, or done in its place while it does not run.
 
 use std::io::Read;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use console::{Role, operators};
 use serde_json::json;
 
 use super::output::{Output, Table, say};
+use super::task::Reason;
 use super::{Place, examples};
+use crate::admin::protocol::{Command, Problem};
+use crate::admin::{self, client};
 use crate::config::load;
 use crate::exit::{Exit, Failure};
+
+/// How long to wait for the node.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Subcommand)]
 pub(super) enum Operators {
     /// Adds an operator and prints his passphrase, once; of one who is there, roles and passphrase are replaced
-    #[command(after_help = examples("crosstie operator add ann --role operator --role approver\n  crosstie operator add wall --role viewer --config node-1.toml"))]
+    #[command(after_help = examples("crosstie operator add ann --role operator --role approver --reason 'joined operations'\n  crosstie operator add wall --role viewer --reason 'the screen in room 3' --config node-1.toml"))]
     Add(Add),
     /// Who they are and what they may
     #[command(after_help = examples("crosstie operator list"))]
@@ -25,10 +32,12 @@ pub(super) enum Operators {
         output: Output,
     },
     /// Removes an operator; who is signed in is not any more
-    #[command(after_help = examples("crosstie operator remove ann"))]
+    #[command(after_help = examples("crosstie operator remove ann --reason 'has left'"))]
     Remove {
         /// Whom
         name: String,
+        #[command(flatten)]
+        why: Reason,
         #[command(flatten)]
         place: Place,
     },
@@ -45,19 +54,18 @@ pub(super) struct Add {
     #[arg(long)]
     passphrase_stdin: bool,
     #[command(flatten)]
+    why: Reason,
+    #[command(flatten)]
     place: Place,
 }
 
-impl From<operators::Error> for Failure {
-    fn from(error: operators::Error) -> Failure {
-        use operators::Error;
-        let (exit, next) = match &error {
-            Error::File { .. } => (Exit::No, "name its directory by --data DIR or its configuration by --config FILE"),
-            Error::Exposed { .. } => (Exit::Refused, "let its owner alone read it, then try again"),
-            Error::Form { .. } => (Exit::Usage, "correct it, or remove it and add everybody again"),
-            Error::Wrong(_) => (Exit::Usage, "crosstie operator add --help"),
-        };
-        Failure::new(exit, error.to_string()).next(next)
+/// Asks the node, or does it in its place when it does not run.
+fn change(place: &Place, command: Command, reason: &str) -> Result<(), Failure> {
+    let config = load(&place.sources())?.config;
+    let done = admin::operators::change_for(&config, &client::request(command.clone(), reason))?;
+    match done {
+        Some(_) => Ok(()),
+        None => client::ask(&config.socket(), command, reason, PATIENCE).map(drop),
     }
 }
 
@@ -66,7 +74,8 @@ impl Operators {
         match self {
             Operators::Add(add) => add.run(),
             Operators::List { place, output } => {
-                let all = operators::read(&load(&place.sources())?.config.operators())?;
+                let file = load(&place.sources())?.config.operators();
+                let all = operators::read(&file).map_err(Problem::from)?;
                 let roles = |own: &operators::Operator| own.roles.iter().map(|role| role.name()).collect::<Vec<_>>();
                 let value = all.iter().map(|own| json!({ "name": own.name, "roles": roles(own) })).collect();
                 output.show(&value, || {
@@ -75,11 +84,8 @@ impl Operators {
                     Ok(table)
                 })
             }
-            Operators::Remove { name, place } => {
-                if !operators::remove(&load(&place.sources())?.config.operators(), &name)? {
-                    let next = "crosstie operator list";
-                    return Err(Failure::new(Exit::NotFound, format!("there is no operator {name}")).next(next));
-                }
+            Operators::Remove { name, why, place } => {
+                change(&place, Command::RemoveOperator { name: name.clone() }, &why.reason)?;
                 eprintln!("{name} may not sign in any more");
                 Ok(Exit::Done)
             }
@@ -89,13 +95,13 @@ impl Operators {
 
 impl Add {
     fn run(self) -> Result<Exit, Failure> {
-        let file = load(&self.place.sources())?.config.operators();
         let passphrase = match self.passphrase_stdin {
             true => from_stdin()?,
-            false => operators::generate()?,
+            false => operators::generate().map_err(Problem::from)?,
         };
-        operators::set(&file, &self.name, &self.role, &passphrase)?;
-        eprintln!("{} may sign in, by {}", self.name, file.display());
+        let operator = operators::Operator::new(&self.name, &self.role, &passphrase).map_err(Problem::from)?;
+        change(&self.place, Command::AddOperator(operator), &self.why.reason)?;
+        eprintln!("{} may sign in", self.name);
         if self.passphrase_stdin {
             return Ok(Exit::Done);
         }

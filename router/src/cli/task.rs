@@ -46,7 +46,7 @@ pub(super) enum Task {
 pub(super) struct Reason {
     /// Why; kept in the audit trail with your name
     #[arg(long, value_name = "TEXT")]
-    reason: String,
+    pub(super) reason: String,
 }
 
 #[derive(Args)]
@@ -102,6 +102,7 @@ pub(super) fn proposed(node: &Node, value: &Value) -> Option<Result<Exit, Failur
     if node.output.json {
         return Some(say(&format!("{value}\n")));
     }
-    eprintln!("not done yet: it waits for another operator, who says crosstie task approve {}", task["number"]);
+    eprintln!("not done yet: task {} waits for a second person", task["number"]);
+    eprintln!("next:  {}", value["next"].as_str().unwrap_or_default());
     Some(Ok(Exit::Done))
 }

@@ -41,6 +41,11 @@ impl Config {
         })
     }
 
+    /// Of the node in its cluster; also a node alone has one.
+    pub fn number(&self) -> u64 {
+        if self.cluster.node == 0 { ALONE } else { self.cluster.node }
+    }
+
     /// What [`crate::node::start`] is given. Reads the certificates.
     pub fn node(&self) -> Result<crate::node::Config, Failure> {
         let Config { node, listen, scheme, actors, .. } = self;
@@ -58,7 +63,7 @@ impl Config {
                 read_bytes: listen.read_bytes as usize,
             },
             switch: actors::Config {
-                node: among.as_ref().map_or(ALONE, |among| among.node),
+                node: self.number(),
                 log: self.persistence(among.as_ref()),
                 rules: settlement::Rules {
                     payment_timeout: scheme.payment_timeout,

@@ -46,7 +46,7 @@ pub fn up(wanted: &Up) -> Result<Exit, Failure> {
 
 async fn live(wanted: &Up) -> Result<Exit, Failure> {
     let directory = &wanted.directory;
-    std::fs::create_dir_all(directory)
+    persistence::disk::create_directory(directory)
         .map_err(|error| Failure::new(Exit::No, format!("{}: {error}", directory.display())))?;
     let control = std::path::absolute(directory).unwrap_or_else(|_| directory.clone()).join("control.sock");
     // First of all: it is how one learns that another one runs here.

@@ -43,6 +43,7 @@ pub const EVENTS: &[Event] = &[
     event("stopped", "info warn", "payments_left why", "the node has ended; payments left go on when it starts again"),
     event("ended", "error", "exit next", "the node could not start or go on: `msg` says why, `next` what to do"),
     event("exposed", "warn", "address", "participants can connect from other machines, and sessions are neither encrypted nor authenticated"),
+    event("files_exposed", "warn", "file count", "other users of the machine may read so many files of the log or the archive, this one among them: take that right from them"),
     event("not_durable", "warn", "", "log.sync is none: for measurements only"),
     event("few_files", "warn", "granted wanted", "the system allows fewer open files than listen.connections_max needs"),
     event("actors_ended", "error", "", "the actors ended though this node leads: the process ends and must be started again"),
@@ -63,7 +64,7 @@ pub const EVENTS: &[Event] = &[
     event("feed_unreadable", "error", "participant error", "a participant's notices could not be read again from the log; look at the disk"),
     event("accept_failed", "warn", "error", "a participant's connection could not be taken: out of files?"),
     // Payments.
-    event("payment_expired", "info", "uetr participant code took_ms", "the creditor agent, `participant`, did not answer in time; the funds are released"),
+    event("payment_timed_out", "info", "uetr participant code took_ms", "the creditor agent, `participant`, did not answer in time; the funds are released"),
     event("no_console", "error", "", "the node runs without its page, health checks and metrics: set ops.address"),
     // Operators.
     event("operator_action", "info warn debug", "action uid asked_at result kind message", "an operator changed something, or was refused; `asked_at` is the node that was asked"),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Node, run};
+use crate::support::{Node, exposed, run};
 
 /// Number, operator, action and outcome of every entry, the oldest first.
 fn entries(node: &Node) -> Vec<(u64, String, String, String)> {
@@ -24,13 +24,17 @@ fn every_change_is_an_entry_and_survives_a_snapshot_and_a_kill() {
     node.ask(&[&["participant", "defund", "BANK-0001", "100.01"], &why[..]].concat()).with(4);
     node.ask(&[&["participant", "fund", "BANK-0002", "1"], &why[..]].concat()).with(5);
     node.ask(&[&["participant", "fund", "BANK-0001", "x"], &why[..]].concat()).with(2);
-    node.ask(&["day", "roll"]).with(0);
+    node.ask(&["day", "roll", "--reason", "ticket 7"]).with(0);
     node.ask(&["snapshot"]).with(0);
     node.ask(&["node", "drain"]).with(0);
     node.ask(&["node", "undrain"]).with(0);
+    node.ask(&["operator", "add", "eve", "--role", "viewer", "--reason", "ticket 7"]).with(0);
+    node.ask(&["operator", "remove", "bob", "--reason", "ticket 7"]).with(5);
+    node.ask(&["operator", "remove", "eve"]).with(2);
     node.ask(&["status"]).with(0);
     let expected = ["register done", "fund done", "defund refused", "fund refused", "roll done", "snapshot done"];
-    let expected = [&expected[..], &["drain done", "undrain done"]].concat();
+    let expected =
+        [&expected[..], &["drain done", "undrain done", "operator_add done", "operator_remove refused"]].concat();
     let told = |node: &Node| entries(node).iter().map(|(_, _, action, came)| format!("{action} {came}")).collect();
     let before: Vec<String> = told(&node);
     assert_eq!(before, expected);
@@ -49,6 +53,11 @@ fn every_change_is_an_entry_and_survives_a_snapshot_and_a_kill() {
     assert_eq!(node.ask(&["audit", "log", "--since", "2100-01-01", "--plain"]).with(0).stdout, "");
     node.ask(&["audit", "log", "--since", "soon"]).with(2);
     node.ask(&["audit", "log", "--limit", "0"]).with(2);
+
+    let log = node.ask(&["audit", "log", "--action", "operator_add", "--json"]).with(0).json();
+    assert_eq!((&log[0]["parameters"], &log[0]["node"]), (&r#"{"name":"eve","roles":["viewer"]}"#.into(), &1.into()));
+    let rolled = node.ask(&["audit", "log", "--action", "roll", "--json"]).with(0).json();
+    assert_eq!(rolled[0]["reason"], "ticket 7");
 
     // Killed: the log has it, and the snapshot before.
     node.signal("KILL");
@@ -88,7 +97,7 @@ fn an_export_is_proved_against_the_node_running_or_stopped() {
     node.ask(&["audit", "verify", "/nowhere"]).with(2);
 
     // More has happened since: the export is the beginning of it.
-    node.ask(&["day", "roll"]).with(0);
+    node.ask(&["day", "roll", "--reason", "ticket 7"]).with(0);
     check(&node, &right, 0, "");
 
     // A trail that holds together, but of another switch.
@@ -111,6 +120,40 @@ fn an_export_is_proved_against_the_node_running_or_stopped() {
     assert!(stopped(0).stdout.contains("5 entries"));
     std::fs::write(&file, right.replacen("ticket 7", "ticket 8", 1)).unwrap();
     assert!(stopped(7).stderr.contains("audit entry 1"));
+}
+
+#[test]
+fn operators_of_a_node_that_does_not_run_are_entries_once_it_does() {
+    let data = tempfile::tempdir().unwrap();
+    let log = data.path().join("log");
+    let path = log.to_str().unwrap();
+    let add = ["operator", "add", "eve", "--role", "viewer", "--reason", "ticket 7", "--data", path];
+    assert!(run(&add).with(5).stderr.contains("start the node first"));
+    Node::start(&log, &[]).stop();
+    let passphrase = run(&add).with(0).stdout;
+    assert_eq!(passphrase.trim().len(), 23);
+    run(&["operator", "remove", "bob", "--reason", "ticket 7", "--data", path]).with(5);
+    let nameless = crate::support::crosstie()
+        .args(["operator", "remove", "eve", "--reason", "ticket 8", "--data", path])
+        .env_remove("USER")
+        .status();
+    assert!(nameless.unwrap().success());
+    assert_eq!(exposed(&log), Vec::<std::path::PathBuf>::new());
+
+    let node = Node::start(&log, &[]);
+    let mut left = 400;
+    while log.join("audit.waiting").exists() {
+        left -= 1;
+        assert!(left > 0, "they are not taken");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let told: Vec<_> =
+        entries(&node).into_iter().map(|(_, who, action, came)| format!("{who} {action} {came}")).collect();
+    let uid = std::fs::metadata(log.join("head")).map(|own| std::os::unix::fs::MetadataExt::uid(&own)).unwrap();
+    let nameless = format!("uid {uid} operator_remove done");
+    assert_eq!(told[1..], ["ann operator_add done", "ann operator_remove refused", &nameless]);
+    assert_eq!(node.ask(&["operator", "list", "--json"]).with(0).json(), serde_json::json!([]));
+    node.stop();
 }
 
 /// When it was asked, nanoseconds since 1970: behind the head of the fact and the time of its record.

@@ -79,7 +79,7 @@ async fn the_page_in_a_browser() {
         assert_eq!(status, FinalStatus::Settled);
         paid.push(uetr);
     }
-    let passphrase = node.ask(&["operator", "add", "ann", "--role", "operator"]).with(0).stdout;
+    let passphrase = node.ask(&["operator", "add", "ann", "--role", "operator", "--reason", "a test"]).with(0).stdout;
     let (ask, mut asked) = unbounded_channel();
     let walking =
         tokio::task::spawn_blocking(move || walk(&node, &page, &address, &paid, passphrase.trim(), &Payments(ask)));
@@ -339,7 +339,7 @@ fn money_needs_two_people_at_the_page() {
     let node = Node::start(&data.path().join("log"), &arguments);
     let page = node.ready["console"].as_str().unwrap().to_string();
     let [tom, eve] = ["tom", "eve"].map(|name| {
-        let add = ["operator", "add", name, "--role", "treasury", "--role", "approver"];
+        let add = ["operator", "add", name, "--role", "treasury", "--role", "approver", "--reason", "a test"];
         node.ask(&add).with(0).stdout.trim().to_string()
     });
     let funded =

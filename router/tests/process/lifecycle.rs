@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
-use crate::support::{Node, crosstie, run, serve};
+use crate::support::{Node, crosstie, exposed, run, serve};
 
 #[test]
 fn what_operators_did_is_there_again_after_a_restart() {
@@ -12,6 +14,8 @@ fn what_operators_did_is_there_again_after_a_restart() {
     assert_eq!(node.ready["recovered_entries"], 0);
     let why = ["--currency", "EUR", "--reason", "a test"];
     node.ask(&[&["participant", "register", "BANK-0001"], &why[..]].concat()).with(0);
+    let actor = node.ask(&["actor", "show", "BANK-0001", "--json"]).with(0).json();
+    assert_eq!(actor["deeds"].as_array().unwrap().len(), 0, "it has done nothing yet: {actor}");
     node.ask(&[&["participant", "fund", "BANK-0001", "1000.50"], &why[..]].concat()).with(0);
     node.ask(&[&["participant", "defund", "BANK-0001", "0.25"], &why[..]].concat()).with(0);
     let cap = ["participant", "limit", "BANK-0001", "--net-debit-cap", "70"];
@@ -36,6 +40,30 @@ fn what_operators_did_is_there_again_after_a_restart() {
     let after = node.ask(&["participant", "show", "BANK-0001", "--json"]).with(0).json();
     assert_eq!(after["suspended_sending"], false);
     node.stop();
+}
+
+#[test]
+fn what_a_node_writes_is_read_by_nobody_else() {
+    let data = tempfile::tempdir().unwrap();
+    let log = data.path().join("deep/log");
+    let node = Node::start(&log, &[]);
+    node.ask(&["operator", "add", "ann", "--role", "viewer", "--reason", "a test"]).with(0);
+    assert_eq!(exposed(&data.path().join("deep")), Vec::<PathBuf>::new());
+    let lines = node.stop();
+    assert!(!lines.contains("files_exposed"), "{lines}");
+
+    // Of an earlier build, which did not look to that; then closed to others as a whole.
+    let mode = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    mode(&log, 0o755);
+    mode(&log.join("head"), 0o644);
+    let lines = Node::start(&log, &[]).stop();
+    let warned = lines.lines().find(|line| line.contains("\"event\":\"files_exposed\"")).expect("a warning");
+    assert!(
+        warned.contains("/head\"") && warned.contains("\"count\":1") && warned.contains("chmod -R go="),
+        "{warned}"
+    );
+    mode(&log, 0o700);
+    assert!(!Node::start(&log, &[]).stop().contains("files_exposed"));
 }
 
 #[test]
@@ -141,6 +169,17 @@ fn signals_and_operators_stop_a_node_in_good_order() {
     assert_eq!(node.ended().0, Some(0));
     let gone = run(&["status", "--data", data.path().to_str().unwrap()]).with(3);
     assert!(gone.stderr.contains("is the node running?"), "{gone:#?}");
+    let gone = run(&["status", "--json", "--data", data.path().to_str().unwrap()]).with(3);
+    assert!(gone.stdout.is_empty(), "{gone:#?}");
+    let error = serde_json::from_str::<serde_json::Value>(&gone.stderr).unwrap()["error"].take();
+    assert_eq!((&error["code"], &error["exit"]), (&"unreachable".into(), &3.into()), "{error}");
+    assert!(
+        error["message"].is_string() && error["next"].as_str().unwrap().contains("is the node running?"),
+        "{error}"
+    );
+    let wrong = run(&["status", "--json", "--pumpkin"]).with(2);
+    let error = serde_json::from_str::<serde_json::Value>(&wrong.stderr).unwrap()["error"].take();
+    assert!(error["code"] == "usage" && error["message"].as_str().unwrap().contains("--pumpkin"), "{error}");
 }
 
 #[test]
@@ -184,7 +223,7 @@ fn a_node_whose_log_fails_ends_at_once() {
     let mut stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
     // Each roll is an entry; the node ends somewhere among them.
     for _ in 0..2_000 {
-        if stream.write_all(b"{\"command\":{\"roll\":{\"date\":null}}}\n").is_err() {
+        if stream.write_all(b"{\"command\":{\"roll\":{\"date\":null}},\"reason\":\"a test\"}\n").is_err() {
             break;
         }
     }

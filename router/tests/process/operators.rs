@@ -1,11 +1,12 @@
 //! What operators see of payments, and what they must not see in the log lines.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use wire::client::{Client, Notices, Options, Reply, Return, Transfer};
 use wire::{Currency, Message, Money, Reason, Uetr};
 
-use crate::support::{Node, run};
+use crate::support::{Node, exposed, run};
 
 const CANARY: &str = "Canary Vogel";
 
@@ -253,10 +254,11 @@ fn what_is_refused_says_why_and_what_next() {
     check(&["participant", "fund", "BANK-0001", "1", "--currency", "XXX", "--reason", "x"], 2, "no active currency");
     check(&["participant", "fund", "BANK-0001", "1", "--currency", "EUR", "--reason", " "], 2, "needs a reason");
     check(&["participant", "fund", "BANK-0001", "1", "--currency", "EUR"], 2, "--reason");
-    check(&["day", "roll", "--to", "2001-01-01"], 4, "cannot become");
-    check(&["day", "roll", "--to", "tomorrow"], 2, "no date");
+    check(&["day", "roll"], 2, "--reason");
+    check(&["day", "roll", "--to", "2001-01-01", "--reason", "x"], 4, "cannot become");
+    check(&["day", "roll", "--to", "tomorrow", "--reason", "x"], 2, "no date");
     let today = node.ask(&["day", "show", "--json"]).with(0).json()["business_date"].clone();
-    let rolled = node.ask(&["day", "roll", "--json"]).with(0).json()["business_date"].clone();
+    let rolled = node.ask(&["day", "roll", "--reason", "a test", "--json"]).with(0).json()["business_date"].clone();
     assert!(rolled.as_str() > today.as_str(), "{rolled} {today}");
     node.stop();
 }
@@ -264,18 +266,19 @@ fn what_is_refused_says_why_and_what_next() {
 #[test]
 fn a_snapshot_is_taken_when_asked_for() {
     let data = tempfile::tempdir().unwrap();
-    let node = Node::start(data.path(), &[]);
+    let node = Node::start(&data.path().join("log"), &[]);
     node.ask(&["snapshot"]).with(0);
     for attempt in 0.. {
-        node.ask(&["day", "roll"]).with(0);
+        node.ask(&["day", "roll", "--reason", "a test"]).with(0);
         if node.ask(&["status", "--json"]).with(0).json()["journal"]["snapshots"] != 0 {
             break;
         }
         assert!(attempt < 200, "no snapshot came");
         std::thread::sleep(Duration::from_millis(20));
     }
+    assert_eq!(exposed(&data.path().join("log")), Vec::<PathBuf>::new());
     node.stop();
-    run(&["log", "verify", "--data", data.path().to_str().unwrap()]).with(0);
+    run(&["log", "verify", "--data", data.path().join("log").to_str().unwrap()]).with(0);
 }
 
 #[test]

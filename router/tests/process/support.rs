@@ -1,6 +1,7 @@
 //! Starts and stops nodes, runs subcommands.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -41,6 +42,24 @@ pub(crate) fn run(arguments: &[&str]) -> Ended {
     let output = crosstie().args(arguments).stdin(Stdio::null()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// What of a directory other users may do anything with.
+pub(crate) fn exposed(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut look = |path: &Path| {
+        if std::fs::metadata(path).unwrap().mode() & 0o077 != 0 {
+            found.push(path.into());
+        }
+    };
+    look(directory);
+    for entry in std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+        match entry.is_dir() {
+            true => exposed(&entry).iter().for_each(|path| look(path)),
+            false => look(&entry),
+        }
+    }
+    found
 }
 
 /// Settings that keep a test's disk small, and independent of how full it is.

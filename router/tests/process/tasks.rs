@@ -54,7 +54,8 @@ fn money_waits_for_a_second_person_and_moves_once() {
     node.ask(&[&["participant", "register", "BANK-0001"], &WHY[..]].concat()).with(0);
 
     let told = node.ask(&[&["participant", "fund", "BANK-0001", "100.00"], &WHY[..]].concat()).with(0);
-    assert!(told.stderr.contains("crosstie task approve 2") && told.stdout.is_empty(), "{told:?}");
+    assert!(told.stderr.contains("task 2 waits") && told.stderr.contains("--role approver"), "{told:?}");
+    assert!(told.stdout.is_empty(), "{told:?}");
     node.ask(&[&["participant", "fund", "BANK-0009", "1"], &WHY[..]].concat()).with(5);
     node.ask(&[&["participant", "fund", "BANK-0001", "x"], &WHY[..]].concat()).with(2);
     assert_eq!((funded(&node), waiting(&node)), ("0.00".into(), 1));
