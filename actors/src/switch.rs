@@ -241,6 +241,7 @@ impl Switch {
         std::mem::swap(&mut *figures.tally.lock(), tally);
         tally.count();
         std::mem::swap(&mut *figures.work.lock(), work);
+        work.count();
     }
 
     /// The actors of this node by their place; each hosts `participants_per_actor` participants in the order of their keys.

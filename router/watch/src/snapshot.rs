@@ -132,7 +132,7 @@ impl Node {
 pub struct Payments {
     pub started: u64,
     pub outcomes: Outcomes,
-    /// Final within the objective of 10 s, and not.
+    /// Final within the objective of 10 s, and not: later, or because the payment's own clock had run out.
     pub within_objective: u64,
     pub beyond_objective: u64,
     /// The same over the last hour, against the goal.

@@ -43,7 +43,7 @@ metrics! {
     "crosstie_transfers_finished_total" Counter ["debtor", "outcome"] "Payments and returns that reached their end.", |now, out| {
         now.participants.iter().for_each(|own| outcomes(out, &own.id, own.outcomes));
     };
-    "crosstie_transfer_slo_total" Counter ["debtor", "within"] "Ends within 10 s of the decision, and later.", |now, out| {
+    "crosstie_transfer_slo_total" Counter ["debtor", "within"] "Ends within 10 s of the decision, and others: later, or because the payment's clock had run out.", |now, out| {
         for own in &now.participants {
             out.count(&[&own.id, "true"], own.within_objective);
             out.count(&[&own.id, "false"], own.beyond_objective);
