@@ -44,6 +44,9 @@ const LAG_MS: u64 = 1_000;
 const SYNC_P99_US: u64 = 20_000;
 const ACTOR_OLDEST_US: u64 = 1_000_000;
 const CREDITOR_P99_US: u64 = 8_000_000;
+/// One or two may be anybody's; of those to a busy bank a hundredth.
+const UNANSWERED: u64 = 3;
+const UNANSWERED_SHARE: f64 = 0.01;
 const HEADROOM: f64 = 0.10;
 const FREE_LOW: f64 = 0.10;
 const FREE_OUT: f64 = 0.03;
@@ -249,7 +252,12 @@ fn of_its_actors(now: &Snapshot, before: &Snapshot, found: &mut Found) {
 }
 
 fn of_a_participant(own: &Participant, found: &mut Found) {
-    if own.answer.recent >= FEW && own.answer.p99_us > CREDITOR_P99_US {
+    let (unanswered, offered) = (own.unanswered_recently, own.unanswered_recently + own.answer.recent);
+    if unanswered >= UNANSWERED && unanswered as f64 > UNANSWERED_SHARE * offered as f64 {
+        let sentence =
+            format!("{} does not answer: {unanswered} of the last {offered} payments to it timed out.", own.id);
+        found.degraded("creditor_slow", &own.id, sentence, "Call the participant, or suspend it from receiving.");
+    } else if own.answer.recent >= FEW && own.answer.p99_us > CREDITOR_P99_US {
         let p99 = text::length(own.answer.p99_us);
         let sentence = format!("{} answers slowly: p99 {p99}. Payments to it may time out.", own.id);
         found.degraded("creditor_slow", &own.id, sentence, "Call the participant.");
@@ -346,6 +354,7 @@ mod tests {
         check("actor_restarted", Degraded, |now| now.actors[0].restarts = 1);
         check("actor_slow", Degraded, |now| now.actors[0].oldest_us = 1_000_001);
         check("creditor_slow", Degraded, |now| now.participants[0].answer = latency(8_000_001));
+        check("creditor_slow", Degraded, |now| now.participants[0].unanswered_recently = 3);
         check("headroom_low", Degraded, |now| now.participants[0].positions[0].headroom = 0.09);
         check("not_connected", Degraded, |now| now.participants[0].is_connected = Some(false));
         check("clock_offset", Degraded, |now| now.peers[1].clock_offset_us = Some(-50_001));
