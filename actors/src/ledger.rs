@@ -132,8 +132,8 @@ impl Ledger {
             replies: Vec::new(),
             archive,
             tracker,
+            known: Known::new(figures.pulse.clone()),
             figures,
-            known: Known::default(),
             throne,
             clock,
         }
@@ -148,7 +148,7 @@ impl Ledger {
 
     fn fold(&mut self, entry: &Entry<'_>, passengers: &mut [Passenger]) {
         let (mut folded, began) = (0, Instant::now());
-        self.known.begin(self.throne.leads_in(entry.term));
+        self.known.begin(entry.term, self.throne.leads_in(entry.term));
         for (at, read) in passengers.iter_mut().filter_map(Passenger::take_barrier) {
             self.fold_facts(entry, &entry.payload[folded..at]);
             read(&self.book);
@@ -331,7 +331,7 @@ fn tell_expired(expired: &Expired, book: &Book) {
     let began = book.participant(payment.debtor).and_then(|debtor| debtor.payment(payment.uetr));
     let took_ms = began.map(|record| at.since(record.at).as_millis() as u64);
     let (participant, reason) = (book.scheme().id(payment.creditor), reasons.first());
-    tracing::info!(event = "payment_expired", uetr = %payment.uetr, %participant, code = reason.as_str(), took_ms);
+    tracing::info!(event = "payment_timed_out", uetr = %payment.uetr, %participant, code = reason.as_str(), took_ms);
 }
 
 /// Collects the notices of one entry, feed by feed.

@@ -113,8 +113,11 @@ impl<D: Disk, F: Fold> Replica<D, F> {
     }
 
     /// The newest position at which a majority of the members had the same state as this node, and how long ago that was
-    /// found.
+    /// found. A node alone has nobody to agree with.
     pub fn agreed(&self) -> (Index, Duration) {
+        if self.is_alone() {
+            return (0, Duration::ZERO);
+        }
         let (index, at) = self.agreement.agreed();
         (index, self.now.saturating_sub(at))
     }

@@ -6,10 +6,11 @@ use persistence::PeerStatistics;
 use watch::text;
 
 use super::protocol::{Cluster, ComparedBook, Member};
+use crate::config::Config;
 use crate::door::{Closed, Door};
 
 /// As this node sees it: the leader knows how the others fare, a follower who they are.
-pub(crate) fn cluster(switch: &Switch, door: &Door) -> Cluster {
+pub(crate) fn cluster(switch: &Switch, door: &Door, config: &Config) -> Cluster {
     let leadership = super::leading::leadership(switch);
     let seen = switch.journal().cluster();
     let leads = leadership.role == "leader";
@@ -74,7 +75,8 @@ pub(crate) fn cluster(switch: &Switch, door: &Door) -> Cluster {
     };
     let member = |member: &persistence::Member| Member {
         node: member.id,
-        name: member.name.clone(),
+        // Of a node alone the log has no name.
+        name: if config.cluster.node == 0 { config.node.name.clone() } else { member.name.clone() },
         region: member.region.clone(),
         address: member.address.clone(),
         kind: if seen.members.votes(member.id) { crate::config::word(member.kind) } else { "learner" }.into(),
@@ -93,7 +95,8 @@ pub(crate) fn cluster(switch: &Switch, door: &Door) -> Cluster {
     };
     Cluster {
         node: own,
-        last_index: seen.last_index,
+        // What is committed is told at once, where the log ends from time to time.
+        last_index: seen.last_index.max(leadership.committed_index),
         agreed_index: seen.agreed_index,
         agreed_ago_ms: (seen.agreed_index > 0).then_some(seen.agreed_age.as_millis() as u64),
         quorum_margin: leads.then(|| seen.members.margin(is_there)),

@@ -5,6 +5,7 @@
 //! {"command":{"fund":{"id":"BANK-0001","currency":"EUR","amount":"1000.00"}},"operator":"ann","reason":"ticket 7"}
 //! {"ok":{…}}
 //! {"ok":{…},"read_on":{"role":"follower","term":7,"leader":2,"committed_index":91244}}
+//! {"working_seconds":7}
 //! {"error":{"kind":"not_found","message":"BANK-0001 is not registered","next":"crosstie participant list"}}
 //! ```
 //!
@@ -323,6 +324,11 @@ impl Command {
         self.changes() && self.is_of_members() != Some(DryRun(true))
     }
 
+    /// Grows with what the node keeps: minutes, where that is millions of payments.
+    pub fn takes_long(&self) -> bool {
+        matches!(self, Command::SelfCheck { .. } | Command::AuditVerify { .. })
+    }
+
     /// What was asked besides its name, as JSON, without what is secret; empty when that is all.
     pub fn parameters(&self) -> String {
         let mut asked = serde_json::to_value(self).unwrap_or_default();
@@ -341,6 +347,13 @@ pub struct Line {
     /// Set when the answer was read from the book of a node that does not lead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_on: Option<Leadership>,
+}
+
+/// A line before the answer to what [may take long](Command::takes_long), once a second: the node is still at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Working {
+    pub working_seconds: u64,
 }
 
 /// Where a node stands in its switch.
@@ -504,7 +517,7 @@ pub struct Archive {
 pub struct Journal {
     pub committed_index: u64,
     pub entries: u64,
-    pub payload_bytes: u64,
+    pub written_bytes: u64,
     pub syncs: u64,
     pub sync_mean_us: u64,
     pub sync_max_us: u64,

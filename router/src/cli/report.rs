@@ -66,7 +66,7 @@ pub(super) enum Report {
         #[command(flatten)]
         node: Node,
     },
-    /// Add every position of a business date up again, from its payments; exit code 7 if one is not what the book has
+    /// Add every position of a business date up again, from its payments; exit code 7 if one is not what the book has, 6 if not all could be checked
     #[command(name = "self-check", after_help = examples("crosstie report self-check --date 2026-11-23"))]
     SelfCheck {
         /// The business date; the one before the present unless given
@@ -94,6 +94,9 @@ pub(super) struct Written {
     /// Into this file, and its checksum beside it, instead of to stdout
     #[arg(long, value_name = "FILE", requires = "format")]
     out: Option<PathBuf>,
+    /// Replace that file and its checksum if they are there
+    #[arg(long, requires = "out")]
+    force: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -188,7 +191,8 @@ fn self_check(node: &Node, date: Option<String>) -> Result<Exit, Failure> {
         Ok(table)
     })?;
     match check.faults.is_empty() {
-        true => Ok(Exit::Done),
+        true if check.unchecked.is_empty() => Ok(Exit::Done),
+        true => Ok(Exit::Partial),
         false => Err(Failure::new(Exit::Integrity, format!("{} positions do not add up", check.faults.len()))
             .next("keep the data as it is, compare with another node, and report this")),
     }
@@ -249,6 +253,12 @@ impl Written {
         let Some(file) = &self.out else { return say(&text) };
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let beside = file.with_file_name(format!("{name}.sha256"));
+        if let Some(taken) = [file, &beside].into_iter().find(|path| path.exists()).filter(|_| !self.force) {
+            let message = format!("{} is there already, and nothing was written", taken.display());
+            return Err(
+                Failure::new(Exit::Refused, message).next("name another file by --out, or replace it by --force")
+            );
+        }
         let checksum = format!("{}  {name}\n", crate::report::sha256(&text));
         let write = |path: &Path, text: &str| {
             let written =
@@ -257,7 +267,7 @@ impl Written {
         };
         write(file, &text)?;
         write(&beside, &checksum)?;
-        eprintln!("written: {} and {}", file.display(), beside.display());
+        talk!("written: {} and {}", file.display(), beside.display());
         Ok(Exit::Done)
     }
 }
@@ -344,7 +354,7 @@ fn show_comparison(node: &Node, comparison: &Comparison) -> Result<Exit, Failure
     let Comparison { in_file, at_switch, equal, counts, .. } = comparison;
     let all: u64 = counts.values().sum();
     let told = if all > TOLD_MAX as u64 { format!(", {TOLD_MAX} of them told") } else { String::new() };
-    eprintln!(
+    talk!(
         "{in_file} in the file, {at_switch} at the switch on {}, {equal} equal, {all} differences{told}",
         comparison.date
     );

@@ -72,7 +72,11 @@ async fn a_statement_is_the_same_whenever_it_is_made() {
         let file = path(out);
         let made = ["report", "statement", "BANK-0001", "--date", &date, "--format", "csv", "--out", &file];
         node.ask(&made).with(0);
-        std::fs::read_to_string(&file).unwrap()
+        let text = std::fs::read_to_string(&file).unwrap();
+        let again = node.ask(&made).with(4);
+        assert!(again.stderr.contains("is there already") && again.stderr.contains("--force"), "{again:?}");
+        node.ask(&[&made[..], &["--force"]].concat()).with(0);
+        text
     };
     let before = statement(&node, "before.csv");
     let lines: Vec<&str> = before.lines().collect();
@@ -133,7 +137,16 @@ async fn a_statement_is_the_same_whenever_it_is_made() {
     node.ask(&["report", "list", "BANK-9999"]).with(5);
 
     node.ask(&["report", "totals", "BANK-9999"]).with(5);
-    node.ask(&["report", "totals", "BANK-0001", "--date", "2100-01-01"]).with(2);
+    // Of a date that the switch does not know there is no sum of 0.00.
+    for date in ["2020-01-01", "2100-01-01"] {
+        for report in [&["totals", "BANK-0001"][..], &["statement", "BANK-0001"], &["self-check"]] {
+            let refused = node.ask(&[&["report"], report, &["--date", date]].concat()).with(5);
+            let why = if date < "2026" { "the first movement was on" } else { "has not begun" };
+            assert!(refused.stderr.contains(why) && refused.stdout.is_empty(), "{refused:#?}");
+        }
+    }
+    let checks = node.ask(&["status", "--json"]).with(0).json()["checks"].clone();
+    assert_eq!((&checks["self_check"]["date"], &checks["self_check"]["payments"]), (&date.as_str().into(), &2.into()));
     node.ask(&["report", "totals", "BANK-0001", "--date", "tomorrow"]).with(2);
     node.ask(&["report", "statement", "BANK-0001", "--currency", "USD"]).with(5);
     run(&["report", "statement", "BANK-0001", "--out", "x"]).with(2);

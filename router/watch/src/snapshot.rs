@@ -74,6 +74,13 @@ pub struct Node {
     /// `dev`, `uat`, `cert`, `prod`, or as configured.
     pub environment: String,
     pub version: String,
+    /// Of the source it was built from, the compiler, and the newest protocol that participants may speak.
+    #[serde(default)]
+    pub revision: String,
+    #[serde(default)]
+    pub rustc: String,
+    #[serde(default)]
+    pub protocol: String,
     pub pid: u32,
     pub address: String,
     pub up_seconds: u64,
@@ -125,7 +132,7 @@ impl Node {
 pub struct Payments {
     pub started: u64,
     pub outcomes: Outcomes,
-    /// Final within the objective of 10 s, and not.
+    /// Final within the objective of 10 s, and not: later, or because the payment's own clock had run out.
     pub within_objective: u64,
     pub beyond_objective: u64,
     /// The same over the last hour, against the goal.
@@ -241,10 +248,13 @@ pub struct Stage {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Participant {
     pub id: String,
-    /// `active`, `suspended`, `suspended_sending`, `suspended_receiving`, `signed_off`.
+    /// `signed_on`, `suspended`, `suspended_sending`, `suspended_receiving`, `signed_off`.
     pub state: String,
     /// Connected to this node.
     pub sessions: u64,
+    /// To whatever node. Known to the one that leads, once participants have had time to come back to it or to others.
+    #[serde(default)]
+    pub is_connected: Option<bool>,
     /// When something was last heard of it here, milliseconds since 1970; 0 when it never was.
     pub last_heard_ms: u64,
     pub send_buffer_bytes: u64,
@@ -339,7 +349,7 @@ pub struct ActorKind {
     pub oldest_us: u64,
     #[serde(default)]
     pub oldest_in: String,
-    /// 0 when nothing bounds it.
+    /// Messages that one mailbox holds at most; 0 when nothing bounds it.
     pub capacity: u64,
     pub wait: Latency,
     /// By message.
@@ -347,6 +357,9 @@ pub struct ActorKind {
     pub handled: BTreeMap<String, u64>,
     pub dropped: BTreeMap<String, u64>,
     pub restarts: u64,
+    /// The same by reason: `failed`, `stopped`.
+    #[serde(default)]
+    pub restarts_by: BTreeMap<String, u64>,
     pub busy_us: u64,
     /// The worst twenty, by queue and then by what they handled.
     pub busiest: Vec<BusiestActor>,
@@ -356,10 +369,12 @@ pub struct ActorKind {
 pub struct BusiestActor {
     pub name: String,
     pub queued: u64,
-    pub oldest_us: u64,
+    /// None in kinds where it is not measured; so are the others.
+    pub oldest_us: Option<u64>,
+    /// Of a session: its instructions.
     pub handled: u64,
-    pub in_flight: u64,
-    pub restarts: u64,
+    pub in_flight: Option<u64>,
+    pub restarts: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -459,7 +474,7 @@ pub struct Actor {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deed {
     pub at_ms: u64,
-    /// `reserved`, `settled`, `rejected`, `expired`…
+    /// `reserved`, `settled`, `rejected`, `timed_out`…
     pub what: String,
     pub uetr: Option<String>,
 }

@@ -326,10 +326,10 @@ fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
                 .map(|name| BusiestActor {
                     name: name.into(),
                     queued: 3,
-                    oldest_us: 900,
+                    oldest_us: Some(900),
                     handled: number * 500,
-                    in_flight: 28,
-                    restarts: 0,
+                    in_flight: Some(28),
+                    restarts: Some(0),
                 })
                 .into(),
             ..ActorKind::default()
@@ -372,7 +372,7 @@ fn participant(number: u64, at_ms: u64, place: u64, id: &str) -> Participant {
     let available_minor = (headroom * 500_000_000.0) as i64;
     Participant {
         id: id.into(),
-        state: if id == "BANK-H" { "suspended_sending" } else { "active" }.into(),
+        state: if id == "BANK-H" { "suspended_sending" } else { "signed_on" }.into(),
         sessions: 4,
         last_heard_ms: at_ms - 300,
         session: Some(watch::Session {

@@ -28,7 +28,7 @@ macro_rules! metrics {
     };
 }
 
-const STATES: &[&str] = &["active", "suspended", "suspended_sending", "suspended_receiving", "signed_off"];
+const STATES: &[&str] = &["signed_on", "suspended", "suspended_sending", "suspended_receiving", "signed_off"];
 const ROLES: &[&str] = &["leader", "follower", "candidate", "learner", "witness"];
 const SERVING: &[&str] =
     &["serving", "starting", "stopping", "drained", "witness", "learner", "not_a_member", "removed"];
@@ -43,7 +43,7 @@ metrics! {
     "crosstie_transfers_finished_total" Counter ["debtor", "outcome"] "Payments and returns that reached their end.", |now, out| {
         now.participants.iter().for_each(|own| outcomes(out, &own.id, own.outcomes));
     };
-    "crosstie_transfer_slo_total" Counter ["debtor", "within"] "Ends within 10 s of the decision, and later.", |now, out| {
+    "crosstie_transfer_slo_total" Counter ["debtor", "within"] "Ends within 10 s of the decision, and others: later, or because the payment's clock had run out.", |now, out| {
         for own in &now.participants {
             out.count(&[&own.id, "true"], own.within_objective);
             out.count(&[&own.id, "false"], own.beyond_objective);
@@ -117,7 +117,7 @@ metrics! {
     "crosstie_creditor_finished_total" Counter ["creditor", "outcome"] "Ends of what was offered to it.", |now, out| {
         now.participants.iter().for_each(|own| outcomes(out, &own.id, own.answered));
     };
-    "crosstie_creditor_response_duration_seconds" Histogram ["creditor"] "How long it takes to answer.", |now, out| {
+    "crosstie_creditor_response_duration_seconds" Histogram ["creditor"] "How long it takes to answer, where the switch did not stand still and its leader stayed the same meanwhile.", |now, out| {
         now.participants.iter().for_each(|own| out.times(&[&own.id], &own.answer));
     };
     "crosstie_position_minor_units" Gauge ["participant", "currency"] "Balance. For alerts only: exact up to 2^53; the log has the books.", |now, out| {
@@ -149,7 +149,7 @@ metrics! {
     "crosstie_actor_mailbox_messages_max" Gauge ["kind"] "Messages in the longest mailbox.", |now, out| {
         now.actors.iter().for_each(|own| out.count(&[&own.kind], own.queued_longest));
     };
-    "crosstie_actor_mailbox_capacity_messages" Gauge ["kind"] "Bound of one mailbox, where there is one.", |now, out| {
+    "crosstie_actor_mailbox_capacity_messages" Gauge ["kind"] "Capacity of one mailbox, where it has one.", |now, out| {
         now.actors.iter().filter(|own| own.capacity > 0).for_each(|own| out.count(&[&own.kind], own.capacity));
     };
     "crosstie_actor_mailbox_wait_seconds" Histogram ["kind"] "From being sent until an actor took it up.", |now, out| {
@@ -170,8 +170,10 @@ metrics! {
             own.dropped.iter().for_each(|(reason, count)| out.count(&[&own.kind, reason], *count));
         }
     };
-    "crosstie_actor_restarts_total" Counter ["kind"] "Actors that died and were made anew from the book.", |now, out| {
-        now.actors.iter().for_each(|own| out.count(&[&own.kind], own.restarts));
+    "crosstie_actor_restarts_total" Counter ["kind", "reason"] "Actors that died (failed: of an error or a panic; stopped: otherwise) and were made anew from the book.", |now, out| {
+        for own in &now.actors {
+            own.restarts_by.iter().for_each(|(reason, count)| out.count(&[&own.kind, reason], *count));
+        }
     };
     "crosstie_actor_busy_seconds_total" Counter ["kind"] "Time spent on messages.", |now, out| {
         now.actors.iter().for_each(|own| out.number(&[&own.kind], seconds(own.busy_us)));
@@ -261,7 +263,10 @@ metrics! {
         out.count(&["event"], now.telemetry.events_dropped);
     };
     "crosstie_observed_timestamp_seconds" Gauge [] "When these figures were taken.", |now, out| out.number(&[], now.at_ms as f64 / 1e3);
-    "crosstie_build_info" Gauge ["version"] "1.", |now, out| out.count(&[&now.node.version], 1);
+    "crosstie_build_info" Gauge ["version", "revision", "rustc", "protocol"] "1. Of what was built, by which compiler; protocol is the newest that participants may speak.", |now, out| {
+        let node = &now.node;
+        out.count(&[&node.version, &node.revision, &node.rustc, &node.protocol], 1);
+    };
     "process_cpu_seconds_total" Counter [] "Processor time.", |now, out| out.number(&[], now.node.cpu_seconds);
     "process_resident_memory_bytes" Gauge [] "Resident memory.", |now, out| out.count(&[], now.node.resident_bytes);
     "process_open_fds" Gauge [] "Open files.", |now, out| out.count(&[], now.node.open_files);
