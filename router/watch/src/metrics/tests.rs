@@ -48,6 +48,7 @@ pub(crate) fn full() -> Arc<Snapshot> {
     let own = Participant { id, state, started: 5, started_in, positions, answer, messages, ..Participant::default() };
     now.participants.push(own);
     now.node.is_draining = true;
+    now.payments.oldest_in_flight_us = Some(4);
     let check = |date: &str, differences: u64| {
         let (date, at_ms) = (Some(date.to_string()), 1_500);
         SelfCheck { date, at_ms, positions: 3, differences, ..SelfCheck::default() }
