@@ -9,7 +9,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use persistence::{Refused, Term};
@@ -24,7 +24,7 @@ use crate::host::{self, Letter};
 use crate::instruction::Instructions;
 use crate::ledger::Passenger;
 use crate::line::{Ending, Line};
-use crate::premises::Premises;
+use crate::premises::{Death, Premises};
 use crate::relay::Inbound;
 use crate::supervisor;
 use crate::switch::Error;
@@ -76,6 +76,7 @@ pub struct PostOffice {
     pub(crate) inbound: Inbound,
     pub(crate) supervisor: OnceLock<ActorRef<supervisor::Message>>,
     is_closed: AtomicBool,
+    began: Instant,
 }
 
 impl PostOffice {
@@ -92,6 +93,7 @@ impl PostOffice {
             inbound: Inbound::default(),
             supervisor: OnceLock::new(),
             is_closed: AtomicBool::new(false),
+            began: Instant::now(),
         }
     }
 
@@ -300,8 +302,13 @@ impl PostOffice {
     /// An actor died. What was appended so far, and nothing else, will be in the book that `rebuild` reads; letters
     /// about it are dropped, later ones wait. Its participants' connections end: their clients come back and send again
     /// what they have no answer to.
-    pub(crate) fn vacate(&self, seat: usize, rebuild: impl FnOnce(&Book) + Send + 'static) -> Result<(), Refused> {
-        self.premises.traffic.restarts.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn vacate(
+        &self,
+        seat: usize,
+        death: Death,
+        rebuild: impl FnOnce(&Book) + Send + 'static,
+    ) -> Result<(), Refused> {
+        self.premises.traffic.restarts.count(death);
         self.premises.figures.gauge(seat).restarted();
         let mut mail = self.mail.lock();
         mail.letters[seat].clear();
@@ -345,6 +352,16 @@ impl PostOffice {
         if let Some(loser) = loser.filter(|loser| Arc::ptr_eq(loser, line) || !loser.is_same_connection(line)) {
             self.end(&loser, Ending::superseded());
         }
+    }
+
+    /// Who is connected, to whatever node, by the places of their keys.
+    pub fn connected(&self) -> Vec<bool> {
+        self.claims.lock().iter().map(Option::is_some).collect()
+    }
+
+    /// How long this reign has been.
+    pub fn age(&self) -> Duration {
+        self.began.elapsed()
     }
 
     /// Forgets `line`, unless a newer connection has taken its place.

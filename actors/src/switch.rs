@@ -339,10 +339,8 @@ impl Switch {
         post.operate(crate::host::Operate { key, operation, draft, done });
         // What was not taken out of a post office goes with it, and that is the answer: whoever waits does not hold it.
         drop(post);
-        answer.await.map_err(|_| Error::Restarted)?.map_err(|reason| {
-            let meaning = reason.explanation().map_or("", |explanation| explanation.meaning);
-            Error::Refused(format!("refused with {reason}: {meaning}"))
-        })
+        let refused = |reason| Error::Refused(format!("{reason}: {}", settlement::meaning(reason)));
+        answer.await.map_err(|_| Error::Restarted)?.map_err(refused)
     }
 
     /// Writes an entry of the audit trail about what leaves no other fact, such as a refusal; returns once it is committed.

@@ -94,10 +94,18 @@ impl Running {
     }
 
     fn form_token(&self, cookie: &str) -> String {
-        let page = self.get("/", cookie).body;
-        let rest = page.split("name=\"form_token\" value=\"").nth(1).unwrap();
-        rest.split('"').next().unwrap().into()
+        hidden(&self.get("/", cookie).body, "form_token")
     }
+
+    /// The number of a form that is shown anew.
+    fn form(&self, path: &str, cookie: &str) -> String {
+        hidden(&self.get(path, cookie).body, "form")
+    }
+}
+
+fn hidden(page: &str, name: &str) -> String {
+    let rest = page.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap();
+    rest.split('"').next().unwrap().into()
 }
 
 #[test]
@@ -348,7 +356,10 @@ fn a_deed_needs_role_reason_and_form() {
     assert_eq!(running.get("/actions/fund?participant=BANK-A", &cookie).status, 403, "that is the treasury's");
 
     let of = |form_token: &str, reason: &str, name: &str| {
-        format!("form_token={form_token}&participant=BANK-A&direction=send&reason={reason}&typed_name={name}")
+        let form = running.form("/actions/suspend?participant=BANK-A", &cookie);
+        format!(
+            "form_token={form_token}&form={form}&participant=BANK-A&direction=send&reason={reason}&typed_name={name}"
+        )
     };
     for (body, status) in [
         (of("guessed", "case+9", "BANK-A"), 403),
@@ -357,23 +368,27 @@ fn a_deed_needs_role_reason_and_form() {
         (of(&token, "case+9", "BANK-B"), 422),
         (of(&token, "case+9", "BANK-A") + "&more=1", 422),
         (of(&token, "case+9", "BANK-A").replace("send", "sideways"), 422),
+        (of(&token, "case+9", "BANK-A").replace("&form=", "&form=0"), 409),
     ] {
         assert_eq!(running.post("/actions/suspend", &cookie, &body).status, status, "{body}");
     }
     assert_eq!(running.post("/actions/suspend", "", &of(&token, "case+9", "BANK-A")).status, 303, "to the sign-in");
     assert!(running.switch.orders.lock().is_empty(), "nothing has changed");
 
-    let done = running.post("/actions/suspend", &cookie, &of(&token, "case+9", "BANK-A"));
+    let body = of(&token, "case+9", "BANK-A");
+    let done = running.post("/actions/suspend", &cookie, &body);
     assert_eq!(done.status, 303, "{done:?}");
     assert!(done.head.contains("location: /participants/BANK-A"), "{}", done.head);
+    assert!(running.get("/participants/BANK-A", &cookie).body.contains("by op"), "told once");
+    assert!(!running.get("/participants/BANK-A", &cookie).body.contains("by op"));
+    let again = running.post("/actions/suspend", &cookie, &body);
+    assert_eq!((again.status, again.body.contains("sent before")), (409, true), "carried out once: {again:?}");
     let orders = running.switch.orders.lock().clone();
     let suspend = Action::Suspend { participant: "BANK-A".into(), direction: Direction::Send };
     assert_eq!(
         (orders.len(), &orders[0].action, orders[0].operator.as_str(), orders[0].reason.as_str()),
         (1, &suspend, "op", "case 9")
     );
-    assert!(running.get("/participants/BANK-A", &cookie).body.contains("by op"), "told once");
-    assert!(!running.get("/participants/BANK-A", &cookie).body.contains("by op"));
 
     assert_eq!(running.post("/sign-out", &cookie, &format!("form_token={token}")).status, 303);
     assert_eq!(running.get("/", &cookie).status, 303);

@@ -303,7 +303,7 @@ impl Desk {
     }
 
     pub(super) fn cluster(&self) -> super::protocol::Cluster {
-        super::cluster::cluster(&self.switch, &self.door)
+        super::cluster::cluster(&self.switch, &self.door, &self.config)
     }
 
     pub(crate) async fn query<T: Send + 'static>(
@@ -362,7 +362,7 @@ impl Desk {
                 instructions: traffic.instructions.load(Ordering::Relaxed),
                 letters: traffic.letters.load(Ordering::Relaxed),
                 messages: traffic.messages.load(Ordering::Relaxed),
-                restarts: traffic.restarts.load(Ordering::Relaxed),
+                restarts: traffic.restarts.all(),
             },
             recovery: recovery(&self.recovery),
             verdict: latest.verdict.clone(),

@@ -68,16 +68,16 @@ fn p99(latency: &Latency) -> String {
 }
 
 fn kinds_table(kinds: &[ActorKind]) -> Table {
-    let heading = ["KIND", "ACTORS", "QUEUED", "LONGEST", "BOUND", "WAIT P99", "HANDLED", "BUSY", "RESTARTS"];
+    let heading = ["KIND", "ACTORS", "QUEUED", "LONGEST", "CAPACITY", "WAIT P99", "HANDLED", "BUSY", "RESTARTS"];
     let mut table = Table::new(&heading);
     for own in kinds {
-        let bound = if own.capacity == 0 { text::NONE.into() } else { own.capacity.to_string() };
+        let capacity = if own.capacity == 0 { text::NONE.into() } else { own.capacity.to_string() };
         table.row([
             own.kind.clone(),
             own.instances.to_string(),
             own.queued.to_string(),
             own.queued_longest.to_string(),
-            bound,
+            capacity,
             p99(&own.wait),
             own.handled.values().sum::<u64>().to_string(),
             text::length(own.busy_us),

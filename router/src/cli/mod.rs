@@ -202,7 +202,7 @@ struct Node {
     /// The node's admin socket: admin.socket
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// How long to wait for the node
+    /// How long to wait for a word of the node
     #[arg(long, default_value = "10s", value_parser = crate::config::parse_length)]
     timeout: Duration,
     #[command(flatten)]

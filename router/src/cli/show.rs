@@ -24,7 +24,7 @@ pub(super) fn status(node: &Node) -> Result<Exit, Failure> {
         let mut table = Table::default();
         let mut line = |name: &str, text: String| table.row([name.to_string(), text]);
         line("verdict", status.verdict.sentence);
-        for warning in &status.warnings {
+        for warning in &watch::gathered(&status.warnings) {
             let what = format!("{} {}", warning.sentence, warning.advice);
             line(if warning.severity == watch::Severity::Critical { "act now" } else { "warning" }, what);
         }
@@ -67,7 +67,11 @@ pub(super) fn status(node: &Node) -> Result<Exit, Failure> {
         let journal = status.journal;
         line(
             "log committed",
-            format!("entry {}, {} bytes since start", journal.committed_index, journal.payload_bytes),
+            format!(
+                "entry {}, {} written since start",
+                journal.committed_index,
+                watch::text::bytes(journal.written_bytes)
+            ),
         );
         line(
             "log syncs",

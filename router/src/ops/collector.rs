@@ -28,6 +28,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Without an answer from the journal's thread the book is told as it was: that the log stands still must be seen.
 const BOOK_PATIENCE: Duration = Duration::from_millis(500);
 
+/// After a start or another leader's end, participants are connected again by then, or are missed.
+const COMES_BACK_WITHIN: Duration = Duration::from_secs(30);
+
 /// What a snapshot is taken of.
 pub(crate) struct Sources {
     pub(crate) switch: Arc<Switch>,
@@ -95,7 +98,7 @@ impl Collector {
         self.totals.turn(&self.second);
         let (from, totals, book) = (&self.from, &self.totals, &self.book);
         let outlets = from.outlets.all();
-        let cluster = crate::admin::cluster(&from.switch, &from.door);
+        let cluster = crate::admin::cluster(&from.switch, &from.door, &from.config);
         let names: Vec<String> = book.iter().map(Reading::id).collect();
         let mut now = Snapshot {
             number: self.before.number + 1,
@@ -105,7 +108,7 @@ impl Collector {
             stages: totals.stages(),
             participants: self.participants(),
             actors: kinds::kinds(&from.switch, &names, totals, &outlets, from.config.listen.window),
-            peers: node::peers(&cluster, &from.lines.clock_offsets_ns()),
+            peers: node::peers(&cluster, &from.lines.clock_offsets()),
             log: node::log(from, totals, self.certificate_expires_ms),
             archive: node::archive(&from.switch),
             telemetry: node::telemetry(),
@@ -141,11 +144,20 @@ impl Collector {
             own.send_buffer_bytes = outlet.unsent_bytes() as u64;
             own.session = Some(session(&outlet, self.from.config.listen.window, now_ms));
         }
-        // Who has gone was heard of before.
-        for own in all.iter_mut().filter(|own| own.sessions == 0) {
+        let reign = self.from.switch.reign();
+        let connected = reign.map(|post| (post.connected(), post.age() >= COMES_BACK_WITHIN));
+        for (place, own) in all.iter_mut().enumerate() {
             let before = &self.before.participants;
-            let place = before.binary_search_by(|earlier| earlier.id.cmp(&own.id));
-            own.last_heard_ms = place.map_or(0, |place| before[place].last_heard_ms);
+            let before = before.binary_search_by(|earlier| earlier.id.cmp(&own.id)).ok().map(|place| &before[place]);
+            // Who has gone was heard of before.
+            if own.sessions == 0 {
+                own.last_heard_ms = before.map_or(0, |before| before.last_heard_ms);
+            }
+            own.is_connected = connected.as_ref().and_then(|(connected, all_are_back)| {
+                let is_connected = connected.get(place).copied().unwrap_or(false);
+                let is_known = is_connected || *all_are_back || before.is_some_and(|own| own.is_connected.is_some());
+                is_known.then_some(is_connected)
+            });
         }
         all.sort_by(|one, other| one.id.cmp(&other.id));
         all

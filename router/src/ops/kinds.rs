@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ::actors::Switch;
+use ::actors::{Death, Switch};
 use actors::figures::Gauge;
 use watch::{Actor, ActorKind, BusiestActor, StageName};
 
@@ -44,6 +44,7 @@ fn participants(switch: &Switch, names: &[String], totals: &Totals) -> ActorKind
         restarts: Some(gauge.restarts()),
     };
     let handle = totals.by_message();
+    let restarts = &switch.traffic().restarts;
     ActorKind {
         kind: PARTICIPANT.into(),
         instances: gauges.len() as u64,
@@ -57,7 +58,11 @@ fn participants(switch: &Switch, names: &[String], totals: &Totals) -> ActorKind
         busy_us: handle.values().map(|latency| latency.sum_us).sum(),
         handle,
         dropped: BTreeMap::from([("stopped".to_string(), totals.dropped)]),
-        restarts: switch.traffic().restarts.load(std::sync::atomic::Ordering::Relaxed),
+        restarts: restarts.all(),
+        restarts_by: BTreeMap::from([
+            ("failed".to_string(), restarts.after(Death::Failed)),
+            ("stopped".to_string(), restarts.after(Death::Stopped)),
+        ]),
         busiest: busiest.iter().take(BUSIEST).map(one).collect(),
     }
 }

@@ -62,7 +62,7 @@ fn state(listing: &Listing) -> &'static str {
         (true, true) => "suspended",
         (true, false) => "suspended_sending",
         (false, true) => "suspended_receiving",
-        (false, false) if listing.signed_on => "active",
+        (false, false) if listing.signed_on => "signed_on",
         (false, false) => "signed_off",
     }
 }

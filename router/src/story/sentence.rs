@@ -53,7 +53,7 @@ pub(super) fn summary(known: &Known, now: Timestamp) -> (String, String) {
 
 fn refused(known: &Known, what: &str) -> (String, String) {
     let Known { record, creditor_agent: to, .. } = known;
-    let verb = if record.state == State::Expired { "expired" } else { "was rejected" };
+    let verb = if record.state == State::Expired { "timed out" } else { "was rejected" };
     let mut text = format!("{what} {verb} at {}; no money moved.", record.ended_at);
     let mut act = "nobody".into();
     for (place, reason) in record.reasons.iter().enumerate() {

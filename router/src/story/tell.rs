@@ -157,7 +157,9 @@ impl Teller<'_> {
             (State::SettledWithoutPosting, _) => {
                 format!("{to} said yes, without posting yet; settled on business date {date}")
             }
-            (State::Expired, _) => format!("expired with {reasons}: no answer by the deadline; the funds are released"),
+            (State::Expired, _) => {
+                format!("timed out with {reasons}: no answer by the deadline; the funds are released")
+            }
             (_, Some(Stage::Submit)) => format!("rejected with {reasons}: nothing was set aside"),
             (_, Some(Stage::Answer)) => format!("{to} said no; rejected with {reasons}, the funds are released"),
             (_, Some(Stage::Arrival)) => {

@@ -171,11 +171,11 @@ fn rejected() {
 }
 
 #[test]
-fn expired() {
+fn timed_out() {
     let (mut log, own) = (Log::new(), payment(7, 0, 1, 12_000));
     log.reserve(own, START);
     log.add(Fact::Expired(Expired { at: after(9_995_790), payment: own, reasons: Reasons::one(Reason::AB05) }));
-    check("expired", &log.story(own, LATER));
+    check("timed-out", &log.story(own, LATER));
 }
 
 #[test]

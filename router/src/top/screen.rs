@@ -37,7 +37,8 @@ fn sign(severity: Severity) -> (&'static str, Color) {
 pub(super) fn draw(frame: &mut Frame<'_>, top: &Top) {
     let Some(pair) = top.pair() else { return };
     let area = frame.area();
-    let warnings = pair.now.warnings.len().min(if area.height >= 24 { WARNINGS_MAX } else { 1 }) as u16;
+    let shown = watch::gathered(&pair.now.warnings);
+    let warnings = shown.len().min(if area.height >= 24 { WARNINGS_MAX } else { 1 }) as u16;
     let rows = [
         Constraint::Length(1),
         Constraint::Length(1),
@@ -55,7 +56,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, top: &Top) {
         Span::raw(&pair.now.verdict.sentence),
     ]);
     frame.render_widget(said, verdict);
-    frame.render_widget(Paragraph::new(warning_lines(pair.now, warnings.into())), warned);
+    frame.render_widget(Paragraph::new(warning_lines(&shown, warnings.into())), warned);
     frame.render_widget(Paragraph::new(figure_lines(&pair).into_iter().map(Line::from).collect::<Vec<_>>()), figures);
     frame.render_widget(Line::from(stage_line(pair.now)).dim(), stages);
     if let Some(rows) = top.rows() {
@@ -99,7 +100,7 @@ fn draw_title<'a>(top: &'a Top, now: &'a Snapshot) -> Line<'a> {
     Line::from(spans)
 }
 
-fn warning_lines(now: &Snapshot, room: usize) -> Vec<Line<'_>> {
+fn warning_lines(shown: &[watch::Warning], room: usize) -> Vec<Line<'_>> {
     let line = |warning: &watch::Warning| {
         let (word, colour) = sign(warning.severity);
         let mark = word.split(' ').next().unwrap_or("").to_string();
@@ -108,7 +109,7 @@ fn warning_lines(now: &Snapshot, room: usize) -> Vec<Line<'_>> {
             Span::raw(format!("{} {}", warning.sentence, warning.advice)),
         ])
     };
-    now.warnings.iter().take(room).map(line).collect()
+    shown.iter().take(room).map(line).collect()
 }
 
 /// What is looked at first: rate, objective, latency, what is under way.
@@ -229,7 +230,7 @@ fn draw_help(frame: &mut Frame<'_>, area: Rect) {
 /// The same without a screen.
 pub(super) fn text(pair: &Pair<'_>) -> String {
     let mut out = format!("{}: {}\n", sign(pair.now.verdict.severity).0, pair.now.verdict.sentence);
-    for warning in &pair.now.warnings {
+    for warning in &watch::gathered(&pair.now.warnings) {
         let mark = sign(warning.severity).0.split(' ').next().unwrap_or("");
         out += &format!("  {mark} {} {}\n", warning.sentence, warning.advice);
     }

@@ -17,7 +17,7 @@ fn participant(id: &str, headroom: f64, started: u64) -> Participant {
     let positions = vec![position(headroom)];
     Participant {
         id: id.into(),
-        state: "active".into(),
+        state: "signed_on".into(),
         sessions: 1,
         started,
         outcomes,

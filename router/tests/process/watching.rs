@@ -102,7 +102,7 @@ async fn everything_is_counted_once_and_told_alike() {
     let position = &payer.positions[0];
     assert_eq!((position.balance_minor, position.reserved_minor, position.headroom), (4_000, 0, 0.4));
     assert_eq!((payer.started_in["EUR"], payee.started_in["EUR"]), (5, 0));
-    assert_eq!((payer.state.as_str(), payer.sessions), ("active", 1));
+    assert_eq!((payer.state.as_str(), payer.sessions), ("signed_on", 1));
     check_messages(payer, payee);
     assert_eq!(now.actions.iter().map(|own| (own.action.as_str(), own.count)).collect::<Vec<_>>(), [("snapshot", 1)]);
     let check = now.checks.self_check.as_ref().unwrap();

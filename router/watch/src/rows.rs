@@ -250,12 +250,15 @@ impl<'a> Pair<'a> {
                 Cell::text(&own.role),
                 match own.is_heard {
                     _ if is_unknown(own) => Cell::unknown(),
-                    is_heard => Cell::text(if is_heard { "yes" } else { "NO" }),
+                    true => Cell::text("yes"),
+                    false => {
+                        Cell::text(own.silent_ms.map_or("NO".into(), |ms| format!("NO, {}", text::length(ms * 1000))))
+                    }
                 },
                 or_unknown(own.lag_entries, Cell::count),
                 or_unknown(own.lag_ms, |ms| Cell::number(ms as f64, text::length(ms * 1000))),
                 or_unknown(own.round_trip_us, |us| Cell::number(us as f64, text::length(us))),
-                own.clock_offset_us.map_or_else(Cell::unknown, offset),
+                own.clock_offset_us.map_or_else(Cell::unknown, |us| offset(us, own.clock_uncertainty_us)),
                 or_unknown(own.agreed_index, Cell::count),
                 Cell::text(if own.serves { "yes" } else { "no" }),
                 Cell::text(&own.address),
@@ -273,10 +276,10 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// How far from this node's, and which way.
-fn offset(us: i64) -> Cell {
+/// How far from this node's, which way, and how sure that is.
+fn offset(us: i64, uncertainty_us: Option<u64>) -> Cell {
     let sign = if us < 0 { "-" } else { "+" };
-    Cell::number(us as f64, format!("{sign}{}", text::length(us.unsigned_abs())))
+    Cell::number(us as f64, format!("{sign}{}", text::uncertain(us.unsigned_abs(), uncertainty_us)))
 }
 
 fn headroom(participant: &Participant) -> f64 {

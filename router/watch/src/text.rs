@@ -17,6 +17,12 @@ pub fn length(us: u64) -> String {
     }
 }
 
+/// [`length`] of what was measured, and by how much it may be wrong: `80.0 ms ± 1.50 ms`.
+pub fn uncertain(us: u64, uncertainty_us: Option<u64>) -> String {
+    let measured = length(us);
+    uncertainty_us.map_or(measured.clone(), |uncertainty| format!("{measured} ± {}", length(uncertainty)))
+}
+
 /// How long ago, as people read it; nobody looks at parts of seconds.
 pub fn ago(then_ms: u64, now_ms: u64) -> String {
     match now_ms.saturating_sub(then_ms) {
@@ -104,6 +110,10 @@ mod tests {
         ] {
             assert_eq!(length(us), text, "{us}");
         }
+        assert_eq!(
+            (uncertain(80_000, Some(1_500)).as_str(), uncertain(870, None).as_str()),
+            ("80.0 ms ± 1.50 ms", "870 us")
+        );
         assert_eq!(percentile(0, 0), NONE);
         assert_eq!(percentile(0, 1), "0 us");
     }

@@ -2,8 +2,11 @@
 //! where those say it over time; each code has its entry in `deploy/RUNBOOK.md`.
 
 mod checks;
+mod gathered;
 
 use std::cmp::Reverse;
+
+pub use gathered::{SEVERAL, gathered};
 
 use crate::{Failing, Participant, Severity, Snapshot, Verdict, Warning, text};
 
@@ -57,14 +60,14 @@ pub fn judge(now: &mut Snapshot, before: &Snapshot) {
     checks::of_its_checks(now, &mut warnings);
     of_its_disk(now, &mut warnings);
     of_its_actors(now, before, &mut warnings);
-    now.participants.iter().for_each(|participant| of_a_participant(now, participant, &mut warnings));
+    now.participants.iter().for_each(|participant| of_a_participant(participant, &mut warnings));
     let mut warnings = warnings.0;
     for warning in &mut warnings {
         let same = |earlier: &&Warning| (&earlier.code, &earlier.subject) == (&warning.code, &warning.subject);
         warning.since_ms = before.warnings.iter().find(same).map_or(now.at_ms, |earlier| earlier.since_ms);
     }
     warnings.sort_by_key(|warning| Reverse(warning.severity));
-    now.verdict = verdict(now, &warnings);
+    now.verdict = verdict(now, &gathered(&warnings));
     now.warnings = warnings;
 }
 
@@ -232,7 +235,7 @@ fn of_its_actors(now: &Snapshot, before: &Snapshot, found: &mut Found) {
     }
 }
 
-fn of_a_participant(now: &Snapshot, own: &Participant, found: &mut Found) {
+fn of_a_participant(own: &Participant, found: &mut Found) {
     if own.answer.recent >= FEW && own.answer.p99_us > CREDITOR_P99_US {
         let p99 = text::length(own.answer.p99_us);
         let sentence = format!("{} answers slowly: p99 {p99}. Payments to it may time out.", own.id);
@@ -244,8 +247,7 @@ fn of_a_participant(now: &Snapshot, own: &Participant, found: &mut Found) {
         let sentence = format!("{} has {available} {} left to pay with.", own.id, position.currency);
         found.degraded("headroom_low", &own.id, sentence, "Call its treasury; crosstie participant fund, or limit.");
     }
-    // In a cluster it may be connected to another node.
-    if now.peers.len() < 2 && own.state == "active" && own.sessions == 0 && own.last_heard_ms > 0 {
+    if own.state == "signed_on" && own.is_connected == Some(false) {
         let sentence = format!("{} is signed on but not connected: payments to it will time out.", own.id);
         found.degraded("not_connected", &own.id, sentence, "Call the participant, or suspend it.");
     }
@@ -264,7 +266,7 @@ mod tests {
         own.peers = vec![voter(1), voter(2), voter(3)];
         own.actors.push(ActorKind { kind: "participant".into(), ..ActorKind::default() });
         let position = Position { currency: "EUR".into(), headroom: 0.5, ..Position::default() };
-        let (id, state) = ("BANK-0001".to_string(), "active".to_string());
+        let (id, state) = ("BANK-0001".to_string(), "signed_on".to_string());
         own.participants.push(Participant {
             id,
             state,
@@ -332,10 +334,7 @@ mod tests {
         check("actor_slow", Degraded, |now| now.actors[0].oldest_us = 1_000_001);
         check("creditor_slow", Degraded, |now| now.participants[0].answer = latency(8_000_001));
         check("headroom_low", Degraded, |now| now.participants[0].positions[0].headroom = 0.09);
-        check("not_connected", Degraded, |now| {
-            now.peers.truncate(1);
-            now.participants[0].last_heard_ms = 1;
-        });
+        check("not_connected", Degraded, |now| now.participants[0].is_connected = Some(false));
         check("clock_offset", Degraded, |now| now.peers[1].clock_offset_us = Some(-50_001));
         let checked = |own: SelfCheck| move |now: &mut Snapshot| now.checks.self_checked(own, 35);
         let date = Some("2026-11-23".to_string());

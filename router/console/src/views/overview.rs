@@ -82,11 +82,12 @@ pub(super) fn warning(now: &Snapshot, warning: &Warning) -> Markup {
 }
 
 fn warnings(now: &Snapshot) -> Markup {
-    let more = now.warnings.len().saturating_sub(WARNINGS_MAX);
+    let shown = watch::gathered(&now.warnings);
+    let more = shown.len().saturating_sub(WARNINGS_MAX);
     html! {
-        @if !now.warnings.is_empty() {
+        @if !shown.is_empty() {
             ul.warnings {
-                @for one in now.warnings.iter().take(WARNINGS_MAX) { (warning(now, one)) }
+                @for one in shown.iter().take(WARNINGS_MAX) { (warning(now, one)) }
                 @if more > 0 { li.hint { "and " (more) " more: " a href="/?format=json" { "all, as JSON" } } }
             }
         }

@@ -344,10 +344,12 @@ fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
             role: if id == 1 { "leader" } else { "follower" }.into(),
             is_heard: true,
             error: None,
+            silent_ms: None,
             lag_entries: lag.map(|(entries, _)| entries),
             lag_ms: lag.map(|(_, ms)| ms),
             round_trip_us: (id > 1).then_some(30_400 * id),
             clock_offset_us: (id > 1).then_some(-300 * id as i64),
+            clock_uncertainty_us: (id > 1).then_some(15_200 * id),
             agreed_index: Some(9_812_004 + number),
             serves: true,
         })
@@ -370,7 +372,7 @@ fn participant(number: u64, at_ms: u64, place: u64, id: &str) -> Participant {
     let available_minor = (headroom * 500_000_000.0) as i64;
     Participant {
         id: id.into(),
-        state: if id == "BANK-H" { "suspended_sending" } else { "active" }.into(),
+        state: if id == "BANK-H" { "suspended_sending" } else { "signed_on" }.into(),
         sessions: 4,
         last_heard_ms: at_ms - 300,
         session: Some(watch::Session {
