@@ -63,6 +63,13 @@ pub enum Error {
     Refused(String),
 }
 
+impl Error {
+    /// By a rule, in an operator's words.
+    pub fn refused(reason: wire::Reason) -> Error {
+        Error::Refused(format!("{reason}: {}", settlement::meaning(reason)))
+    }
+}
+
 impl From<persistence::Refused> for Error {
     fn from(refused: persistence::Refused) -> Self {
         match refused {
@@ -144,6 +151,7 @@ pub(crate) fn build(
     });
     let relay = Arc::new(Relay::new(wire, premises.clone(), dispatch.clone()));
     tokio::spawn(relay.clone().try_again_for_ever());
+    tokio::spawn(premises.figures.pulse.clone().beat_for_ever(premises.clock.clone()));
     let (phase, phases) = watch::channel(Phase::Following);
     let regent = Regent { premises: premises.clone(), dispatch: dispatch.clone(), relay: relay.clone(), phase };
     tokio::spawn(regent.serve(told));
@@ -232,6 +240,7 @@ impl Switch {
         std::mem::swap(&mut *figures.tally.lock(), tally);
         tally.count();
         std::mem::swap(&mut *figures.work.lock(), work);
+        work.count();
     }
 
     /// The actors of this node by their place; each hosts `participants_per_actor` participants in the order of their keys.
@@ -339,8 +348,7 @@ impl Switch {
         post.operate(crate::host::Operate { key, operation, draft, done });
         // What was not taken out of a post office goes with it, and that is the answer: whoever waits does not hold it.
         drop(post);
-        let refused = |reason| Error::Refused(format!("{reason}: {}", settlement::meaning(reason)));
-        answer.await.map_err(|_| Error::Restarted)?.map_err(refused)
+        answer.await.map_err(|_| Error::Restarted)?.map_err(Error::refused)
     }
 
     /// Writes an entry of the audit trail about what leaves no other fact, such as a refusal; returns once it is committed.

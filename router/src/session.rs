@@ -189,7 +189,7 @@ async fn sign_on(context: &Context, reader: &mut OwnedReadHalf, buffer: &mut Vec
             return match decode(kind, &frame[HEADER_BYTES..]).map_err(broken)? {
                 Message::SignOn(sign_on) => {
                     let counts = counts_of(context, &sign_on);
-                    counts.iter().for_each(|counts| counts.read(&frame));
+                    counts.iter().for_each(|counts| counts.read(std::iter::once(kind)));
                     // It waits, on a node that was cut off from the others for as long as that lasts.
                     let accepted = accept_when_caught_up(context, &sign_on).await;
                     let accepted = accepted.inspect_err(|_| {
@@ -347,8 +347,9 @@ impl Reading {
 
     /// Hands over all complete frames at the front of `buffer`. True after a sign-off.
     fn take_frames(&mut self, buffer: &mut Vec<u8>, outlet: &Outlet) -> Result<bool, wire::Error> {
-        let mut frames = Frames::new(buffer);
-        let broken = frames.by_ref().find_map(Result::err);
+        let (mut frames, mut broken) = (Frames::new(buffer), None);
+        let whole = frames.by_ref().map_while(|frame| frame.map_err(|error| broken = Some(error)).ok());
+        self.counts.read(whole.map(|frame| frame.kind));
         let taken = frames.taken();
         if taken > 0 {
             // The read is handed over as it is; only what began after its last whole frame moves to the next buffer.
@@ -367,7 +368,6 @@ impl Reading {
 
     fn take(&mut self, mut batch: Arc<Batch>, outlet: &Outlet) -> bool {
         let (mut replied, began) = (false, Instant::now());
-        self.counts.read(&batch.bytes);
         let signed_off = Arc::make_mut(&mut batch).decode(self.participant, |other| {
             replied = true;
             match other {

@@ -894,7 +894,7 @@ async fn an_operation_that_the_reign_leaves_behind_is_answered() {
     let cluster = Cluster::new().await;
     let switch = cluster.switch(1).clone();
     let post = switch.reign().unwrap();
-    post.vacate(post.seat(Key(0)), |_| {}).unwrap();
+    post.vacate(post.seat(Key(0)), crate::premises::Death::Stopped, |_| {}).unwrap();
     drop(post);
     let (id, own) = (cluster.ids[0], switch.clone());
     let asked = tokio::spawn(async move { own.operate(id, OwnedOperation::SignOff, None).await });

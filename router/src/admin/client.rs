@@ -40,9 +40,9 @@ pub fn ask(socket: &Path, command: Command, reason: &str, timeout: Duration) -> 
 pub fn exchange(socket: &Path, command: Command, reason: &str, timeout: Duration) -> Result<Line, Failure> {
     let changes = command.changes();
     let mut answers = send(socket, &request(command, reason), timeout).map_err(unreachable)?;
+    let silent = |what: String| if changes { unknown(&what) } else { unreachable(what) };
     loop {
-        let line = answers.next(socket, timeout);
-        let line = line.map_err(|what| if changes { unknown(&what) } else { unreachable(what) })?;
+        let line = answers.next(socket, timeout).map_err(silent)?;
         match serde_json::from_str(&line) {
             Ok(Working { working_seconds }) if working_seconds % TOLD_EVERY_SECONDS == 0 => {
                 _ = writeln!(std::io::stderr(), "the node has been at it for {working_seconds} s and goes on");
@@ -170,6 +170,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_node_that_is_at_it_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("admin.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let node = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            for seconds in 1..=4 {
+                std::thread::sleep(Duration::from_millis(150));
+                writeln!(stream, "{{\"working_seconds\":{seconds}}}").unwrap();
+            }
+            stream.write_all(b"{\"ok\":7}\n").unwrap();
+        });
+        // Longer than it is patient with silence.
+        let answer = ask(&socket, Command::SelfCheck { date: None }, "", Duration::from_millis(500)).unwrap();
+        assert_eq!(answer, 7);
+        node.join().unwrap();
+    }
+
+    #[test]
     fn a_change_without_an_answer_may_have_been_done() {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("admin.sock");
@@ -197,25 +216,6 @@ mod tests {
         let ask = |command| super::ask(&socket, command, "a test", Duration::from_secs(5)).unwrap_err();
         assert_eq!(ask(fund()).exit, Exit::Unknown);
         assert_eq!(ask(Command::Undrain).exit, Exit::Unreachable, "twice is once");
-        node.join().unwrap();
-    }
-
-    #[test]
-    fn a_node_that_is_at_it_is_waited_for() {
-        let directory = tempfile::tempdir().unwrap();
-        let socket = directory.path().join("admin.sock");
-        let listener = UnixListener::bind(&socket).unwrap();
-        let node = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            for seconds in 1..=4 {
-                std::thread::sleep(Duration::from_millis(150));
-                writeln!(stream, "{{\"working_seconds\":{seconds}}}").unwrap();
-            }
-            stream.write_all(b"{\"ok\":7}\n").unwrap();
-        });
-        // Longer than it is patient with silence.
-        let answer = ask(&socket, Command::SelfCheck { date: None }, "", Duration::from_millis(500)).unwrap();
-        assert_eq!(answer, 7);
         node.join().unwrap();
     }
 }

@@ -115,10 +115,10 @@ enum Command {
     Day(operate::Day),
     /// Ask for a snapshot now, besides those that come by themselves
     #[command(after_help = examples("crosstie snapshot"))]
-    Snapshot(Node),
+    Snapshot(task::Asked),
     /// End the node in good order; among others it hands leadership over and sends its participants to them
-    #[command(after_help = examples("crosstie stop"))]
-    Stop(Node),
+    #[command(after_help = examples("crosstie stop --reason 'a new disk'"))]
+    Stop(task::Asked),
     /// The log of a node that is not running; the events in log lines
     #[command(subcommand)]
     Log(log::Log),
@@ -256,8 +256,8 @@ impl Cli {
             Command::Report(report) => report.run(),
             Command::Task(task) => task.run(),
             Command::Day(day) => day.run(),
-            Command::Snapshot(node) => operate::snapshot(&node),
-            Command::Stop(node) => operate::stop(&node),
+            Command::Snapshot(asked) => operate::snapshot(&asked),
+            Command::Stop(asked) => operate::stop(&asked),
             Command::Log(log) => log.run(),
             Command::Config(configuration) => configuration.run(),
             Command::Pki(pki) => pki.run(),

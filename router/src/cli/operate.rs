@@ -207,13 +207,13 @@ impl Day {
     }
 }
 
-pub(super) fn snapshot(node: &Node) -> Result<Exit, Failure> {
-    let value = node.ask(Command::Snapshot, "")?;
+pub(super) fn snapshot(task::Asked { reason, node }: &task::Asked) -> Result<Exit, Failure> {
+    let value = node.ask(Command::Snapshot, reason)?;
     tell(node, &value, "a snapshot is being taken; crosstie status tells when it is there")
 }
 
-pub(super) fn drain(node: &Node) -> Result<Exit, Failure> {
-    let value = node.ask(Command::Drain, "")?;
+pub(super) fn drain(task::Asked { reason, node }: &task::Asked) -> Result<Exit, Failure> {
+    let value = node.ask(Command::Drain, reason)?;
     let back = "crosstie node undrain, or a restart, takes this back";
     let sentence = match value["elsewhere"].as_array() {
         Some(nodes) => {
@@ -228,8 +228,8 @@ pub(super) fn drain(node: &Node) -> Result<Exit, Failure> {
     tell(node, &value, &sentence)
 }
 
-pub(super) fn undrain(node: &Node) -> Result<Exit, Failure> {
-    let value = node.ask(Command::Undrain, "")?;
+pub(super) fn undrain(task::Asked { reason, node }: &task::Asked) -> Result<Exit, Failure> {
+    let value = node.ask(Command::Undrain, reason)?;
     let sentence = match value["closed"].as_str() {
         Some(closed) => format!("the drain is taken back; the node still serves nobody: {}", closed.replace('_', " ")),
         None => "the node serves participants again".into(),
@@ -237,8 +237,8 @@ pub(super) fn undrain(node: &Node) -> Result<Exit, Failure> {
     tell(node, &value, &sentence)
 }
 
-pub(super) fn stop(node: &Node) -> Result<Exit, Failure> {
-    let value = node.ask(Command::Stop, "")?;
+pub(super) fn stop(task::Asked { reason, node }: &task::Asked) -> Result<Exit, Failure> {
+    let value = node.ask(Command::Stop, reason)?;
     let left = &value["in_process"];
     tell(node, &value, &format!("the node is stopping; {left} payments in process"))
 }

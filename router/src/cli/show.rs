@@ -31,6 +31,7 @@ pub(super) fn status(node: &Node) -> Result<Exit, Failure> {
         let state = match (status.closed, status.refusing) {
             (Some(closed), _) => format!("serving no participants: {}", closed.replace('_', " ")),
             (None, Some(reason)) => format!("refusing with {reason}"),
+            (None, None) if status.leadership.leader.is_none() => "waiting for a leader: no payment is decided".into(),
             (None, None) => "taking payments".into(),
         };
         line(

@@ -49,6 +49,16 @@ pub(super) struct Reason {
     pub(super) reason: String,
 }
 
+/// The node itself, and perhaps why.
+#[derive(Args)]
+pub(super) struct Asked {
+    /// Why; kept in the audit trail with your name
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(super) reason: String,
+    #[command(flatten)]
+    pub(super) node: Node,
+}
+
 #[derive(Args)]
 pub(super) struct One {
     /// Its number, as crosstie task list tells
@@ -90,7 +100,7 @@ fn table(value: &Value) -> Result<Table, Failure> {
     let tasks: Vec<Waiting> = read(value)?;
     let mut table = Table::new(&["TASK", "ACTION", "PARAMETERS", "PROPOSED BY", "REASON", "UNTIL"]);
     for Waiting { number, action, parameters, who, until } in tasks {
-        let proposer = format!("{} (uid {})", who.operator, who.uid);
+        let proposer = who.told();
         table.row([number.to_string(), action, parameters, proposer, who.reason, until]);
     }
     Ok(table)

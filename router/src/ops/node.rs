@@ -58,8 +58,13 @@ pub(super) fn node(from: &Sources, cluster: &Cluster, sessions: u64) -> Node {
 
 /// Why a load balancer should send nobody here.
 fn readiness(switch: &Switch, closed: Option<Closed>, leader: Option<u64>) -> Vec<Readiness> {
+    // Alone there is nowhere to send participants: they stay, and what they send is refused.
+    let (is_serving, why) = match switch.is_draining() && closed.is_none() {
+        true => (false, "it is drained and takes no new payments"),
+        false => (closed.is_none(), "it serves no participants"),
+    };
     let checks = [
-        ("serving", closed.is_none(), "it serves no participants"),
+        ("serving", is_serving, why),
         ("leader", leader.is_some(), "no leader is known"),
         ("journal", switch.journal().has_room(), "its log has no room for new payments"),
         ("caught-up", switch.has_caught_up(), "its book is behind what the leader has told"),

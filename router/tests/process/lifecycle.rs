@@ -165,6 +165,10 @@ fn signals_and_operators_stop_a_node_in_good_order() {
     let node = Node::start(data.path(), &[]);
     node.ask(&["node", "drain"]).with(0);
     assert_eq!(node.ask(&["status", "--json"]).with(0).json()["refusing"], "DRAN");
+    // Alone it keeps its participants, and refuses what they send: that is not called serving.
+    node.until_told(&["crosstie_node_ready 0.0", "crosstie_node_state{state=\"drained\"} 1.0"]);
+    let warnings = node.ask(&["status", "--json"]).with(0).json()["warnings"].to_string();
+    assert!(warnings.contains("it is drained and takes no new payments"), "{warnings}");
     node.ask(&["stop"]).with(0);
     assert_eq!(node.ended().0, Some(0));
     let gone = run(&["status", "--data", data.path().to_str().unwrap()]).with(3);

@@ -254,6 +254,12 @@ fn what_is_refused_says_why_and_what_next() {
     check(&["participant", "fund", "BANK-0001", "1", "--currency", "XXX", "--reason", "x"], 2, "no active currency");
     check(&["participant", "fund", "BANK-0001", "1", "--currency", "EUR", "--reason", " "], 2, "needs a reason");
     check(&["participant", "fund", "BANK-0001", "1", "--currency", "EUR"], 2, "--reason");
+    check(
+        &["participant", "fund", "BANK-0001", "1", "--currency", "EUR", "--reason", "x\u{202e}y"],
+        2,
+        "format characters",
+    );
+    check(&["day", "roll", "--to", "2099-01-01", "--reason", "x"], 4, "more than 7 days ahead");
     check(&["day", "roll"], 2, "--reason");
     check(&["day", "roll", "--to", "2001-01-01", "--reason", "x"], 4, "cannot become");
     check(&["day", "roll", "--to", "tomorrow", "--reason", "x"], 2, "no date");

@@ -242,7 +242,8 @@ async fn what_is_wrong_is_told_in_words() {
     let has = |now: &Snapshot, code: &str| now.warnings.iter().any(|warning| warning.code == code);
     let now = until(&node, "the payer runs low", |now| has(now, "headroom_low")).await;
     assert_eq!((now.payments.in_flight, participant(&now, "BANK-0002").in_flight_in), (1, 1));
-    assert!((1..5_000_000).contains(&now.payments.oldest_in_flight_us), "{}", now.payments.oldest_in_flight_us);
+    let oldest = now.payments.oldest_in_flight_us.unwrap();
+    assert!((1..5_000_000).contains(&oldest), "{oldest}");
     _ = handle.outcome().await;
     let now = until(&node, "it timed out", |now| now.payments.outcomes.timed_out == 1).await;
     assert_eq!(participant(&now, "BANK-0002").answered.timed_out, 1);

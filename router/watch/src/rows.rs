@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::text::{self, NONE};
-use crate::{ActorKind, BusiestActor, Outcomes, Participant, Peer, Severity, Snapshot};
+use crate::{ActorKind, BusiestActor, Deed, Outcomes, Participant, Peer, Severity, Snapshot};
 
 /// A cell: what is read, and what is sorted by.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,6 +114,19 @@ impl Rows {
         });
         self
     }
+}
+
+/// What an actor decided, the latest first.
+pub fn deeds(deeds: &[Deed]) -> Rows {
+    let row = |deed: &Deed| {
+        let cells = vec![
+            Cell::number(deed.at_ms as f64, text::time_of_day(deed.at_ms)),
+            Cell::text(deed.what.replace('_', " ")),
+            deed.uetr.as_ref().map_or_else(Cell::unknown, Cell::text),
+        ];
+        Row { cells, severity: Severity::Fine }
+    };
+    Rows { name: "decided last", heading: vec!["AT", "WHAT", "PAYMENT"], rows: deeds.iter().map(row).collect() }
 }
 
 /// Two snapshots of one node, one after the other: rates are their differences.

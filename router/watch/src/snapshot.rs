@@ -132,14 +132,15 @@ impl Node {
 pub struct Payments {
     pub started: u64,
     pub outcomes: Outcomes,
-    /// Final within the objective of 10 s, and not.
+    /// Final within the objective of 10 s, and not: later, or because the payment's own clock had run out.
     pub within_objective: u64,
     pub beyond_objective: u64,
     /// The same over the last hour, against the goal.
     pub budget: Budget,
     pub in_flight: u64,
-    /// Since the time that its instruction says; 0 when none is in flight. Known to the leader alone.
-    pub oldest_in_flight_us: u64,
+    /// Since the time that its instruction says; 0 when none is in flight. Known to the leader, and by its book to every node
+    /// while nobody leads.
+    pub oldest_in_flight_us: Option<u64>,
     /// From the decision about the reservation to the end, of payments that settled.
     pub settled: Latency,
     /// The same of those that ended otherwise after funds had been set aside.
@@ -401,7 +402,7 @@ pub struct Peer {
     /// By how much that may be wrong: half of the quickest round trip.
     #[serde(default)]
     pub clock_uncertainty_us: Option<u64>,
-    /// Its book agreed with the majority's at this entry.
+    /// Its book was last found to be the same as this node's at this entry; this node's agreed with the majority's.
     pub agreed_index: Option<u64>,
     pub serves: bool,
 }

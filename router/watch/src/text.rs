@@ -31,6 +31,12 @@ pub fn ago(then_ms: u64, now_ms: u64) -> String {
     }
 }
 
+/// `14:02:11`, in UTC.
+pub fn time_of_day(at_ms: u64) -> String {
+    let seconds = at_ms / 1000 % 86_400;
+    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
 /// [`length`] of a percentile, which nothing is known of when it is one of no values.
 pub fn percentile(us: u64, of: u64) -> String {
     if of == 0 { NONE.into() } else { length(us) }

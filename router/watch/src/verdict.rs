@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 
 pub use gathered::{SEVERAL, gathered};
 
-use crate::{Failing, Participant, Severity, Snapshot, Verdict, Warning, text};
+use crate::{Failing, Participant, Peer, Severity, Snapshot, Verdict, Warning, text};
 
 /// An alert's and a rule's name, and the anchor of its entry in the runbook.
 pub const CODES: &[&str] = &[
@@ -120,8 +120,7 @@ fn of_the_node(now: &Snapshot, before: &Snapshot, found: &mut Found) {
         let sentence = format!("This node is not ready: {check}.");
         found.degraded("not_ready", check, sentence, "crosstie status and the node's log say more.");
     }
-    let oldest = now.payments.oldest_in_flight_us;
-    if oldest > OLDEST_IN_FLIGHT_US {
+    if let Some(oldest) = now.payments.oldest_in_flight_us.filter(|oldest| *oldest > OLDEST_IN_FLIGHT_US) {
         let sentence = format!("A payment is in flight for {}, longer than any may be.", text::length(oldest));
         found.critical("oldest_in_flight", "", sentence, "Look at the slowest actor and at the log's syncs.");
     }
@@ -153,8 +152,22 @@ fn of_the_node(now: &Snapshot, before: &Snapshot, found: &mut Found) {
     }
 }
 
+/// Connections come up within seconds of a start.
+const CONNECTED_AFTER_SECONDS: u64 = 10;
+
 fn of_its_peers(now: &Snapshot, found: &mut Found) {
-    if now.node.role != "leader" || now.peers.len() < 2 {
+    if now.peers.len() < 2 {
+        return;
+    }
+    if now.node.role != "leader" {
+        // How the others fare it is not told; whether they are there it sees.
+        let is_lost = |peer: &&Peer| peer.id != now.node.id && peer.error.is_some();
+        let lost = now.peers.iter().filter(is_lost).filter(|_| now.node.up_seconds >= CONNECTED_AFTER_SECONDS);
+        for peer in lost {
+            let why = peer.error.as_deref().unwrap_or("-");
+            let sentence = format!("{} in {} is not reached from this node: {why}.", peer.name, peer.region);
+            found.degraded("node_silent", &peer.name, sentence, "Is it up, and is the network between whole?");
+        }
         return;
     }
     let voters = || now.peers.iter().filter(|peer| peer.role != "learner");
@@ -256,7 +269,7 @@ fn of_a_participant(own: &Participant, found: &mut Found) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ActorKind, AuditCheck, Budget, Latency, Peer, Position, Readiness, SelfCheck};
+    use crate::{ActorKind, AuditCheck, Budget, Latency, Position, Readiness, SelfCheck};
 
     pub(super) fn fine() -> Snapshot {
         let mut own = Snapshot { at_ms: 1_000 * DAY_MS, ..Snapshot::default() };
@@ -310,7 +323,7 @@ mod tests {
         check("imbalance", Critical, |now| _ = now.node.imbalance_minor.insert("EUR".into(), -1));
         check("no_leader", Critical, |now| now.node.leader = None);
         check("not_ready", Degraded, |now| now.node.readiness.push(failing("journal", "the log has no room")));
-        check("oldest_in_flight", Critical, |now| now.payments.oldest_in_flight_us = 12_000_001);
+        check("oldest_in_flight", Critical, |now| now.payments.oldest_in_flight_us = Some(12_000_001));
         check("budget_burning", Critical, |now| {
             let (late, window_seconds) = (Some(14.5), 3600);
             now.payments.budget = Budget { burn: late, burn_recent: late, window_seconds, ..Budget::default() };
@@ -371,6 +384,20 @@ mod tests {
         judge(&mut now, &fine());
         let sentence = "No snapshot could be written: 3 failures in a row, the last 1.50 min ago.";
         assert_eq!(now.verdict.sentence, sentence);
+    }
+
+    #[test]
+    fn a_follower_warns_of_a_node_that_it_does_not_reach() {
+        let warned = |up_seconds| {
+            let mut now = fine();
+            (now.node.id, now.node.role, now.node.up_seconds) = (2, "follower".into(), up_seconds);
+            let (region, error) = ("west".into(), Some("there is no connection to it".into()));
+            now.peers[2] = Peer { region, error, is_heard: false, ..now.peers[2].clone() };
+            judge(&mut now, &fine());
+            now.warnings.iter().map(|own| format!("{}: {}", own.code, own.sentence)).collect::<Vec<_>>()
+        };
+        let lost = "node_silent: n3 in west is not reached from this node: there is no connection to it.";
+        assert_eq!((warned(1), warned(60)), (vec![], vec![lost.to_string()]));
     }
 
     #[test]

@@ -287,7 +287,7 @@ fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
     now.payments.within_objective = settled + rejected;
     now.payments.beyond_objective = timed_out / 10;
     now.payments.in_flight = wave(number, 281, 30);
-    now.payments.oldest_in_flight_us = 9_800_000;
+    now.payments.oldest_in_flight_us = Some(9_800_000);
     let buckets = settled_by_band(number, settled);
     now.payments.settled = Latency { count: settled, buckets, ..latency(number, 14_000) };
     let buckets = meter::EDGES_US.map(|edge| (edge, if edge == 10_000_000 { timed_out } else { 0 }));
