@@ -119,9 +119,10 @@ fn of_the_node(now: &Snapshot, before: &Snapshot, found: &mut Found) {
         found.critical("no_leader", "", sentence, "See whether a majority of the nodes is up and reaches each other.");
     }
     // Closed on purpose is nothing to warn of.
-    for check in now.node.not_ready().filter(|_| now.node.closed.is_none() && now.node.leader.is_some()) {
-        let sentence = format!("This node is not ready: {check}.");
-        found.degraded("not_ready", check, sentence, "crosstie status and the node's log say more.");
+    for own in now.node.readiness.iter().filter(|_| now.node.closed.is_none() && now.node.leader.is_some()) {
+        let Some(failure) = &own.failure else { continue };
+        let sentence = format!("This node is not ready: {failure}.");
+        found.degraded("not_ready", &own.check, sentence, "crosstie status and the node's log say more.");
     }
     if let Some(oldest) = now.payments.oldest_in_flight_us.filter(|oldest| *oldest > OLDEST_IN_FLIGHT_US) {
         let sentence = format!("A payment is in flight for {}, longer than any may be.", text::length(oldest));
@@ -323,6 +324,18 @@ mod tests {
         let mut now = fine();
         judge(&mut now, &fine());
         assert_eq!((now.warnings.len(), now.verdict.severity), (0, Severity::Fine), "{:?}", now.warnings);
+    }
+
+    #[test]
+    fn a_check_that_fails_is_named_and_told_once() {
+        let mut now = fine();
+        now.node.readiness.push(failing("caught-up", "its book is behind"));
+        judge(&mut now, &fine());
+        let own = &now.warnings[0];
+        assert_eq!(
+            (own.subject.as_str(), own.sentence.as_str()),
+            ("caught-up", "This node is not ready: its book is behind.")
+        );
     }
 
     #[test]
