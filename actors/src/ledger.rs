@@ -132,8 +132,8 @@ impl Ledger {
             replies: Vec::new(),
             archive,
             tracker,
+            known: Known::new(figures.pulse.clone()),
             figures,
-            known: Known::default(),
             throne,
             clock,
         }
@@ -148,7 +148,7 @@ impl Ledger {
 
     fn fold(&mut self, entry: &Entry<'_>, passengers: &mut [Passenger]) {
         let (mut folded, began) = (0, Instant::now());
-        self.known.begin(self.throne.leads_in(entry.term));
+        self.known.begin(entry.term, self.throne.leads_in(entry.term));
         for (at, read) in passengers.iter_mut().filter_map(Passenger::take_barrier) {
             self.fold_facts(entry, &entry.payload[folded..at]);
             read(&self.book);

@@ -19,8 +19,8 @@ use tokio::sync::{Notify, oneshot};
 use wire::{BusinessDate, Currency, ParticipantId, Reason};
 
 use crate::draft::Draft;
-use crate::figures::Gauge;
-use crate::host::{self, Letter};
+use crate::figures::{Gauge, now_us};
+use crate::host::{self, Letter, Posted};
 use crate::instruction::Instructions;
 use crate::ledger::Passenger;
 use crate::line::{Ending, Line};
@@ -50,7 +50,7 @@ impl Outbox {
 
 /// An actor's place: where its messages go, also while it is being rebuilt.
 enum Seat {
-    Taken(ActorRef<host::Posted>, Arc<Gauge>),
+    Taken(ActorRef<Posted>, Arc<Gauge>),
     /// Its actor is being rebuilt from the book; letters about facts behind the barrier wait here.
     Waiting(Vec<host::Message>),
 }
@@ -143,16 +143,15 @@ impl PostOffice {
 
     pub(crate) fn send(&self, seat: usize, message: host::Message) {
         let mut mail = self.mail.lock();
-        self.cast(&mut mail, seat, message);
+        self.cast(&mut mail, seat, message, now_us());
     }
 
-    fn cast(&self, mail: &mut Mail, seat: usize, message: host::Message) {
+    fn cast(&self, mail: &mut Mail, seat: usize, message: host::Message, now_us: u64) {
         self.premises.traffic.messages.fetch_add(1, Ordering::Relaxed);
         match mail.seats.get_mut(seat) {
             // An actor that has just ended no longer takes messages; its supervisor is about to rebuild it.
             Some(Seat::Taken(actor, gauge)) => {
-                gauge.sent();
-                if actor.cast(message.into()).is_err() {
+                if actor.cast(Posted::new(message, gauge, now_us)).is_err() {
                     self.premises.figures.work.lock().dropped += 1;
                 }
             }
@@ -214,10 +213,14 @@ impl PostOffice {
     /// about its payment.
     pub fn deliver(&self) {
         let mut mail = self.mail.lock();
+        if mail.due.is_empty() {
+            return;
+        }
+        let now_us = now_us();
         while let Some(seat) = mail.due.pop() {
             let letters = std::mem::take(&mut mail.letters[seat]);
             self.premises.traffic.letters.fetch_add(letters.len() as u64, Ordering::Relaxed);
-            self.cast(&mut mail, seat, host::Message::Letters(letters));
+            self.cast(&mut mail, seat, host::Message::Letters(letters), now_us);
         }
     }
 
@@ -286,7 +289,7 @@ impl PostOffice {
     }
 
     /// Takes a place for an actor, or gives a place back to a rebuilt one together with what waited for it.
-    pub(crate) fn take_seat(&self, seat: usize, actor: ActorRef<host::Posted>) {
+    pub(crate) fn take_seat(&self, seat: usize, actor: ActorRef<Posted>) {
         let taken = Seat::Taken(actor, self.premises.figures.gauge(seat));
         let mut mail = self.mail.lock();
         if seat == mail.seats.len() {
@@ -295,7 +298,8 @@ impl PostOffice {
             return;
         }
         if let Seat::Waiting(waiting) = std::mem::replace(&mut mail.seats[seat], taken) {
-            waiting.into_iter().for_each(|message| self.cast(&mut mail, seat, message));
+            let now_us = now_us();
+            waiting.into_iter().for_each(|message| self.cast(&mut mail, seat, message, now_us));
         }
     }
 

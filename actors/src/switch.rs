@@ -64,10 +64,9 @@ pub enum Error {
 }
 
 impl Error {
-    /// By a rule, in its words.
+    /// By a rule, in an operator's words.
     pub fn refused(reason: wire::Reason) -> Error {
-        let meaning = reason.explanation().map_or("", |explanation| explanation.meaning);
-        Error::Refused(format!("{reason}: {meaning}"))
+        Error::Refused(format!("{reason}: {}", settlement::meaning(reason)))
     }
 }
 
@@ -152,6 +151,7 @@ pub(crate) fn build(
     });
     let relay = Arc::new(Relay::new(wire, premises.clone(), dispatch.clone()));
     tokio::spawn(relay.clone().try_again_for_ever());
+    tokio::spawn(premises.figures.pulse.clone().beat_for_ever(premises.clock.clone()));
     let (phase, phases) = watch::channel(Phase::Following);
     let regent = Regent { premises: premises.clone(), dispatch: dispatch.clone(), relay: relay.clone(), phase };
     tokio::spawn(regent.serve(told));
@@ -240,6 +240,7 @@ impl Switch {
         std::mem::swap(&mut *figures.tally.lock(), tally);
         tally.count();
         std::mem::swap(&mut *figures.work.lock(), work);
+        work.count();
     }
 
     /// The actors of this node by their place; each hosts `participants_per_actor` participants in the order of their keys.

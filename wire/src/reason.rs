@@ -259,7 +259,7 @@ catalogue! {
     AM01 b"AM01" DebtorAgent stays "The amount is zero or negative." "Correct the amount and send a new payment.";
     AM02 b"AM02" DebtorAgent stays "The amount is above the debtor agent's own limit for one payment." "Have the limit raised, or pay in parts.";
     AM04 b"AM04" DebtorAgent stays "The debtor agent's position has not enough available funds." "Fund the position, then send a new payment.";
-    AM09 b"AM09" CreditorAgent stays "The amount is not what was agreed, or returns exceed the original." "Correct the amount.";
+    AM09 b"AM09" DebtorAgent stays "The amount is not what was agreed, or returns exceed the original." "Correct the amount.";
     AM13 b"AM13" DebtorAgent stays "The amount is above the limit of the switch for one payment." "Pay in parts, or by another rail.";
     AM23 b"AM23" DebtorAgent stays "The debtor agent's net debit cap would be exceeded." "Wait for incoming payments or have the cap raised; funding alone does not help.";
     CNOR b"CNOR" DebtorAgent stays "The creditor agent is not registered at this switch." "Check the creditor agent's identifier.";

@@ -35,7 +35,7 @@ pub fn content_of(body: &[u8], message_id: &str) -> u64 {
     xxhash_rust::xxh3::xxh3_64(&body[start..])
 }
 
-pub(crate) fn decide<'a>(debtor: &Participant, submit: &Submit, body: &'a [u8], view: &View<'_>) -> Decision<'a> {
+pub(crate) fn decide<'a>(debtor: &Participant, submit: &'a Submit, body: &'a [u8], view: &View<'_>) -> Decision<'a> {
     if submit.created_at < view.now.minus(view.rules.duplicate_window) {
         return Decision::refused(Reason::STAL);
     }
@@ -85,7 +85,8 @@ pub(crate) fn decide<'a>(debtor: &Participant, submit: &Submit, body: &'a [u8], 
             horizon,
             stage: Stage::Submit,
             reasons,
-            additional_information: None,
+            // The payment has no key for it: whoever looks why must see the identifier that was wrong.
+            additional_information: creditor.is_none().then(|| submit.creditor_agent.as_str()),
         }))
     }
 }
@@ -138,10 +139,27 @@ fn check(
 
 #[cfg(test)]
 mod tests {
-    use crate::{Rules, table};
+    use crate::{Fact, Facts, Rules, table};
 
     fn check(script: &str) {
         table::run(Rules::default(), script);
+    }
+
+    #[test]
+    fn an_agent_that_nobody_knows_is_named() {
+        let table = table::run(
+            Rules::default(),
+            "
+            submit P1 A NOBODY 1            -> rejected CNOR
+            submit P2 A B 1000              -> rejected AM04
+            ",
+        );
+        let rejected = |fact| match fact {
+            Fact::Rejected(rejected) => Some(rejected.additional_information),
+            _ => None,
+        };
+        let named: Vec<_> = Facts::new(&table.facts).map(Result::unwrap).filter_map(rejected).collect();
+        assert_eq!(named, [Some("NOBODY"), None]);
     }
 
     #[test]

@@ -40,8 +40,10 @@ pub struct Step {
     pub term: Term,
     /// Without bodies and free text: those are nobody's who looks at a story.
     pub fact: Fact<'static>,
-    /// The instruction's own timestamp, by the debtor agent's clock.
+    /// The instruction's own timestamp, by the debtor agent's clock; not kept of what was refused at once.
     pub created_at: Option<Timestamp>,
+    /// Whom it was addressed to, where that is nobody who is registered.
+    pub addressed_to: Option<ParticipantId>,
     /// The agents that were told, the debtor agent first.
     pub notices: Vec<Notice>,
 }
@@ -53,10 +55,20 @@ pub struct Notice {
     pub number: Option<u64>,
 }
 
+/// Where the decisions of one reign end and those of the next begin: the leader changed, or a node alone started anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaderChange {
+    pub terms: (Term, Term),
+    /// The last decision of the one and the first of the other.
+    pub between: (Timestamp, Timestamp),
+}
+
 /// Everything that was found, in the order of the log.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Trace {
     pub steps: Vec<Step>,
+    /// The last ones before its end, as far as the log was read; some may be of long before the payment.
+    pub leader_changes: Vec<LeaderChange>,
     /// The oldest entry that is kept and the time of its facts, when the payment is older than that.
     pub log_begins: Option<(Index, Timestamp)>,
     /// What the creditor agent said after it had ended was looked for up to this entry only.

@@ -12,7 +12,7 @@ use settlement::{
 use wire::message::{CreditTransfer, Party};
 use wire::{BusinessDate, Currency, Kind, MessageId, ParticipantId, Reason, Reasons, Status, Timestamp, Uetr, frame};
 
-use super::{Notice, Sought, Step, Trace, trace};
+use super::{LeaderChange, Notice, Sought, Step, Trace, trace};
 use crate::archive::Nothing;
 use crate::feed::Feed;
 use crate::ledger::Feeds;
@@ -41,6 +41,7 @@ struct World {
     numbers: [u64; PARTICIPANTS as usize],
     payments: Vec<(Payment, Vec<Step>)>,
     now: Timestamp,
+    term: u64,
 }
 
 impl World {
@@ -50,14 +51,14 @@ impl World {
         let (log, _) = Log::open(RealDisk::new(directory.path()), &config, &mut Nothing).unwrap();
         let feeds = (0..PARTICIPANTS).map(|_| Arc::new(Feed::new(0, Vec::new(), tail_bytes_max))).collect();
         let (feeds, numbers) = (Feeds::of_participants(feeds), [0; PARTICIPANTS as usize]);
-        World { directory, log, feeds, scheme: scheme(), numbers, payments: Vec::new(), now: START }
+        World { directory, log, feeds, scheme: scheme(), numbers, payments: Vec::new(), now: START, term: 7 }
     }
 
     /// One log entry with these facts of payments, by their places.
     fn append(&mut self, facts: &[(usize, Fact<'_>)]) {
         let mut payload = Vec::new();
         facts.iter().for_each(|(_, fact)| fact.encode(&mut payload));
-        self.log.append_payload(7, &payload).unwrap();
+        self.log.append_payload(self.term, &payload).unwrap();
         self.log.sync().unwrap();
         let index = self.log.last().index;
         let mut frames = vec![Vec::new(); PARTICIPANTS as usize];
@@ -95,7 +96,8 @@ impl World {
                 }
                 _ => unreachable!(),
             };
-            self.payments[*place].1.push(Step { index, term: 7, fact: bare, created_at, notices: told });
+            let (term, addressed_to) = (self.term, None);
+            self.payments[*place].1.push(Step { index, term, fact: bare, created_at, addressed_to, notices: told });
         }
         for key in (0..PARTICIPANTS).map(Key) {
             let (first, last) = (first[key.place()] + 1, self.numbers[key.place()]);
@@ -297,4 +299,33 @@ fn a_log_that_begins_later_says_so() {
     assert_eq!(old.steps, []);
     let (begins, at) = old.log_begins.unwrap();
     assert!(begins == oldest && at > START, "{at}");
+}
+
+#[test]
+fn the_reigns_that_a_payment_saw_are_told() {
+    let mut world = World::new(usize::MAX);
+    world.append(&[]);
+    let place = world.submit();
+    let reserved_at = world.now;
+    world.now = world.now.plus(Duration::from_secs(35));
+    world.term = 9;
+    world.append(&[(place, world.end(place).unwrap())]);
+    let trace = world.trace(place);
+    let (between, steps) = ((reserved_at, world.now), world.payments[place].1.clone());
+    assert_eq!(
+        trace,
+        Trace { steps, leader_changes: vec![LeaderChange { terms: (7, 9), between }], ..Trace::default() }
+    );
+}
+
+#[test]
+fn whom_a_payment_was_addressed_to_is_told_where_nobody_of_that_name_is_registered() {
+    let mut world = World::new(usize::MAX);
+    let place = world.submit();
+    let mut payment = world.payments[place].0;
+    (payment.uetr, payment.creditor) = (Uetr::from_random([9; 16]), Key::NONE);
+    let Fact::Rejected(rejected) = rejected(payment, world.now, Stage::Submit) else { unreachable!() };
+    world.payments.push((payment, Vec::new()));
+    world.append(&[(1, Fact::Rejected(Rejected { additional_information: Some("BANK-Z"), ..rejected }))]);
+    assert_eq!(world.trace(1).steps[0].addressed_to, Some("BANK-Z".parse().unwrap()));
 }

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use persistence::{Error, Index, Reader};
-use settlement::{Fact, Facts, Rejected, Stage};
-use wire::{Kind, Message, MessageId, Timestamp, frame};
+use persistence::{Error, Index, Reader, Term};
+use settlement::{Fact, Facts, Key, Rejected, Stage};
+use wire::{Kind, Message, MessageId, ParticipantId, Timestamp, frame};
 
-use super::{Named, Sought, Step, Trace};
+use super::{LeaderChange, Named, Sought, Step, Trace};
 
 /// The log is read on for so long behind a time: a book tells times in microseconds, a log in nanoseconds, and facts that
 /// share an entry need not be in the order of time.
@@ -16,8 +16,16 @@ const SLACK: Duration = Duration::from_secs(1);
 const READ_BYTES_MAX: u64 = 1 << 30;
 /// Read at most behind the end of a payment for what its creditor agent said afterwards.
 const AFTERWARDS_BYTES_MAX: u64 = 64 << 20;
+/// Changes of leader that are kept, the latest: a payment lives for seconds.
+const LEADER_CHANGES_MAX: usize = 8;
 /// Payments of one message id; more are not told of at once.
 const NAMED_MAX: usize = 32;
+
+/// A reader, and the last fact that it came by.
+struct Reading {
+    reader: Reader,
+    last: Option<(Term, Timestamp)>,
+}
 
 pub(super) fn walk(directory: &Path, sought: &Sought, up_to: Index) -> Result<Trace, Error> {
     let mut trace = Trace::default();
@@ -29,21 +37,21 @@ pub(super) fn walk(directory: &Path, sought: &Sought, up_to: Index) -> Result<Tr
     {
         trace.log_begins = Some((oldest, begins));
     }
-    let mut reader: Option<Reader> = None;
+    let mut reading: Option<Reading> = None;
     for at in [sought.decided_at, sought.ended_at].into_iter().flatten() {
         if trace.steps.iter().any(|step| is_end(&step.fact)) {
             break;
         }
         let sought_for = seek(directory, at, up_to)?;
         // What has been read is not read again.
-        let reader = match &mut reader {
-            Some(reader) if reader.position() >= sought_for.position() => reader,
-            place => place.insert(sought_for),
+        let reading = match &mut reading {
+            Some(reading) if reading.reader.position() >= sought_for.position() => reading,
+            place => place.insert(Reading { reader: sought_for, last: None }),
         };
-        read(reader, sought, up_to, Some(at.plus(SLACK)), READ_BYTES_MAX, &mut trace.steps)?;
+        read(reading, sought, up_to, Some(at.plus(SLACK)), READ_BYTES_MAX, &mut trace)?;
     }
-    if let (true, Some(reader)) = (sought.may_be_annotated, &mut reader) {
-        let read_to = read(reader, sought, up_to, None, AFTERWARDS_BYTES_MAX, &mut trace.steps)?;
+    if let (true, Some(reading)) = (sought.may_be_annotated, &mut reading) {
+        let read_to = read(reading, sought, up_to, None, AFTERWARDS_BYTES_MAX, &mut trace)?;
         trace.annotated_up_to = Some(read_to).filter(|read_to| *read_to < up_to);
     }
     Ok(trace)
@@ -110,18 +118,26 @@ fn first_stamp(directory: &Path, from: Index, up_to: Index) -> Result<Option<Tim
 /// Adds what is about the payment, up to the entry that ends it, or the first of which a fact is later than `until`; without
 /// that, what was said after the end. Gives back the last entry read.
 fn read(
-    reader: &mut Reader,
+    reading: &mut Reading,
     sought: &Sought,
     up_to: Index,
     until: Option<Timestamp>,
     bytes_max: u64,
-    steps: &mut Vec<Step>,
+    trace: &mut Trace,
 ) -> Result<Index, Error> {
+    let Reading { reader, last } = reading;
     let (mut bytes, mut is_over) = (0, false);
     while !is_over && bytes < bytes_max {
         let Some(entry) = reader.next(up_to)? else { break };
         bytes += entry.payload.len() as u64;
         for fact in Facts::new(entry.payload).flatten() {
+            let before = last.replace((entry.term, fact.at()));
+            if let Some((term, at)) = before.filter(|(term, _)| *term != entry.term && until.is_some()) {
+                if trace.leader_changes.len() == LEADER_CHANGES_MAX {
+                    trace.leader_changes.remove(0);
+                }
+                trace.leader_changes.push(LeaderChange { terms: (term, entry.term), between: (at, fact.at()) });
+            }
             is_over |= until.is_some_and(|until| fact.at() > until);
             let is_ours =
                 |payment: &settlement::Payment| (payment.debtor, payment.uetr) == (sought.debtor, sought.uetr);
@@ -139,7 +155,8 @@ fn read(
             }
             is_over |= is_end(&fact) && until.is_some();
             let (index, term) = (entry.index, entry.term);
-            steps.push(Step { index, term, created_at: created_at(&fact), fact: bare(&fact), notices: Vec::new() });
+            let (created_at, addressed_to) = (created_at(&fact), addressed_to(&fact));
+            trace.steps.push(Step { index, term, created_at, addressed_to, fact: bare(&fact), notices: Vec::new() });
         }
     }
     Ok(reader.position() - 1)
@@ -156,6 +173,18 @@ fn created_at(fact: &Fact<'_>) -> Option<Timestamp> {
     match frame::decode(kind as u16, reserved.body).ok()? {
         Message::CreditTransfer(transfer) => Some(transfer.created_at),
         Message::PaymentReturn(payment_return) => Some(payment_return.created_at),
+        _ => None,
+    }
+}
+
+/// Of a payment to nobody who is registered; logs of before do not have it.
+fn addressed_to(fact: &Fact<'_>) -> Option<ParticipantId> {
+    match fact {
+        Fact::Rejected(Rejected { stage: Stage::Submit, payment, additional_information, .. })
+            if payment.creditor == Key::NONE =>
+        {
+            additional_information.and_then(|id| id.parse().ok())
+        }
         _ => None,
     }
 }

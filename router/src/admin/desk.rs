@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use actors::relay::AskError;
 use actors::{OwnedOperation, Switch};
 use persistence::TransferRefused;
 use serde::Serialize;
@@ -139,6 +140,11 @@ impl Desk {
             Forwarded::Record(_) => "the audit trail",
         };
         let answer = answer.map_err(|error| {
+            // The one that led last is asked until another one does.
+            let error = match (error, self.leadership().leader) {
+                (AskError::Unreachable(_), None) => AskError::NoLeader,
+                (error, _) => error,
+            };
             let message = format!("{name} is done by the node that leads, and this one does not: {error}");
             let next = Some("crosstie status tells who leads, as far as this node knows".into());
             Problem { next, ..problem(ProblemKind::Unavailable, message) }
@@ -235,7 +241,7 @@ impl Desk {
             Command::Actor { id } => value(self.actor(&id)?),
             Command::Participants => self.participants().await,
             Command::Participant { id } => self.participant(self.known(&id)?).await,
-            Command::Register { id, currency } => self.register(&id, &currency, note, asking).await,
+            Command::Register { id, currency } => self.register(&id, &currency, asking).await,
             Command::Fund { id, currency, amount } => {
                 let (currency, amount_minor) = money(&currency, &amount)?;
                 self.operate(&id, OwnedOperation::Fund { currency, amount_minor, note }, asking).await
@@ -396,14 +402,12 @@ impl Desk {
         value(one)
     }
 
-    async fn register(&self, id: &str, currency: &str, note: String, asking: &mut Asking) -> Answer {
+    /// Who and why is in its entry of the audit trail.
+    async fn register(&self, id: &str, currency: &str, asking: &mut Asking) -> Answer {
         let id: ParticipantId = id.parse().map_err(wrong)?;
         let currency: Currency = currency.parse().map_err(wrong)?;
         self.switch.register(id, currency, asking.draft()).await?;
         asking.is_recorded = true;
-        // The fact of the registration has no room for who and why; this one has.
-        let limits = settlement::Limits::default();
-        self.switch.operate(id, OwnedOperation::Limit { currency, limits, note }, None).await?;
         self.participant(id).await
     }
 

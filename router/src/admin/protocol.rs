@@ -248,6 +248,11 @@ impl Command {
         matches!(self, Command::Fund { .. } | Command::Defund { .. } | Command::Limit { .. })
     }
 
+    /// Done twice it is more than done once.
+    pub fn adds_up(&self) -> bool {
+        matches!(self, Command::Fund { .. } | Command::Defund { .. } | Command::Roll { .. })
+    }
+
     /// Of a command about the members, whether it only says what would be against it.
     fn is_of_members(&self) -> Option<DryRun> {
         use Command::{AddMember, DescribeMember, Promote, RemoveMember};
@@ -465,14 +470,18 @@ pub struct Member {
     /// leader, follower, silent when the leader has not heard it, or repairing, which a node says of itself; absent where
     /// this node cannot know.
     pub state: Option<String>,
-    /// Entries that it lacks; known to the leader alone.
+    /// How long nothing has been heard of it, milliseconds; while it is silent, and if it was heard of since the node that
+    /// answers started.
+    #[serde(default)]
+    pub silent_ms: Option<u64>,
+    /// Entries that it lacks; known to the leader alone, of nodes that are there.
     pub lag_entries: Option<u64>,
-    /// How long it has lacked them, milliseconds; known to the leader alone.
+    /// How long it has lacked them, milliseconds; known to the leader alone, of nodes that are there.
     pub lag_ms: Option<u64>,
     /// Its book and that of the node that answers, compared after the same entry; absent before the first time.
     #[serde(default)]
     pub book: Option<ComparedBook>,
-    /// From the node that answers and back, smoothed; absent until it was measured.
+    /// From the node that answers and back, smoothed; absent until it was measured, and of a node that is not there.
     #[serde(default)]
     pub round_trip_us: Option<u64>,
     /// Why nothing is known of how it fares now; absent when it is there.

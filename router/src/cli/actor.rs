@@ -90,15 +90,14 @@ fn kinds_table(kinds: &[ActorKind]) -> Table {
 fn busiest_table(kind: &ActorKind) -> Table {
     let mut table = Table::new(&["ACTOR", "QUEUED", "OLDEST", "HANDLED", "IN FLIGHT", "RESTARTS"]);
     for own in &kind.busiest {
-        let figures = [own.handled, own.in_flight, own.restarts].map(|figure| figure.to_string());
-        let [handled, in_flight, restarts] = figures;
+        let or_none = |figure: Option<u64>| figure.map_or_else(|| text::NONE.into(), |figure| figure.to_string());
         table.row([
             own.name.clone(),
             own.queued.to_string(),
-            text::length(own.oldest_us),
-            handled,
-            in_flight,
-            restarts,
+            own.oldest_us.map_or_else(|| text::NONE.into(), text::length),
+            own.handled.to_string(),
+            or_none(own.in_flight),
+            or_none(own.restarts),
         ]);
     }
     table

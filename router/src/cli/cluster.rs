@@ -168,7 +168,7 @@ impl Change {
     }
 
     fn show(&self, answer: &Value, done: &str) -> Result<Exit, Failure> {
-        eprintln!("{}", if self.dry_run { "nothing is against it; nothing was changed" } else { done });
+        talk!("{}", if self.dry_run { "nothing is against it; nothing was changed" } else { done });
         show(&self.node, answer)
     }
 }
@@ -211,7 +211,7 @@ impl Promote {
                 // Not yet; or leadership changes hands just now.
                 Err(Failure { exit: Exit::No, message, .. }) if Instant::now() < until => {
                     if told != message {
-                        eprintln!("{message}");
+                        talk!("{message}");
                         told = message;
                     }
                     std::thread::sleep(LOOK_EVERY);
@@ -252,7 +252,7 @@ fn show(node: &Node, answer: &Value) -> Result<Exit, Failure> {
     node.output.show(answer, || {
         let cluster: protocol::Cluster = read(answer)?;
         if !node.output.plain {
-            eprintln!("{}", summary(&cluster));
+            talk!("{}", summary(&cluster));
         }
         Ok(table(&cluster))
     })
@@ -261,11 +261,14 @@ fn show(node: &Node, answer: &Value) -> Result<Exit, Failure> {
 /// What is true of all of them.
 fn summary(cluster: &protocol::Cluster) -> String {
     let protocol::Cluster { node, leadership, last_index, quorum_margin, .. } = cluster;
-    let leader = leadership.leader.map_or("nobody, as far as it knows".into(), |leader| format!("node {leader}"));
-    let margin = match quorum_margin {
-        Some(margin) if *margin < 0 => "there is no majority: nothing is acknowledged until nodes come back".into(),
-        Some(margin) => format!("{margin} more may be lost"),
-        None => format!("how many more may be lost only the leader knows ({leader})"),
+    let leader = leadership.leader.map_or("nobody".into(), |leader| format!("node {leader}"));
+    let margin = match (quorum_margin, leadership.leader) {
+        (Some(margin), _) if *margin < 0 => {
+            "there is no majority: nothing is acknowledged until nodes come back".into()
+        }
+        (Some(margin), _) => format!("{margin} more may be lost"),
+        (None, Some(_)) => format!("how many more may be lost only the leader knows ({leader})"),
+        (None, None) => "how many more may be lost is known once a node leads".into(),
     };
     format!(
         "node {node}, a {}, says: {leader} leads in term {}; the log ends with entry {last_index}, {} is committed; {}; {margin}",

@@ -40,6 +40,7 @@ pub(super) struct Amount {
 }
 
 #[derive(Args)]
+#[group(id = "limits", required = true, multiple = true, args = ["net_debit_cap", "payment_max"])]
 pub(super) struct Limits {
     #[command(flatten)]
     change: Change,
@@ -47,7 +48,7 @@ pub(super) struct Limits {
     #[arg(long)]
     currency: String,
     /// Most it may owe by payments alone, or none
-    #[arg(long, value_name = "AMOUNT", required_unless_present = "payment_max")]
+    #[arg(long, value_name = "AMOUNT")]
     net_debit_cap: Option<String>,
     /// Most that one payment it sends may move, or none
     #[arg(long, value_name = "AMOUNT")]
@@ -246,6 +247,6 @@ fn tell(node: &Node, value: &Value, sentence: &str) -> Result<Exit, Failure> {
     if node.output.json {
         return say(&format!("{value}\n"));
     }
-    eprintln!("{sentence}");
+    talk!("{sentence}");
     Ok(Exit::Done)
 }

@@ -31,6 +31,7 @@ pub(super) fn status(node: &Node) -> Result<Exit, Failure> {
         let state = match (status.closed, status.refusing) {
             (Some(closed), _) => format!("serving no participants: {}", closed.replace('_', " ")),
             (None, Some(reason)) => format!("refusing with {reason}"),
+            (None, None) if status.leadership.leader.is_none() => "waiting for a leader: no payment is decided".into(),
             (None, None) => "taking payments".into(),
         };
         line(
@@ -193,7 +194,7 @@ pub(super) fn found(node: &Node, value: &Value) -> Result<Exit, Failure> {
         Ok(table)
     })?;
     if let Some(more) = found.more {
-        eprintln!("{more}");
+        talk!("{more}");
     }
     Ok(Exit::Done)
 }

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::admin::Desk;
 use crate::admin::protocol::Problem;
-use crate::story::page::{after, length};
-use crate::story::{Budget, Found, Link, Moment, Payment, Posting, Story, WORDS};
+use crate::story::page::{after, length, parts, unknown_words};
+use crate::story::{Budget, Found, Link, Moment, Payment, Posting, Story, UNKNOWN, WORDS};
 
 const FOUND_MAX: usize = 100;
 
@@ -108,14 +108,10 @@ fn story(own: &Story) -> Markup {
 
 fn budget_bar(own: &Budget, creditor: &str) -> Markup {
     let share = |us: u64| us as f64 / own.total_us.max(1) as f64;
-    let rest = if own.has_ended { "not needed" } else { "left" };
     html! {
         h2 { "Its time, " (length(own.total_us)) " in all" }
         (bar(&[("used", share(own.before_us)), ("reserved", share(own.waiting_us))]))
-        p.hint {
-            (length(own.before_us)) " until reserved, " (length(own.waiting_us)) " " (creditor)
-            " with the way there and back, " (length(own.left_us)) " " (rest)
-        }
+        p.hint { @for (place, (_, what)) in parts(own, creditor).iter().enumerate() { @if place > 0 { "; " } (what) } }
     }
 }
 
@@ -174,8 +170,11 @@ fn links(all: &[Link]) -> Markup {
             @for own in all {
                 li {
                     (console::payment(&own.uetr))
-                    " of " (participant(&own.debtor_agent)) ", " (own.amount) " " (own.currency) ", " (own.state.replace('_', " "))
-                    @if let Some(at) = &own.ended_at { ", " (at) }
+                    @if own.state == UNKNOWN { ": " (unknown_words(&own.debtor_agent)) }
+                    @else {
+                        " of " (participant(&own.debtor_agent)) ", " (own.amount) " " (own.currency) ", " (own.state.replace('_', " "))
+                        @if let Some(at) = &own.ended_at { ", " (at) }
+                    }
                 }
             }
         }

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ::actors::Switch;
 use parking_lot::RwLock;
+use settlement::Book;
 use tokio::sync::watch::Sender;
 use tokio::time::MissedTickBehavior;
 use watch::{History, Moment, Participant, Snapshot};
+use wire::Timestamp;
 
 use super::reading::{self, Reading};
 use super::totals::{Second, Totals};
@@ -60,6 +62,8 @@ struct Collector {
     second: Second,
     totals: Totals,
     book: Vec<Reading>,
+    /// Of what is in flight by the book; looked for while no leader is known, whose actors know it.
+    earliest_deadline: Option<Timestamp>,
     certificate_expires_ms: Option<u64>,
     before: Arc<Snapshot>,
     publish: Sender<Arc<Snapshot>>,
@@ -70,7 +74,8 @@ impl Collector {
     fn new(from: Sources, publish: Sender<Arc<Snapshot>>, history: Arc<RwLock<History>>) -> Collector {
         let certificate_expires_ms = node::certificate_expires_ms(&from);
         let (second, totals, book, before) = (Second::default(), Totals::new(), Vec::new(), Arc::default());
-        Collector { from, second, totals, book, certificate_expires_ms, before, publish, history }
+        let earliest_deadline = None;
+        Collector { from, second, totals, book, earliest_deadline, certificate_expires_ms, before, publish, history }
     }
 
     async fn live(mut self) {
@@ -78,8 +83,12 @@ impl Collector {
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             every.tick().await;
-            match tokio::time::timeout(BOOK_PATIENCE, self.from.switch.read(reading::read)).await {
-                Ok(Ok(book)) => self.book = book,
+            let has_no_leader = self.before.node.leader.is_none();
+            let read = move |book: &Book| {
+                (reading::read(book), has_no_leader.then(|| reading::earliest_deadline(book)).flatten())
+            };
+            match tokio::time::timeout(BOOK_PATIENCE, self.from.switch.read(read)).await {
+                Ok(Ok((book, earliest))) => (self.book, self.earliest_deadline) = (book, earliest),
                 Ok(Err(_)) => return,
                 Err(_) => {}
             }
@@ -108,7 +117,7 @@ impl Collector {
             stages: totals.stages(),
             participants: self.participants(),
             actors: kinds::kinds(&from.switch, &names, totals, &outlets, from.config.listen.window),
-            peers: node::peers(&cluster, &from.lines.clock_offsets_ns()),
+            peers: node::peers(&cluster, &from.lines.clock_offsets()),
             log: node::log(from, totals, self.certificate_expires_ms),
             archive: node::archive(&from.switch),
             telemetry: node::telemetry(),
@@ -118,7 +127,13 @@ impl Collector {
         };
         now.node.imbalance_minor = reading::imbalance(book);
         now.payments.in_flight = reading::in_flight(book);
-        now.payments.oldest_in_flight_us = oldest_in_flight_us(&from.switch);
+        now.payments.oldest_in_flight_us = match &now.node.leader {
+            None => Some(oldest_in_flight_us(&from.switch, self.earliest_deadline)),
+            Some(_) => from.switch.reign().map(|_| {
+                let deadlines = from.switch.gauges();
+                oldest_in_flight_us(&from.switch, deadlines.iter().filter_map(|gauge| gauge.earliest_deadline()).min())
+            }),
+        };
         if self.before.number > 0 {
             let moment = Moment::between(&self.before, &now);
             now.payments.started_per_second = moment.started_per_second;
@@ -186,9 +201,7 @@ fn session(outlet: &Outlet, window: u64, now_ms: u64) -> watch::Session {
 }
 
 /// By the payments' own clock: how long before now the one was sent that runs out first.
-fn oldest_in_flight_us(switch: &Switch) -> u64 {
-    let deadlines = switch.gauges();
-    let earliest = deadlines.iter().filter_map(|gauge| gauge.earliest_deadline()).min();
+fn oldest_in_flight_us(switch: &Switch, earliest: Option<Timestamp>) -> u64 {
     let sent = earliest.map(|deadline| deadline.minus(switch.rules().payment_timeout));
     sent.map_or(0, |sent| switch.clock().now().since(sent).as_micros() as u64)
 }

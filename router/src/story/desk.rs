@@ -11,7 +11,7 @@ use wire::Uetr;
 
 use super::known::{Known, Source};
 use super::tell::{Links, tell};
-use super::{Link, Story};
+use super::{Link, Story, UNKNOWN};
 use crate::admin::Desk;
 use crate::admin::desk::{problem, unavailable, wrong};
 use crate::admin::protocol::{Problem, ProblemKind};
@@ -97,7 +97,8 @@ impl Desk {
         });
         let trace = trace.await?.map_err(|error| error.to_string());
         let links = self.links(&known, trace.as_ref().ok()).await?;
-        Ok(tell(&known, trace.as_ref().map_err(Clone::clone), links, self.switch.clock().now()))
+        let (rules, now) = (self.switch.rules(), self.switch.clock().now());
+        Ok(tell(&known, trace.as_ref().map_err(Clone::clone), links, rules, now))
     }
 
     async fn links(&self, known: &Known, trace: Option<&Trace>) -> Result<Links, Problem> {
@@ -132,9 +133,10 @@ impl Desk {
         });
         match ended.await? {
             Ok(ended) => {
+                links.returned = returned(known, &in_process, &ended.entries, gave_up || ended.reached.is_some());
                 let scheme = self.switch.scheme();
                 let ended_links = ended.entries.iter().map(|entry| Known::in_archive(&scheme, entry).link());
-                links.returns = in_process.into_iter().chain(ended_links).collect();
+                links.returns = in_process.iter().map(Known::link).chain(ended_links).collect();
                 if let Some(reached) = ended.reached {
                     let what =
                         format!("Returns that ended before {reached}: {} sends too much since.", known.creditor_agent);
@@ -142,7 +144,7 @@ impl Desk {
                 }
             }
             Err(error) => {
-                links.returns = in_process;
+                links.returns = in_process.iter().map(Known::link).collect();
                 links.untold.push(format!("Returns that have ended: the archive cannot be read: {error}."));
             }
         }
@@ -181,26 +183,41 @@ impl Desk {
 }
 
 /// The original of a return that was refused because nobody knows it.
-fn unseen(original: Uetr, known: &Known) -> Link {
+pub(super) fn unseen(original: Uetr, known: &Known) -> Link {
     Link {
         uetr: original.to_string(),
         debtor_agent: known.creditor_agent.to_string(),
         amount: "-".into(),
         currency: known.record.currency.to_string(),
-        state: "unknown".into(),
+        state: UNKNOWN.into(),
         ended_at: None,
     }
 }
 
 /// Returns of a payment that its creditor agent is sending back just now: they are offered to its debtor agent. And whether
 /// that has too much on offer to look at all of it.
-fn returns_in_process(book: &Book, original: Uetr, debtor: Key, creditor: Key) -> (Vec<Link>, bool) {
+fn returns_in_process(book: &Book, original: Uetr, debtor: Key, creditor: Key) -> (Vec<Known>, bool) {
     let Some(receiver) = book.participant(debtor) else { return Default::default() };
     let own = receiver.incoming().take(OFFERS_EXAMINED_MAX).map(|(payment, _)| payment);
     let own = own.filter(|payment| payment.original == Some(original) && payment.debtor == creditor);
     let record = |payment: &settlement::Payment| book.participant(creditor)?.payment(payment.uetr);
-    let links = own.filter_map(|payment| Some(Known::in_book(book, creditor, record(payment)?).link()));
-    (links.take(RETURNS_MAX).collect(), receiver.incoming_count() > OFFERS_EXAMINED_MAX)
+    let known = own.filter_map(|payment| Some(Known::in_book(book, creditor, record(payment)?)));
+    (known.take(RETURNS_MAX).collect(), receiver.incoming_count() > OFFERS_EXAMINED_MAX)
+}
+
+/// How much of a payment was returned and is being returned, minor units; `None` when not all its returns are known.
+fn returned(known: &Known, in_process: &[Known], ended: &[Entry], is_cut: bool) -> Option<(i64, i64)> {
+    if is_cut || in_process.len() == RETURNS_MAX || ended.len() == RETURNS_MAX {
+        return None;
+    }
+    let settled = ended.iter().filter(|entry| matches!(entry.state, State::Settled | State::SettledWithoutPosting));
+    let settled: i64 = settled.map(|entry| entry.amount_minor).sum();
+    // The book counts both, and was read at one moment; the archive counts neither.
+    let in_process = match known.source {
+        Source::Book => known.record.returned_minor.saturating_sub(settled).max(0),
+        Source::Archive => in_process.iter().map(|own| own.record.amount_minor).sum(),
+    };
+    Some((settled, in_process))
 }
 
 /// Does what waits for the disk.

@@ -10,6 +10,7 @@ use wire::{MessageId, Money, ParticipantId, Timestamp, Uetr};
 
 use super::Payment;
 use super::desk::{OFFERS_EXAMINED_MAX, PARTICIPANTS_AT_A_TIME, PATIENCE, aside};
+use super::evidence::Evidence;
 use super::known::Known;
 use super::query::Query;
 use crate::admin::Desk;
@@ -41,7 +42,7 @@ impl Found {
             known.truncate(limit);
             more = Some(format!("there are more than {limit}: narrow the search, or raise --limit"));
         }
-        Found { payments: known.iter().map(|known| known.payment(now)).collect(), more }
+        Found { payments: known.iter().map(|known| known.payment(&Evidence::default(), now)).collect(), more }
     }
 }
 

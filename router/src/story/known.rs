@@ -4,6 +4,7 @@ use actors::archive::Entry;
 use settlement::{Book, Key, Record, Scheme, State};
 use wire::{Money, ParticipantId, Timestamp, Uetr};
 
+use super::evidence::Evidence;
 use super::sentence;
 use super::{Link, Payment};
 
@@ -95,6 +96,11 @@ impl Known {
         self.record.state == State::Reserved
     }
 
+    /// True when it was refused when it was submitted, as far as its times tell: nothing was set aside.
+    pub(super) fn is_refused_at_once(&self) -> bool {
+        self.record.state == State::Rejected && self.record.at == self.record.ended_at
+    }
+
     pub(super) fn decided_at(&self) -> Option<Timestamp> {
         Some(self.record.at).filter(|at| *at != Timestamp(0))
     }
@@ -111,9 +117,9 @@ impl Known {
         if key == self.debtor { self.debtor_agent } else { self.creditor_agent }
     }
 
-    pub(super) fn payment(&self, now: Timestamp) -> Payment {
+    pub(super) fn payment(&self, evidence: &Evidence, now: Timestamp) -> Payment {
         let record = &self.record;
-        let (summary, must_act) = sentence::summary(self, now);
+        let (summary, must_act) = sentence::summary(self, evidence, now);
         Payment {
             uetr: record.uetr.to_string(),
             debtor_agent: self.debtor_agent.to_string(),

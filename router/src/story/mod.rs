@@ -11,11 +11,12 @@
 //! payment, a feed whose numbers would take too long to count, what no fact was ever written about.
 //! Names, accounts and free text of customers are in no story.
 //!
-//! In reading order: this file (what a story is), `known` (what book and archive have), `sentence` (what happened and who
-//! must act), `tell` (makes the story), `desk` (asks a switch for it), `page` (as text); `query` and `when` (a search as
+//! In reading order: this file (what a story is), `known` (what book and archive have), `evidence` (what the log adds: who
+//! refused, whether the switch held it up), `sentence` (what happened and who must act), `tell` (makes the story), `desk` (asks a switch for it), `page` (as text); `query` and `when` (a search as
 //! text), `find` (carries it out).
 
 mod desk;
+mod evidence;
 mod find;
 mod known;
 pub mod page;
@@ -32,6 +33,9 @@ pub(crate) use desk::{PARTICIPANTS_AT_A_TIME, PATIENCE, aside};
 pub use find::Found;
 pub(crate) use known::state_name;
 pub(crate) use query::WORDS;
+
+/// The state of an original that nobody knows.
+pub(crate) const UNKNOWN: &str = "unknown";
 
 /// What became of a payment, as the book or the archive has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,13 +84,20 @@ pub struct Story {
 }
 
 /// Where the time went that the payment had, from the instruction's own timestamp to its deadline. Microseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
     pub total_us: u64,
-    /// From the debtor agent's timestamp, by its clock, until the funds were set aside.
+    /// From the debtor agent's timestamp, by its clock, until the funds were set aside, or it was refused for its clock.
     pub before_us: u64,
-    /// From then until the end, or until now: the creditor agent's time, with the way to it and back and a commit each.
+    /// Of what was refused for its clock no timestamp is kept: `before_us` is what it was at least, `left_us` at most.
+    pub is_at_least: bool,
+    /// From then until the end, or until now, but not past the deadline by more than a timer's lateness: the creditor
+    /// agent's time, with the way to it and back and a commit each.
     pub waiting_us: u64,
+    /// Of that time an unknown part is the switch's own: it decided late, or its leader changed.
+    pub is_shared: bool,
+    /// From the deadline until its end was decided, or until now: the switch could not decide.
+    pub late_us: u64,
     pub left_us: u64,
     pub has_ended: bool,
 }

@@ -1,6 +1,6 @@
 //! A story as a person's page of text.
 
-use super::{Budget, Link, Moment, Story};
+use super::{Budget, Link, Moment, Story, UNKNOWN};
 
 const WIDTH: usize = 110;
 const BAR_CELLS: u64 = 40;
@@ -35,22 +35,39 @@ pub fn page(story: &Story) -> String {
     out
 }
 
-/// `budget 10.000 s [-###......] 4.210 ms until reserved, 3.120 ms BANK-B with the way there and back, 9.992 s left`
+/// `Budget 10.000 s [-###......] - 4.210 ms until reserved  # 3.120 ms BANK-B, with the way there and back  . 9.992 s left`
 fn bar(budget: &Budget, creditor: &str) -> String {
-    let Budget { total_us, before_us, waiting_us, left_us, has_ended } = *budget;
+    let Budget { total_us, before_us, waiting_us, .. } = *budget;
     let cells = |us: u64| (us.saturating_mul(BAR_CELLS).div_ceil(total_us.max(1)).min(BAR_CELLS)) as usize;
     let before = cells(before_us);
     let waiting = cells(waiting_us).min(BAR_CELLS as usize - before);
     let bar = "-".repeat(before) + &"#".repeat(waiting);
-    let rest = if has_ended { "not needed" } else { "left" };
-    format!(
-        "\nBudget {} [{bar:.<width$}]\n       - {} until reserved  # {} {creditor}, with the way there and back  . {} {rest}\n",
-        length(total_us),
-        length(before_us),
-        length(waiting_us),
-        length(left_us),
-        width = BAR_CELLS as usize,
-    )
+    let parts: Vec<String> = parts(budget, creditor).iter().map(|(sign, what)| format!("{sign} {what}")).collect();
+    let parts = parts.join("  ");
+    format!("\nBudget {} [{bar:.<width$}]\n       {parts}\n", length(total_us), width = BAR_CELLS as usize)
+}
+
+/// Where the time went, in words, and what draws it in the bar.
+pub(crate) fn parts(budget: &Budget, creditor: &str) -> Vec<(char, String)> {
+    let Budget { before_us, is_at_least, waiting_us, is_shared, late_us, left_us, has_ended, .. } = *budget;
+    if is_at_least {
+        let left = if left_us > 0 { format!("{} left at most", length(left_us)) } else { "nothing left".into() };
+        return vec![('-', format!("{} or more until it was decided", length(before_us))), ('.', left)];
+    }
+    let whose = if is_shared { "or the switch itself" } else { "with the way there and back" };
+    let comma = if is_shared { "" } else { "," };
+    let mut parts = vec![
+        ('-', format!("{} until reserved", length(before_us))),
+        ('#', format!("{} {creditor}{comma} {whose}", length(waiting_us))),
+    ];
+    if late_us > 0 {
+        parts.push((
+            '!',
+            format!("{} past it until the switch {}", length(late_us), if has_ended { "decided" } else { "decides" }),
+        ));
+    }
+    parts.push(('.', format!("{} {}", length(left_us), if has_ended { "not needed" } else { "left" })));
+    parts
 }
 
 pub(crate) fn length(us: u64) -> String {
@@ -97,9 +114,17 @@ fn postings(story: &Story) -> String {
 }
 
 fn link(link: &Link) -> String {
+    if link.state == UNKNOWN {
+        return format!("  {}  {}\n", link.uetr, unknown_words(&link.debtor_agent));
+    }
     let at = link.ended_at.as_deref().unwrap_or("-");
     let state = link.state.replace('_', " ");
     format!("  {}  of {}, {} {}, {state}, {at}\n", link.uetr, link.debtor_agent, link.amount, link.currency)
+}
+
+/// Of what a return names and nobody has sent.
+pub(crate) fn unknown_words(debtor_agent: &str) -> String {
+    format!("no such payment of {debtor_agent} is known")
 }
 
 fn wrapped(text: &str, indent: &str) -> String {

@@ -8,7 +8,7 @@
 //! | `from:BANK-A`, `to:BANK-B` | debtor agent, creditor agent |
 //! | `state:timed_out` | in_process, settled, settled_without_posting, rejected, timed_out |
 //! | `reason:AC04` | one of its reasons |
-//! | `amount:120.00`, `amount:100..200`, `amount:100..` | exactly, or both ends included |
+//! | `amount:120.00`, `amount:100..200`, `amount:100..`, `amount:-5` | exactly, or both ends included |
 //! | `currency:EUR` | |
 //! | `since:2h`, `until:2026-11-23T14:02:11Z` | ended then or later, ended before; those in process by when they were reserved |
 
@@ -165,12 +165,17 @@ fn thousandths(amount: Money) -> i128 {
 
 fn amounts(text: &str) -> Result<RangeInclusive<i128>, String> {
     let widest: Currency = WIDEST.parse().map_err(|error: wire::Error| error.to_string())?;
-    let one = |text: &str| Money::parse(text, widest).map(thousandths).map_err(|error| error.to_string());
+    // What was rejected may have been below zero.
+    let one = |text: &str| {
+        let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
+        let amount = Money::parse(digits, widest).map(thousandths).map_err(|error| error.to_string());
+        amount.map(|amount| sign * amount)
+    };
     let Some((low, high)) = text.split_once("..") else { return one(text).map(|amount| amount..=amount) };
     if (low, high) == ("", "") {
         return Err("name at least one end of the range".into());
     }
-    let low = if low.is_empty() { 0 } else { one(low)? };
+    let low = if low.is_empty() { i128::MIN } else { one(low)? };
     let high = if high.is_empty() { i128::MAX } else { one(high)? };
     if low > high {
         return Err("the range ends before it begins".into());
@@ -224,6 +229,9 @@ mod tests {
         assert!(fits("amount:100..120", "120.00", "EUR") && fits("amount:120..", "120.00", "EUR"));
         assert!(!fits("amount:..119.999", "120.00", "EUR") && !fits("amount:1 currency:USD", "1.00", "EUR"));
         assert!(!fits("amount:1 reason:AC04", "1.00", "EUR"));
+        let below_zero = |text: &str| parse(text).fits(Money::new(-500, Currency::EUR), wire::Reasons::NONE);
+        assert!(below_zero("amount:-5") && below_zero("amount:-5.00..-1") && below_zero("amount:-10..10"));
+        assert!(below_zero("amount:..0") && !below_zero("amount:5") && !below_zero("amount:-4.99.."));
     }
 
     #[test]
@@ -235,7 +243,7 @@ mod tests {
             ("state:lost", "in_process, settled"),
             ("reason:AC", "four characters"),
             ("amount:1e9", "no amount such as 12.04"),
-            ("amount:-5", "no amount such as 12.04"),
+            ("amount:--5", "no amount such as 12.04"),
             ("amount:..", "at least one end"),
             ("amount:9..8", "ends before it begins"),
             ("amount:99999999999999999999", "18 digits"),

@@ -1,10 +1,12 @@
 //! Makes a story of what book or archive know, of the facts in the log, and of the payments it belongs to.
 
 use actors::trace::{Step, Trace};
-use settlement::{Fact, Key, Reserved, Stage, State};
+use settlement::{Fact, Key, Reserved, Rules, Stage, State};
 use wire::{Money, Reasons, Timestamp};
 
+use super::evidence::{self, Evidence, change_in_words, changes};
 use super::known::{Known, Source};
+use super::page::length;
 use super::{Budget, Link, Moment, Notice, Posting, Story};
 
 /// The payments that this one belongs to, and why some may be missing.
@@ -12,6 +14,8 @@ use super::{Budget, Link, Moment, Notice, Posting, Story};
 pub(super) struct Links {
     pub(super) original: Option<Link>,
     pub(super) returns: Vec<Link>,
+    /// Settled and in process, minor units, when these are all.
+    pub(super) returned: Option<(i64, i64)>,
     pub(super) untold: Vec<String>,
 }
 
@@ -19,18 +23,19 @@ pub(super) struct Links {
 const NEVER_KEPT: &str = "Repeats of the instruction and answers that came after the end: they change nothing, so the log \
      has no fact about them. Who sent them was told so at once (the same outcome again, DUPL, LATE).";
 
-pub(super) fn tell(known: &Known, trace: Result<&Trace, String>, links: Links, now: Timestamp) -> Story {
+pub(super) fn tell(known: &Known, trace: Result<&Trace, String>, links: Links, rules: &Rules, now: Timestamp) -> Story {
     let nothing = Trace::default();
     let (trace, failure) = match trace {
         Ok(trace) => (trace, None),
         Err(failure) => (&nothing, Some(failure)),
     };
-    let teller = Teller { known, trace, now };
+    let evidence = Evidence { returned: links.returned, ..Evidence::of(known, trace, rules, now) };
+    let teller = Teller { known, trace, evidence, rules, now };
     let mut untold = teller.gaps(failure);
     untold.extend(links.untold);
     untold.push(NEVER_KEPT.into());
     Story {
-        payment: known.payment(now),
+        payment: known.payment(&evidence, now),
         message_id: trace.steps.iter().find_map(|step| Some(step.fact.payment()?.message_id.to_string())),
         told_by: if known.source == Source::Book { "book" } else { "archive" }.into(),
         budget: teller.budget(),
@@ -45,21 +50,18 @@ pub(super) fn tell(known: &Known, trace: Result<&Trace, String>, links: Links, n
 struct Teller<'a> {
     known: &'a Known,
     trace: &'a Trace,
+    evidence: Evidence,
+    rules: &'a Rules,
     now: Timestamp,
 }
 
 impl Teller<'_> {
     fn reservation(&self) -> Option<(&Step, &Reserved<'static>)> {
-        self.trace.steps.iter().find_map(|step| match &step.fact {
-            Fact::Reserved(reserved) => Some((step, reserved)),
-            _ => None,
-        })
+        evidence::reservation(self.trace)
     }
 
     fn end(&self) -> Option<&Step> {
-        let is_end =
-            |fact: &Fact<'_>| !matches!(fact, Fact::Reserved(_) | Fact::Annotated(_)) && fact.payment().is_some();
-        self.trace.steps.iter().find(|step| is_end(&step.fact))
+        evidence::end(self.trace)
     }
 
     fn ended_index(&self) -> Option<u64> {
@@ -68,23 +70,34 @@ impl Teller<'_> {
 
     /// True when it was refused when it was submitted: nothing was set aside.
     fn is_refused_at_once(&self) -> bool {
-        let known = self.known;
-        match self.end().map(|step| &step.fact) {
-            Some(Fact::Rejected(rejected)) => rejected.stage == Stage::Submit,
-            Some(_) => false,
-            None => known.record.state == State::Rejected && known.record.at == known.record.ended_at,
-        }
+        self.evidence.stage == Some(Stage::Submit)
     }
 
     fn budget(&self) -> Option<Budget> {
+        if let Some(used) = self.evidence.clock_used {
+            let (total_us, before_us) = (self.rules.payment_timeout.as_micros() as u64, used.as_micros() as u64);
+            let left_us = total_us.saturating_sub(before_us);
+            return Some(Budget {
+                total_us,
+                before_us,
+                left_us,
+                is_at_least: true,
+                has_ended: true,
+                ..Budget::default()
+            });
+        }
         let (step, reserved) = self.reservation()?;
         let created_at = step.created_at?;
         let until = self.known.ended_at().unwrap_or(self.now);
         let us = |to: Timestamp, from: Timestamp| to.since(from).as_micros() as u64;
+        let (held, late_us) = (self.evidence.held, self.evidence.held.late.map_or(0, |late| late.as_micros() as u64));
         Some(Budget {
             total_us: us(reserved.deadline, created_at),
             before_us: us(reserved.at, created_at),
-            waiting_us: us(until, reserved.at),
+            is_at_least: false,
+            waiting_us: us(until, reserved.at).saturating_sub(late_us),
+            is_shared: held.is_held(),
+            late_us,
             left_us: us(reserved.deadline, until),
             has_ended: self.known.ended_at().is_some(),
         })
@@ -106,7 +119,14 @@ impl Teller<'_> {
             let id = step.fact.payment().map_or_else(String::new, |payment| payment.message_id.to_string());
             moments.push(moment(created_at, None, None, format!("{} wrote the instruction {id}", known.debtor_agent)));
         }
+        let until = known.ended_at().unwrap_or(self.now);
+        let began = self.reservation().and_then(|(step, _)| step.created_at).unwrap_or(first);
+        let from = if self.evidence.clock_used.is_some() { until.minus(self.rules.payment_timeout) } else { began };
+        let mut changes = changes(self.trace, from, until).peekable();
         for step in &self.trace.steps {
+            while let Some(change) = changes.next_if(|change| change.between.1 <= step.fact.at()) {
+                moments.push(moment(change.between.1, None, None, change_in_words(change)));
+            }
             moments.push(moment(step.fact.at(), Some(step), None, self.what(&step.fact)));
         }
         // What the log does not tell is known from book or archive, without its place.
@@ -157,9 +177,13 @@ impl Teller<'_> {
             (State::SettledWithoutPosting, _) => {
                 format!("{to} said yes, without posting yet; settled on business date {date}")
             }
-            (State::Expired, _) => {
-                format!("timed out with {reasons}: no answer by the deadline; the funds are released")
-            }
+            (State::Expired, _) => match self.evidence.held.late {
+                Some(late) => {
+                    let late = length(late.as_micros() as u64);
+                    format!("timed out with {reasons}, {late} after the deadline; the funds are released")
+                }
+                None => format!("timed out with {reasons}: no answer by the deadline; the funds are released"),
+            },
             (_, Some(Stage::Submit)) => format!("rejected with {reasons}: nothing was set aside"),
             (_, Some(Stage::Answer)) => format!("{to} said no; rejected with {reasons}, the funds are released"),
             (_, Some(Stage::Arrival)) => {
@@ -222,6 +246,13 @@ impl Teller<'_> {
         }
         if self.trace.steps.iter().flat_map(|step| &step.notices).any(|notice| notice.number.is_none()) {
             gaps.push("Numbers of notices: they lie too far from where their feed can be counted from.".into());
+        }
+        if self.evidence.clock_used.is_some() {
+            gaps.push(
+                "When exactly the debtor agent wrote it: the log keeps no instruction that was refused at once. What is told \
+                 above follows from its reason, with the clock that this node gives payments now."
+                    .into(),
+            );
         }
         if let Some(index) = self.trace.annotated_up_to {
             gaps.push(format!(

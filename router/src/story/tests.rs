@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use actors::archive::Entry;
-use actors::trace::{Notice, Step, Trace};
+use actors::trace::{LeaderChange, Notice, Step, Trace};
 use settlement::{
-    Annotated, Book, Expired, Fact, Key, Payment, PositionMoved, Recipient, Rejected, Reserved, Settled, Stage,
+    Annotated, Book, Expired, Fact, Key, Payment, PositionMoved, Recipient, Rejected, Reserved, Rules, Settled, Stage,
     Standing, notices,
 };
 use wire::{BusinessDate, Currency, MessageId, Reason, Reasons, Status, Timestamp, Uetr};
@@ -15,7 +15,7 @@ use wire::{BusinessDate, Currency, MessageId, Reason, Reasons, Status, Timestamp
 use super::Story;
 use super::known::Known;
 use super::page::page;
-use super::tell::{Links, tell};
+use super::tell::{self, Links};
 
 const START: Timestamp = Timestamp(1_795_442_531_000_310_000);
 
@@ -78,7 +78,8 @@ impl Log {
         });
         if fact.payment().is_some() {
             let created_at = matches!(fact, Fact::Reserved(_)).then(|| fact.at().minus(Duration::from_micros(4_210)));
-            self.steps.push(Step { index: self.index, term: 7, fact, created_at, notices: told });
+            let (index, addressed_to) = (self.index, None);
+            self.steps.push(Step { index, term: 7, fact, created_at, addressed_to, notices: told });
         }
     }
 
@@ -110,6 +111,10 @@ impl Log {
     fn story(&self, payment: Payment, now: Timestamp) -> Story {
         tell(&self.known(payment), Ok(&self.trace(payment)), Links::default(), now)
     }
+}
+
+fn tell(known: &Known, trace: Result<&Trace, String>, links: Links, now: Timestamp) -> Story {
+    tell::tell(known, trace, links, &Rules::default(), now)
 }
 
 #[track_caller]
@@ -178,6 +183,99 @@ fn timed_out() {
     check("timed-out", &log.story(own, LATER));
 }
 
+/// The time in which the switch could not decide is not the creditor agent's.
+#[test]
+fn expired_while_nobody_led() {
+    let (mut log, own) = (Log::new(), payment(11, 0, 1, 12_000));
+    log.reserve(own, START);
+    log.add(Fact::Expired(Expired { at: after(35_555_000), payment: own, reasons: Reasons::one(Reason::AB05) }));
+    let (known, mut trace) = (log.known(own), log.trace(own));
+    check("expired-late", &tell(&known, Ok(&trace), Links::default(), LATER));
+    trace.steps[1].term = 9;
+    let long_ago = LeaderChange { terms: (6, 7), between: (after(0), START) };
+    let change = LeaderChange { terms: (7, 9), between: (after(420_000), after(35_554_000)) };
+    trace.leader_changes = vec![long_ago, change];
+    let story = tell(&known, Ok(&trace), Links::default(), LATER);
+    assert_eq!(story.payment.must_act, "the operator of the switch");
+    check("expired-without-leader", &story);
+    // Not read through, and decided in time: the terms tell all the same.
+    trace.leader_changes.clear();
+    let (mut log, own) = (Log::new(), payment(12, 0, 1, 12_000));
+    log.reserve(own, START);
+    log.add(Fact::Expired(Expired { at: after(9_995_790), payment: own, reasons: Reasons::one(Reason::AB05) }));
+    trace.steps = log.trace(own).steps;
+    trace.steps[1].term = 9;
+    let story = tell(&log.known(own), Ok(&trace), Links::default(), LATER);
+    assert!(story.payment.summary.contains("Before that, the leader changed or started anew (term 7 to 9)."));
+    assert_eq!(
+        (story.payment.must_act.as_str(), story.budget.unwrap().is_shared),
+        ("the operator of the switch", true)
+    );
+    // Nobody has read the log: what is not known is left open.
+    let story = tell(&log.known(own), Err("it is away".into()), Links::default(), LATER);
+    assert_eq!(story.payment.must_act, "BANK-F, unless the switch held it up");
+}
+
+#[test]
+fn in_process_longer_than_it_may_be() {
+    let (mut log, own) = (Log::new(), payment(13, 0, 1, 12_000));
+    log.reserve(own, START);
+    let story = log.story(own, after(35_000_000));
+    assert!(story.payment.summary.contains("its deadline was over 25.004 s ago without a decision: nobody leads"));
+    assert_eq!(story.payment.must_act, "the operator of the switch");
+    assert_eq!(log.story(own, after(10_500_000)).payment.must_act, "BANK-F", "a timer may be late");
+}
+
+#[test]
+fn refused_for_its_clock() {
+    let (mut log, own) = (Log::new(), payment(14, 0, 1, 12_000));
+    log.reject(own, START, Stage::Submit, Reason::AB03);
+    check("clock-had-run-out", &log.story(own, LATER));
+    let own = payment(15, 0, 1, 12_000);
+    log.reject(own, after(100), Stage::Submit, Reason::E996);
+    assert_eq!(log.story(own, LATER).payment.must_act, "BANK-A");
+    let mut trace = log.trace(own);
+    trace.leader_changes =
+        vec![LeaderChange { terms: (6, 7), between: (after(0).minus(Duration::from_secs(35)), after(50)) }];
+    check("clock-had-run-out-without-leader", &tell(&log.known(own), Ok(&trace), Links::default(), LATER));
+}
+
+#[test]
+fn an_agent_that_is_not_registered_is_named() {
+    let mut log = Log::new();
+    let own = Payment { creditor: Key::NONE, ..payment(16, 0, 1, 10) };
+    log.reject(own, START, Stage::Submit, Reason::CNOR);
+    let mut trace = log.trace(own);
+    let told = |trace: &Trace| tell(&log.known(own), Ok(trace), Links::default(), LATER).payment.summary;
+    assert!(
+        told(&trace).starts_with("The payment of 0.10 EUR from BANK-A to an agent that is not registered here was")
+    );
+    trace.steps[0].addressed_to = Some("BANK-Z".parse().unwrap());
+    assert!(
+        told(&trace).starts_with("The payment of 0.10 EUR from BANK-A to BANK-Z, which is not registered here, was")
+    );
+}
+
+#[test]
+fn a_return_of_too_much_and_one_of_nothing_known() {
+    let (mut log, own) = (Log::new(), payment(17, 0, 1, 12_000));
+    let back = Payment { original: Some(own.uetr), ..payment(18, 1, 0, 13_000) };
+    log.reserve(own, START);
+    log.settle(own, after(3_120), Status::ACSC);
+    log.reserve(back, after(5_000_000));
+    log.reject(back, after(5_000_040), Stage::Arrival, Reason::AM09);
+    let story = log.story(back, LATER);
+    assert_eq!(story.payment.must_act, "BANK-F", "who returns too much corrects it");
+    let original = super::desk::unseen(own.uetr, &log.known(back));
+    let page = page(&tell(
+        &log.known(back),
+        Ok(&log.trace(back)),
+        Links { original: Some(original), ..Links::default() },
+        LATER,
+    ));
+    assert!(page.contains("  no such payment of BANK-A is known\n"), "{page}");
+}
+
 #[test]
 fn a_payment_and_its_return() {
     let (mut log, own) = (Log::new(), payment(8, 0, 1, 12_000));
@@ -186,7 +284,7 @@ fn a_payment_and_its_return() {
     log.settle(own, after(3_120), Status::ACSC);
     log.reserve(back, after(5_000_000));
     log.settle(back, after(5_002_000), Status::ACSC);
-    let links = Links { returns: vec![log.known(back).link()], ..Links::default() };
+    let links = Links { returns: vec![log.known(back).link()], returned: Some((5_000, 0)), ..Links::default() };
     check("returned", &tell(&log.known(own), Ok(&log.trace(own)), links, LATER));
     let links = Links { original: Some(log.known(own).link()), ..Links::default() };
     check("return", &tell(&log.known(back), Ok(&log.trace(back)), links, LATER));

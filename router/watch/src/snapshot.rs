@@ -132,14 +132,15 @@ impl Node {
 pub struct Payments {
     pub started: u64,
     pub outcomes: Outcomes,
-    /// Final within the objective of 10 s, and not.
+    /// Final within the objective of 10 s, and not: later, or because the payment's own clock had run out.
     pub within_objective: u64,
     pub beyond_objective: u64,
     /// The same over the last hour, against the goal.
     pub budget: Budget,
     pub in_flight: u64,
-    /// Since the time that its instruction says; 0 when none is in flight. Known to the leader alone.
-    pub oldest_in_flight_us: u64,
+    /// Since the time that its instruction says; 0 when none is in flight. Known to the leader, and by its book to every node
+    /// while nobody leads.
+    pub oldest_in_flight_us: Option<u64>,
     /// From the decision about the reservation to the end, of payments that settled.
     pub settled: Latency,
     /// The same of those that ended otherwise after funds had been set aside.
@@ -269,6 +270,8 @@ pub struct Participant {
     /// Received by it as creditor agent, and how those ended.
     pub received: u64,
     pub answered: Outcomes,
+    /// Payments to it that timed out in the last 5 to 10 s though it was told of them in time.
+    pub unanswered_recently: u64,
     /// How long it takes to answer as creditor agent.
     pub answer: Latency,
     /// Total of the payments that it sent.
@@ -368,10 +371,12 @@ pub struct ActorKind {
 pub struct BusiestActor {
     pub name: String,
     pub queued: u64,
-    pub oldest_us: u64,
+    /// None in kinds where it is not measured; so are the others.
+    pub oldest_us: Option<u64>,
+    /// Of a session: its instructions.
     pub handled: u64,
-    pub in_flight: u64,
-    pub restarts: u64,
+    pub in_flight: Option<u64>,
+    pub restarts: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -387,12 +392,19 @@ pub struct Peer {
     /// Why nothing is known of how it fares now.
     #[serde(default)]
     pub error: Option<String>,
+    /// How long nothing has been heard of it; while it is silent and that is known.
+    #[serde(default)]
+    pub silent_ms: Option<u64>,
+    /// None of a node that is silent, like the next two.
     pub lag_entries: Option<u64>,
     pub lag_ms: Option<u64>,
     pub round_trip_us: Option<u64>,
     /// Its clock less this node's; none of a node that is not connected.
     pub clock_offset_us: Option<i64>,
-    /// Its book agreed with the majority's at this entry.
+    /// By how much that may be wrong: half of the quickest round trip.
+    #[serde(default)]
+    pub clock_uncertainty_us: Option<u64>,
+    /// Its book was last found to be the same as this node's at this entry; this node's agreed with the majority's.
     pub agreed_index: Option<u64>,
     pub serves: bool,
 }

@@ -50,6 +50,7 @@ pub(crate) fn full() -> Arc<Snapshot> {
     let own = Participant { id, state, started: 5, started_in, positions, answer, messages, ..Participant::default() };
     now.participants.push(own);
     now.node.is_draining = true;
+    now.payments.oldest_in_flight_us = Some(4);
     let check = |date: &str, differences: u64| {
         let (date, at_ms) = (Some(date.to_string()), 1_500);
         SelfCheck { date, at_ms, positions: 3, differences, ..SelfCheck::default() }
@@ -81,6 +82,7 @@ pub(crate) fn full() -> Arc<Snapshot> {
         lag_ms: Some(2),
         round_trip_us: Some(3),
         clock_offset_us: Some(-70_000),
+        clock_uncertainty_us: Some(1_500),
         ..Peer::default()
     };
     now.peers.push(other);
@@ -154,6 +156,7 @@ fn figures_come_out_as_they_are() {
     has(r#"crosstie_messages_total{participant="BANK-0001",direction="in",type="Answer"} 1.0"#);
     has(r#"crosstie_messages_total{participant="BANK-0001",direction="out",type="GoAway"} 1.0"#);
     has(r#"crosstie_clock_offset_seconds{peer="n2"} -0.07"#);
+    has(r#"crosstie_clock_offset_uncertainty_seconds{peer="n2"} 0.0015"#);
     has(r#"crosstie_report_last_success_timestamp_seconds{report="self_check"} 1.5"#);
     has("crosstie_reconciliation_differences 3.0");
     has("crosstie_reconciliation_unchecked_participants 4.0");
