@@ -64,10 +64,9 @@ pub enum Error {
 }
 
 impl Error {
-    /// By a rule, in its words.
+    /// By a rule, in an operator's words.
     pub fn refused(reason: wire::Reason) -> Error {
-        let meaning = reason.explanation().map_or("", |explanation| explanation.meaning);
-        Error::Refused(format!("{reason}: {meaning}"))
+        Error::Refused(format!("{reason}: {}", settlement::meaning(reason)))
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) struct End {
     pub(super) at: Timestamp,
     /// When it was decided on.
     pub(super) began: Timestamp,
-    /// How long its creditor agent took to answer, if it did and if that is known.
+    /// How long its creditor agent took to answer, or had for it when it timed out; none if neither is known.
     pub(super) waited: Option<Duration>,
 }
 
@@ -86,8 +86,9 @@ impl End {
             _ => None,
         };
         let began = decided_at.unwrap_or(at);
-        let has_answered = rejected.map_or(outcome.is_settled(), |(_, by_creditor)| by_creditor);
-        let waited = has_answered.then(|| known.waited(began, at)).flatten();
+        // All but what the switch refused at its creditor agent's door.
+        let was_asked = rejected.is_none_or(|(_, by_creditor)| by_creditor);
+        let waited = was_asked.then(|| known.waited(began, at)).flatten();
         Some(End { uetr, debtor, creditor, outcome, rejected, at, began, waited })
     }
 }

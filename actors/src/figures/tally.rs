@@ -30,6 +30,8 @@ pub struct Own {
     /// Offered to it.
     pub received: u64,
     pub answered: Outcomes,
+    /// Timed out though it was told in time; not what the switch held up.
+    pub unanswered: u64,
     /// From when it could be told until it answered, of what the switch did not hold up meanwhile.
     pub answer: Distribution,
 }
@@ -46,6 +48,7 @@ impl Default for Own {
             total: coarse(),
             received: 0,
             answered: Outcomes::default(),
+            unanswered: 0,
             answer: coarse(),
         }
     }
@@ -161,13 +164,16 @@ impl Tally {
             own.beyond_objective += u64::from(!is_within);
             own.total.record_ns(took_ns);
         });
-        if let Some(waited) = waited {
+        let has_answered = outcome != Outcome::TimedOut;
+        if let Some(waited) = waited.filter(|_| has_answered) {
             self.creditor_wait.record(waited);
         }
         self.own(creditor, |own| {
             own.answered.count(outcome);
-            if let Some(waited) = waited {
-                own.answer.record(waited);
+            match waited {
+                Some(waited) if has_answered => own.answer.record(waited),
+                Some(_) => own.unanswered += 1,
+                None => {}
             }
         });
     }
@@ -257,6 +263,7 @@ mod tests {
         assert_eq!((debtor.within_objective, debtor.beyond_objective), (4 * rounds, 2 * rounds));
         assert_eq!(debtor.started_in, [(Some(Currency::EUR), rounds), (None, 2 * rounds)]);
         assert_eq!((creditor.received, creditor.answered, creditor.answer.count()), (rounds, each, 3 * rounds));
+        assert_eq!(creditor.unanswered, rounds);
         let rejects = |reason, by_creditor| Rejects { reason, by_creditor, count: rounds };
         for expected in [rejects(Reason::AM04, false), rejects(Reason::CNOR, false), rejects(Reason::AC04, true)] {
             assert!(tally.rejects.contains(&expected), "{:?}", tally.rejects);

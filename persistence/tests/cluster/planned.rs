@@ -209,14 +209,18 @@ fn of_a_silent_node_only_its_silence_is_known() {
     let (mut world, first) = three(12);
     let gone = (first + 1) % 3;
     world.write_some(20).unwrap();
-    world.crash(gone);
-    let crashed_at = world.now();
-    let until = crashed_at + 3 * SECOND_US;
+    for other in [first, (first + 2) % 3] {
+        let (one, other) = (world.nodes[other].id, world.nodes[gone].id);
+        world.network.cut(one, other);
+        world.network.cut(other, one);
+    }
+    let gone_at = world.now();
+    let until = gone_at + 3 * SECOND_US;
     world.run_until(until).unwrap();
     let check = |world: &World, leader: usize| {
         let seen = seen(world, leader, world.nodes[gone].id);
         let ago = seen.heard_ago.unwrap();
-        let silent = Duration::from_micros(world.now() - crashed_at);
+        let silent = Duration::from_micros(world.now() - gone_at);
         assert!(!seen.is_active && seen.progress.is_none(), "{seen:?}");
         assert!(ago + Duration::from_millis(500) > silent && ago < silent + Duration::from_millis(500), "{ago:?}");
     };

@@ -164,6 +164,23 @@ fn whoever_is_on_the_machine_may_look_and_do_nothing() {
 }
 
 #[test]
+fn the_rate_on_the_page_is_the_one_that_all_surfaces_tell() {
+    let running = Running::start("dev");
+    let rate = || {
+        let now: serde_json::Value = serde_json::from_str(&running.get("/?format=json", "").body).unwrap();
+        now["payments"]["settled_per_second"].as_f64().unwrap()
+    };
+    // Of one snapshot: it may be followed by the next meanwhile.
+    let (told, page) = loop {
+        let (before, page, after) = (rate(), running.get("/", "").body, rate());
+        if before == after {
+            break (before, page);
+        }
+    };
+    assert!(told > 0.0 && page.contains(&format!(">{} /s<", watch::text::rate(told))), "{told} on {page}");
+}
+
+#[test]
 fn exemplars_are_for_who_asks_for_open_metrics() {
     let running = Running::start("dev");
     let older = running.get("/metrics", "");

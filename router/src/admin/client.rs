@@ -21,6 +21,7 @@ const TOLD_EVERY_SECONDS: u64 = 5;
 
 /// Sends one command, gives back the answer. When it may be behind, stderr says so.
 pub fn ask(socket: &Path, command: Command, reason: &str, timeout: Duration) -> Result<Value, Failure> {
+    let adds_up = command.adds_up();
     let Line { reply, read_on } = exchange(socket, command, reason, timeout)?;
     if let Some(own) = read_on {
         let leader = own
@@ -29,19 +30,22 @@ pub fn ask(socket: &Path, command: Command, reason: &str, timeout: Duration) -> 
         let behind = "from the book of a node that does not lead and may be behind";
         _ = writeln!(std::io::stderr(), "{behind}: {leader}, term {}", own.term);
     }
-    reply.result()
+    match reply {
+        Reply::Error(Problem { kind: ProblemKind::Unavailable, message, .. }) if adds_up => Err(unknown(&message)),
+        reply => reply.result(),
+    }
 }
 
 /// Sends one command, gives back what the node said. As long as it says that it is at it, this waits, and stderr tells so.
 pub fn exchange(socket: &Path, command: Command, reason: &str, timeout: Duration) -> Result<Line, Failure> {
     let changes = command.changes();
     let mut answers = send(socket, &request(command, reason), timeout).map_err(unreachable)?;
-    let silent = |what: String| if changes { unanswered(&what) } else { unreachable(what) };
+    let silent = |what: String| if changes { unknown(&what) } else { unreachable(what) };
     loop {
         let line = answers.next(socket, timeout).map_err(silent)?;
         match serde_json::from_str(&line) {
             Ok(Working { working_seconds }) if working_seconds % TOLD_EVERY_SECONDS == 0 => {
-                eprintln!("the node has been at it for {working_seconds} s and goes on");
+                _ = writeln!(std::io::stderr(), "the node has been at it for {working_seconds} s and goes on");
             }
             Ok(_) => {}
             Err(_) => return read(&line),
@@ -76,10 +80,10 @@ fn unreachable(what: String) -> Failure {
     Failure::new(Exit::Unreachable, format!("no node answers: {what}")).next(next)
 }
 
-/// It has what was asked: a repeat may do it twice.
-fn unanswered(what: &str) -> Failure {
+/// It was asked, and nobody can say what came of it: a repeat may do it twice.
+fn unknown(what: &str) -> Failure {
     let next = "look before you ask again, or it may be done twice: crosstie audit log --since 1h tells what was done";
-    Failure::new(Exit::Unreachable, format!("{what}. What was asked may have been done, or be done yet")).next(next)
+    Failure::new(Exit::Unknown, format!("it may have been done, or be done yet: {what}")).next(next)
 }
 
 fn read(line: &str) -> Result<Line, Failure> {
@@ -192,10 +196,26 @@ mod tests {
         let fund = || Command::Fund { id: "BANK-0001".into(), currency: "EUR".into(), amount: "5.00".into() };
         assert!(ask(fund()).message.contains("no node answers"), "nobody was there to do it");
         // It takes what is written, and never answers.
-        let _listener = UnixListener::bind(&socket).unwrap();
+        let listener = UnixListener::bind(&socket).unwrap();
         let failure = ask(fund());
-        assert!(failure.exit == Exit::Unreachable && failure.message.contains("may have been done"), "{failure:?}");
+        assert!(failure.exit == Exit::Unknown && failure.message.contains("may have been done"), "{failure:?}");
         assert!(failure.next.unwrap().contains("crosstie audit log"));
         assert!(ask(Command::Status).message.contains("no node answers"), "to look twice does no harm");
+        drop(listener);
+
+        // It answers that it cannot say.
+        std::fs::remove_file(&socket).unwrap();
+        let listener = UnixListener::bind(&socket).unwrap();
+        let node = std::thread::spawn(move || {
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.write_all(b"{\"error\":{\"kind\":\"unavailable\",\"message\":\"lost\"}}\n").unwrap();
+                _ = stream.read_to_end(&mut Vec::new());
+            }
+        });
+        let ask = |command| super::ask(&socket, command, "a test", Duration::from_secs(5)).unwrap_err();
+        assert_eq!(ask(fund()).exit, Exit::Unknown);
+        assert_eq!(ask(Command::Undrain).exit, Exit::Unreachable, "twice is once");
+        node.join().unwrap();
     }
 }

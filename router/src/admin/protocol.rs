@@ -248,6 +248,11 @@ impl Command {
         matches!(self, Command::Fund { .. } | Command::Defund { .. } | Command::Limit { .. })
     }
 
+    /// Done twice it is more than done once.
+    pub fn adds_up(&self) -> bool {
+        matches!(self, Command::Fund { .. } | Command::Defund { .. } | Command::Roll { .. })
+    }
+
     /// Of a command about the members, whether it only says what would be against it.
     fn is_of_members(&self) -> Option<DryRun> {
         use Command::{AddMember, DescribeMember, Promote, RemoveMember};

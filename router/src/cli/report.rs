@@ -14,7 +14,7 @@ use crate::exit::{Exit, Failure};
 use crate::report::list::Listed;
 use crate::report::reconcile::{self, Comparison, FILE_BYTES_MAX, TOLD_MAX};
 use crate::report::statement::{Flows, Line, Lines, Pages, SelfCheck, Statement, Totals};
-use crate::report::{lines_csv, totals_csv};
+use crate::report::{statement_csv, totals_csv};
 
 #[derive(Subcommand)]
 pub(super) enum Report {
@@ -156,7 +156,8 @@ fn statement(of: &Of, currency: Option<&str>, written: &Written, node: &Node) ->
     let date = own.date.clone();
     let (lines, is_whole) = lines(node, &of.participant, &date)?;
     let statement = Statement::new(own, lines);
-    written.write(node, &value(&statement), || lines_csv(&statement.lines), || statement_table(&statement))?;
+    let csv = || statement_csv(&statement.totals, &statement.lines);
+    written.write(node, &value(&statement), csv, || statement_table(&statement))?;
     sound("the statement", statement.faults, is_whole, statement.totals.is_final)?;
     Ok(Exit::Done)
 }
@@ -321,7 +322,7 @@ fn statement_table(statement: &Statement) -> Table {
     let totals = &statement.totals;
     let balance = |name: &str, amount: &str| ["", name, "", "", "", amount, ""].map(String::from);
     table.row(balance("opening balance", &totals.opening));
-    for funding in &totals.fundings {
+    for funding in totals.moved_by_operators() {
         table.row([&funding.at, "", "", "funding", "", &funding.amount, ""]);
     }
     for line in &statement.lines {

@@ -91,7 +91,7 @@ impl One {
         if node.output.json {
             return say(&format!("{value}\n"));
         }
-        eprintln!("task {number} is {ended}");
+        talk!("task {number} is {ended}");
         Ok(Exit::Done)
     }
 }
@@ -112,7 +112,7 @@ pub(super) fn proposed(node: &Node, value: &Value) -> Option<Result<Exit, Failur
     if node.output.json {
         return Some(say(&format!("{value}\n")));
     }
-    eprintln!("not done yet: task {} waits for a second person", task["number"]);
-    eprintln!("next:  {}", value["next"].as_str().unwrap_or_default());
+    talk!("not done yet: task {} waits for a second person", task["number"]);
+    talk!("next:  {}", value["next"].as_str().unwrap_or_default());
     Some(Ok(Exit::Done))
 }

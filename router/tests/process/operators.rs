@@ -246,7 +246,7 @@ fn what_is_refused_says_why_and_what_next() {
     check(&with(&["participant", "register", "BANK-0001"]), 4, "registered already");
     check(&with(&["participant", "register", "bank"]), 2, "A-Z");
     check(&with(&["participant", "fund", "BANK-0002", "1"]), 5, "crosstie participant list");
-    check(&with(&["participant", "fund", "BANK-0001", "0"]), 4, "AM01");
+    check(&with(&["participant", "fund", "BANK-0001", "0"]), 4, "error: AM01: The amount must be above 0.");
     check(&with(&["participant", "fund", "BANK-0001", "1.234"]), 2, "3 decimals");
     check(&with(&["participant", "fund", "BANK-0001", "1e9"]), 2, "no amount");
     check(&with(&["participant", "defund", "BANK-0001", "1"]), 4, "AM04");

@@ -80,9 +80,11 @@ async fn a_statement_is_the_same_whenever_it_is_made() {
     };
     let before = statement(&node, "before.csv");
     let lines: Vec<&str> = before.lines().collect();
-    assert_eq!(lines.len(), 3, "{before}");
+    assert_eq!(lines.len(), 6, "{before}");
     assert!(lines[0].starts_with("at,uetr,direction,kind,"), "{before}");
-    assert!(lines[1].contains(&first) && lines[2].contains(&second) && !before.contains(&third), "{before}");
+    assert_eq!((lines[1], lines[5]), (",,,opening_balance,,,0.00,EUR,,", ",,,closing_balance,,,63.00,EUR,,"));
+    assert!(lines[2].ends_with(",,credit,funding,,,100.00,EUR,,"), "{before}");
+    assert!(lines[3].contains(&first) && lines[4].contains(&second) && !before.contains(&third), "{before}");
     let checksum = std::fs::read_to_string(path("before.csv.sha256")).unwrap();
     assert!(checksum.ends_with("  before.csv\n") && checksum.len() == 64 + 13, "{checksum}");
 
@@ -98,6 +100,7 @@ async fn a_statement_is_the_same_whenever_it_is_made() {
         node.ask(&[&["report", "reconcile", &mine], &named[..]].concat()).with(code)
     };
     let equal = reconcile(&format!("UETR,Amount,Direction\n{second},7,debit\n{first},30.00,debit\n"), 0).json();
+    assert_eq!(reconcile(&before, 0).json()["equal"], 2, "its own statement");
     assert_eq!(
         (&equal["equal"], &equal["switch_sums"]["debit EUR"]["amount"]),
         (&2.into(), &"37.00".into()),

@@ -26,4 +26,4 @@ pub use snapshot::{
     Payments, Peer, Position, Readiness, Session, Severity, Snapshot, Stage, StageName, Telemetry, Verdict, Warning,
 };
 pub use verdict::{CODES, SEVERAL, gathered, judge};
-pub use window::Window;
+pub use window::{Lately, Window};

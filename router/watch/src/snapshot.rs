@@ -270,6 +270,8 @@ pub struct Participant {
     /// Received by it as creditor agent, and how those ended.
     pub received: u64,
     pub answered: Outcomes,
+    /// Payments to it that timed out in the last 5 to 10 s though it was told of them in time.
+    pub unanswered_recently: u64,
     /// How long it takes to answer as creditor agent.
     pub answer: Latency,
     /// Total of the payments that it sent.

@@ -44,6 +44,9 @@ const LAG_MS: u64 = 1_000;
 const SYNC_P99_US: u64 = 20_000;
 const ACTOR_OLDEST_US: u64 = 1_000_000;
 const CREDITOR_P99_US: u64 = 8_000_000;
+/// One or two may be anybody's; of those to a busy bank a hundredth.
+const UNANSWERED: u64 = 3;
+const UNANSWERED_SHARE: f64 = 0.01;
 const HEADROOM: f64 = 0.10;
 const FREE_LOW: f64 = 0.10;
 const FREE_OUT: f64 = 0.03;
@@ -116,9 +119,10 @@ fn of_the_node(now: &Snapshot, before: &Snapshot, found: &mut Found) {
         found.critical("no_leader", "", sentence, "See whether a majority of the nodes is up and reaches each other.");
     }
     // Closed on purpose is nothing to warn of.
-    for check in now.node.not_ready().filter(|_| now.node.closed.is_none() && now.node.leader.is_some()) {
-        let sentence = format!("This node is not ready: {check}.");
-        found.degraded("not_ready", check, sentence, "crosstie status and the node's log say more.");
+    for own in now.node.readiness.iter().filter(|_| now.node.closed.is_none() && now.node.leader.is_some()) {
+        let Some(failure) = &own.failure else { continue };
+        let sentence = format!("This node is not ready: {failure}.");
+        found.degraded("not_ready", &own.check, sentence, "crosstie status and the node's log say more.");
     }
     if let Some(oldest) = now.payments.oldest_in_flight_us.filter(|oldest| *oldest > OLDEST_IN_FLIGHT_US) {
         let sentence = format!("A payment is in flight for {}, longer than any may be.", text::length(oldest));
@@ -249,7 +253,12 @@ fn of_its_actors(now: &Snapshot, before: &Snapshot, found: &mut Found) {
 }
 
 fn of_a_participant(own: &Participant, found: &mut Found) {
-    if own.answer.recent >= FEW && own.answer.p99_us > CREDITOR_P99_US {
+    let (unanswered, offered) = (own.unanswered_recently, own.unanswered_recently + own.answer.recent);
+    if unanswered >= UNANSWERED && unanswered as f64 > UNANSWERED_SHARE * offered as f64 {
+        let sentence =
+            format!("{} does not answer: {unanswered} of the last {offered} payments to it timed out.", own.id);
+        found.degraded("creditor_slow", &own.id, sentence, "Call the participant, or suspend it from receiving.");
+    } else if own.answer.recent >= FEW && own.answer.p99_us > CREDITOR_P99_US {
         let p99 = text::length(own.answer.p99_us);
         let sentence = format!("{} answers slowly: p99 {p99}. Payments to it may time out.", own.id);
         found.degraded("creditor_slow", &own.id, sentence, "Call the participant.");
@@ -318,6 +327,18 @@ mod tests {
     }
 
     #[test]
+    fn a_check_that_fails_is_named_and_told_once() {
+        let mut now = fine();
+        now.node.readiness.push(failing("caught-up", "its book is behind"));
+        judge(&mut now, &fine());
+        let own = &now.warnings[0];
+        assert_eq!(
+            (own.subject.as_str(), own.sentence.as_str()),
+            ("caught-up", "This node is not ready: its book is behind.")
+        );
+    }
+
+    #[test]
     fn every_rule_finds_what_it_is_for() {
         use Severity::{Critical, Degraded};
         check("imbalance", Critical, |now| _ = now.node.imbalance_minor.insert("EUR".into(), -1));
@@ -346,6 +367,7 @@ mod tests {
         check("actor_restarted", Degraded, |now| now.actors[0].restarts = 1);
         check("actor_slow", Degraded, |now| now.actors[0].oldest_us = 1_000_001);
         check("creditor_slow", Degraded, |now| now.participants[0].answer = latency(8_000_001));
+        check("creditor_slow", Degraded, |now| now.participants[0].unanswered_recently = 3);
         check("headroom_low", Degraded, |now| now.participants[0].positions[0].headroom = 0.09);
         check("not_connected", Degraded, |now| now.participants[0].is_connected = Some(false));
         check("clock_offset", Degraded, |now| now.peers[1].clock_offset_us = Some(-50_001));

@@ -95,8 +95,7 @@ fn warnings(now: &Snapshot) -> Markup {
 }
 
 fn figures(look: &Look) -> Vec<Tile> {
-    let (payments, pair) = (&look.now.payments, look.pair());
-    let settled = pair.rate(payments.outcomes.settled, pair.before.map(|before| before.payments.outcomes.settled));
+    let payments = &look.now.payments;
     let own = &payments.settled;
     let percentile = |us| text::percentile(us, own.recent);
     let oldest = match payments.in_flight {
@@ -105,7 +104,8 @@ fn figures(look: &Look) -> Vec<Tile> {
     };
     vec![
         Tile {
-            figure: settled.map_or_else(|| text::NONE.into(), |rate| format!("{} /s", text::rate(rate))),
+            // Of the last second, as in the verdict beside it.
+            figure: format!("{} /s", text::rate(payments.settled_per_second)),
             label: "settled",
             beside: format!("{} since start", text::count(payments.outcomes.settled)),
             help: "sum(rate(crosstie_transfers_finished_total{outcome=\"settled\"}[10s])) · crosstie top",

@@ -284,6 +284,7 @@ fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
     let (rejected, timed_out) = (counted(number, 40, 80), counted(number, 2, 6));
     now.payments.started = settled + rejected + timed_out + 281;
     now.payments.outcomes = Outcomes { settled, rejected, timed_out, returned: number * 3 };
+    now.payments.settled_per_second = wave(number, 4000, 900) as f64;
     now.payments.within_objective = settled + rejected;
     now.payments.beyond_objective = timed_out / 10;
     now.payments.in_flight = wave(number, 281, 30);

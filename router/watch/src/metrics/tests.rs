@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use std::collections::BTreeSet;
 
 use wire::Uetr;
@@ -48,6 +50,7 @@ pub(crate) fn full() -> Arc<Snapshot> {
     let own = Participant { id, state, started: 5, started_in, positions, answer, messages, ..Participant::default() };
     now.participants.push(own);
     now.node.is_draining = true;
+    now.payments.oldest_in_flight_us = Some(4);
     let check = |date: &str, differences: u64| {
         let (date, at_ms) = (Some(date.to_string()), 1_500);
         SelfCheck { date, at_ms, positions: 3, differences, ..SelfCheck::default() }
@@ -61,7 +64,17 @@ pub(crate) fn full() -> Arc<Snapshot> {
     let handled = [("letters".to_string(), 2)].into();
     let dropped = [("stopped".to_string(), 0)].into();
     let (kind, wait) = ("participant".to_string(), latency);
-    now.actors.push(ActorKind { kind, capacity: 9, wait, handle, handled, dropped, ..ActorKind::default() });
+    let restarts_by = BTreeMap::from([("failed".to_string(), 2)]);
+    now.actors.push(ActorKind {
+        kind,
+        capacity: 9,
+        wait,
+        handle,
+        handled,
+        dropped,
+        restarts_by,
+        ..ActorKind::default()
+    });
     let other = Peer {
         id: 2,
         name: "n2".into(),
