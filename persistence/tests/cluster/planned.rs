@@ -210,7 +210,9 @@ fn of_a_silent_node_only_its_silence_is_known() {
     let gone = (first + 1) % 3;
     world.write_some(20).unwrap();
     for other in [first, (first + 2) % 3] {
-        world.network.cut(world.nodes[other].id, world.nodes[gone].id);
+        let (one, other) = (world.nodes[other].id, world.nodes[gone].id);
+        world.network.cut(one, other);
+        world.network.cut(other, one);
     }
     let gone_at = world.now();
     let until = gone_at + 3 * SECOND_US;

@@ -13,7 +13,7 @@ pub const SEVERAL: &str = "participants";
 /// What is said of several, where many may have it at once.
 fn of_several(code: &str) -> Option<&'static str> {
     match code {
-        "creditor_slow" => Some("answer slowly"),
+        "creditor_slow" => Some("answer slowly or not at all"),
         "headroom_low" => Some("have little left to pay with"),
         "not_connected" => Some("are signed on but not connected"),
         _ => None,
