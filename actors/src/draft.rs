@@ -18,12 +18,14 @@ pub struct Draft {
     /// The task that this ends, and the second person: name and user id.
     pub task: Option<u64>,
     pub approver: Option<(String, u32)>,
+    /// What is to be said of it when it is done, besides the reason.
+    pub why: String,
 }
 
 impl Draft {
     /// Appends the entry of what was done, as the log keeps it.
     pub(crate) fn done(&self, at: Timestamp, out: &mut Vec<u8>) {
-        self.ended(at, Outcome::Done, "", out);
+        self.ended(at, Outcome::Done, &self.why, out);
     }
 
     /// Appends the entry, as the log keeps it.

@@ -73,9 +73,11 @@ pub(crate) struct Posted {
     message: Message,
 }
 
-impl From<Message> for Posted {
-    fn from(message: Message) -> Posted {
-        Posted { sent_us: now_us(), message }
+impl Posted {
+    /// To an actor with this gauge.
+    pub(crate) fn new(message: Message, gauge: &Gauge, now_us: u64) -> Posted {
+        gauge.sent(now_us);
+        Posted { sent_us: now_us, message }
     }
 }
 
@@ -177,12 +179,7 @@ impl State {
 
     /// A message is handled.
     fn note(&mut self, kind: MessageKind, sent_us: u64, began_us: u64) {
-        let length = |from: u64, to: u64| Duration::from_micros(to.saturating_sub(from));
-        {
-            let mut work = self.post.premises.figures.work.lock();
-            work.wait.record(length(sent_us, began_us));
-            work.handled[kind as usize].record(length(began_us, now_us()));
-        }
+        self.post.premises.figures.work.lock().note(kind, [sent_us, began_us, now_us()]);
         self.gauge.done(std::mem::take(&mut self.has_new_deeds).then_some(&self.deeds));
     }
 
@@ -266,8 +263,7 @@ impl State {
         let timer = tokio::spawn(async move {
             tokio::time::sleep(wait).await;
             // An actor that ended meanwhile needs no timer.
-            gauge.sent();
-            drop(myself.cast(Message::Due(earliest).into()));
+            drop(myself.cast(Posted::new(Message::Due(earliest), &gauge, now_us())));
         });
         if let Some((_, later)) = self.timer.replace((earliest, timer)) {
             later.abort();
@@ -299,8 +295,7 @@ impl Actor for Host {
         let mut state = State { post, hosted, first, outbox, gauge, deeds, has_new_deeds: false, timer: None };
         state.arm(&myself);
         if state.hosted.iter().any(|hosted| hosted.participant.incoming_count() > 0) {
-            state.gauge.sent();
-            myself.cast(Message::Arrived.into())?;
+            myself.cast(Posted::new(Message::Arrived, &state.gauge, now_us()))?;
         }
         Ok(state)
     }
@@ -344,9 +339,8 @@ impl Host {
             Message::Letters(letters) => state.receive(&letters),
             Message::Arrived => {
                 if state.judge_arrivals() {
-                    state.gauge.sent();
                     // It is being stopped when it takes no message.
-                    drop(myself.cast(Message::Arrived.into()));
+                    drop(myself.cast(Posted::new(Message::Arrived, &state.gauge, now_us())));
                 }
             }
             Message::Operate(request) => state.operate(request),

@@ -331,7 +331,7 @@ fn tell_expired(expired: &Expired, book: &Book) {
     let began = book.participant(payment.debtor).and_then(|debtor| debtor.payment(payment.uetr));
     let took_ms = began.map(|record| at.since(record.at).as_millis() as u64);
     let (participant, reason) = (book.scheme().id(payment.creditor), reasons.first());
-    tracing::info!(event = "payment_expired", uetr = %payment.uetr, %participant, code = reason.as_str(), took_ms);
+    tracing::info!(event = "payment_timed_out", uetr = %payment.uetr, %participant, code = reason.as_str(), took_ms);
 }
 
 /// Collects the notices of one entry, feed by feed.

@@ -59,6 +59,6 @@ pub use ledger::{Answered, Passenger, ReadBook};
 pub use ledger::{Feeds, replay_feed};
 pub use line::{Elsewhere, Ending, Line};
 pub use post::PostOffice;
-pub use premises::Traffic;
+pub use premises::{Death, Restarts, Traffic};
 pub use relay::Relay;
 pub use switch::{Config, Error, Switch, start, start_among};

@@ -9,7 +9,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use persistence::{Refused, Term};
@@ -19,12 +19,12 @@ use tokio::sync::{Notify, oneshot};
 use wire::{BusinessDate, Currency, ParticipantId, Reason};
 
 use crate::draft::Draft;
-use crate::figures::Gauge;
-use crate::host::{self, Letter};
+use crate::figures::{Gauge, now_us};
+use crate::host::{self, Letter, Posted};
 use crate::instruction::Instructions;
 use crate::ledger::Passenger;
 use crate::line::{Ending, Line};
-use crate::premises::Premises;
+use crate::premises::{Death, Premises};
 use crate::relay::Inbound;
 use crate::supervisor;
 use crate::switch::Error;
@@ -50,7 +50,7 @@ impl Outbox {
 
 /// An actor's place: where its messages go, also while it is being rebuilt.
 enum Seat {
-    Taken(ActorRef<host::Posted>, Arc<Gauge>),
+    Taken(ActorRef<Posted>, Arc<Gauge>),
     /// Its actor is being rebuilt from the book; letters about facts behind the barrier wait here.
     Waiting(Vec<host::Message>),
 }
@@ -76,6 +76,7 @@ pub struct PostOffice {
     pub(crate) inbound: Inbound,
     pub(crate) supervisor: OnceLock<ActorRef<supervisor::Message>>,
     is_closed: AtomicBool,
+    began: Instant,
 }
 
 impl PostOffice {
@@ -92,6 +93,7 @@ impl PostOffice {
             inbound: Inbound::default(),
             supervisor: OnceLock::new(),
             is_closed: AtomicBool::new(false),
+            began: Instant::now(),
         }
     }
 
@@ -141,21 +143,22 @@ impl PostOffice {
 
     pub(crate) fn send(&self, seat: usize, message: host::Message) {
         let mut mail = self.mail.lock();
-        self.cast(&mut mail, seat, message);
+        self.cast(&mut mail, seat, message, now_us());
     }
 
-    fn cast(&self, mail: &mut Mail, seat: usize, message: host::Message) {
+    fn cast(&self, mail: &mut Mail, seat: usize, message: host::Message, now_us: u64) {
         self.premises.traffic.messages.fetch_add(1, Ordering::Relaxed);
-        match mail.seats.get_mut(seat) {
+        let is_taken = match mail.seats.get_mut(seat) {
             // An actor that has just ended no longer takes messages; its supervisor is about to rebuild it.
-            Some(Seat::Taken(actor, gauge)) => {
-                gauge.sent();
-                if actor.cast(message.into()).is_err() {
-                    self.premises.figures.work.lock().dropped += 1;
-                }
+            Some(Seat::Taken(actor, gauge)) => actor.cast(Posted::new(message, gauge, now_us)).is_ok(),
+            Some(Seat::Waiting(waiting)) => {
+                waiting.push(message);
+                true
             }
-            Some(Seat::Waiting(waiting)) => waiting.push(message),
-            None => {}
+            None => true,
+        };
+        if !is_taken {
+            self.premises.figures.work.lock().dropped += 1;
         }
     }
 
@@ -212,10 +215,14 @@ impl PostOffice {
     /// about its payment.
     pub fn deliver(&self) {
         let mut mail = self.mail.lock();
+        if mail.due.is_empty() {
+            return;
+        }
+        let now_us = now_us();
         while let Some(seat) = mail.due.pop() {
             let letters = std::mem::take(&mut mail.letters[seat]);
             self.premises.traffic.letters.fetch_add(letters.len() as u64, Ordering::Relaxed);
-            self.cast(&mut mail, seat, host::Message::Letters(letters));
+            self.cast(&mut mail, seat, host::Message::Letters(letters), now_us);
         }
     }
 
@@ -284,7 +291,7 @@ impl PostOffice {
     }
 
     /// Takes a place for an actor, or gives a place back to a rebuilt one together with what waited for it.
-    pub(crate) fn take_seat(&self, seat: usize, actor: ActorRef<host::Posted>) {
+    pub(crate) fn take_seat(&self, seat: usize, actor: ActorRef<Posted>) {
         let taken = Seat::Taken(actor, self.premises.figures.gauge(seat));
         let mut mail = self.mail.lock();
         if seat == mail.seats.len() {
@@ -293,15 +300,21 @@ impl PostOffice {
             return;
         }
         if let Seat::Waiting(waiting) = std::mem::replace(&mut mail.seats[seat], taken) {
-            waiting.into_iter().for_each(|message| self.cast(&mut mail, seat, message));
+            let now_us = now_us();
+            waiting.into_iter().for_each(|message| self.cast(&mut mail, seat, message, now_us));
         }
     }
 
     /// An actor died. What was appended so far, and nothing else, will be in the book that `rebuild` reads; letters
     /// about it are dropped, later ones wait. Its participants' connections end: their clients come back and send again
     /// what they have no answer to.
-    pub(crate) fn vacate(&self, seat: usize, rebuild: impl FnOnce(&Book) + Send + 'static) -> Result<(), Refused> {
-        self.premises.traffic.restarts.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn vacate(
+        &self,
+        seat: usize,
+        death: Death,
+        rebuild: impl FnOnce(&Book) + Send + 'static,
+    ) -> Result<(), Refused> {
+        self.premises.traffic.restarts.count(death);
         self.premises.figures.gauge(seat).restarted();
         let mut mail = self.mail.lock();
         mail.letters[seat].clear();
@@ -345,6 +358,16 @@ impl PostOffice {
         if let Some(loser) = loser.filter(|loser| Arc::ptr_eq(loser, line) || !loser.is_same_connection(line)) {
             self.end(&loser, Ending::superseded());
         }
+    }
+
+    /// Who is connected, to whatever node, by the places of their keys.
+    pub fn connected(&self) -> Vec<bool> {
+        self.claims.lock().iter().map(Option::is_some).collect()
+    }
+
+    /// How long this reign has been.
+    pub fn age(&self) -> Duration {
+        self.began.elapsed()
     }
 
     /// Forgets `line`, unless a newer connection has taken its place.

@@ -11,6 +11,7 @@ use wire::{BusinessDate, Currency, ParticipantId};
 use crate::draft::Draft;
 use crate::host::{self, Host};
 use crate::post::{Outbox, PostOffice};
+use crate::premises::Death;
 
 pub(crate) enum Message {
     Register {
@@ -178,9 +179,9 @@ impl Actor for Supervisor {
         event: SupervisionEvent,
         actors: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        let (cell, why) = match event {
-            SupervisionEvent::ActorFailed(cell, error) => (cell, error.to_string()),
-            SupervisionEvent::ActorTerminated(cell, _, reason) => (cell, reason.unwrap_or_default()),
+        let (cell, death, why) = match event {
+            SupervisionEvent::ActorFailed(cell, error) => (cell, Death::Failed, error.to_string()),
+            SupervisionEvent::ActorTerminated(cell, _, reason) => (cell, Death::Stopped, reason.unwrap_or_default()),
             _ => return Ok(()),
         };
         let Some(seat) = actors.iter().position(|actor| actor.get_id() == cell.get_id()) else { return Ok(()) };
@@ -190,7 +191,7 @@ impl Actor for Supervisor {
         tracing::error!(event = "actor_restarted", actor = seat, why, "an actor died and is rebuilt from the book");
         let hosted = self.post.hosted(seat);
         let rebuilt = myself.clone();
-        let vacated = self.post.vacate(seat, move |book| {
+        let vacated = self.post.vacate(seat, death, move |book| {
             let participants = hosted.filter_map(|place| book.participant(Key(place as u32)).cloned()).collect();
             drop(rebuilt.cast(Message::Rebuilt { seat, participants }));
         });

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use settlement::{Book, Fact, Key, Payment, Position, Rules, Settled};
@@ -140,7 +139,7 @@ impl Bench {
     }
 
     fn restarts(&self) -> u64 {
-        self.switch.traffic().restarts.load(Ordering::Relaxed)
+        self.switch.traffic().restarts.all()
     }
 
     /// Waits until a connection is told to end.

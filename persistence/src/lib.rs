@@ -48,4 +48,6 @@ pub use recovery::{Recovery, TornTail};
 pub use replica::membership::{ChangeRefused, Member, MemberChange, MemberKind, Members};
 pub use replica::message::{Malformed, REPORT_VERSION};
 pub use replica::peers::{Nobody, Peers};
-pub use replica::{Changed, Compared, PeerStatistics, Replica, Surroundings, TransferRefused, Transferred};
+pub use replica::{
+    Changed, Compared, PeerProgress, PeerStatistics, Replica, Surroundings, TransferRefused, Transferred,
+};

@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use actors::{Passenger, Switch};
 use parking_lot::Mutex;
-use peers::{Channel, FileSink, Peers, RoundTrip, Tls, Upcalls};
+use peers::{Channel, ClockOffset, FileSink, Peers, RoundTrip, Tls, Upcalls};
 use persistence::{IncomingSnapshot, Member, Members, NodeId};
 
 use crate::door::Door;
@@ -126,10 +126,10 @@ impl Lines {
         Ok(())
     }
 
-    /// The clocks of connected nodes less this one's, nanoseconds.
-    pub(crate) fn clock_offsets_ns(&self) -> Vec<(NodeId, i64)> {
+    /// The clocks of connected nodes.
+    pub(crate) fn clock_offsets(&self) -> Vec<(NodeId, ClockOffset)> {
         let seen = self.0.peers.get().map(Peers::statistics).unwrap_or_default();
-        seen.peers.iter().filter_map(|peer| Some((peer.node, peer.clock_offset_ns?))).collect()
+        seen.peers.iter().filter_map(|peer| Some((peer.node, peer.clock_offset?))).collect()
     }
 
     /// Ends all connections.

@@ -16,16 +16,37 @@ pub enum Exit {
     /// Refused: a rule, a right or a precondition is against it.
     Refused = 4,
     NotFound = 5,
-    /// It answered for some nodes and not for all.
+    /// It answered for some nodes, or checked a part, and not all.
     Partial = 6,
     /// A log is damaged or money does not add up. A person must look before anything is started again.
     Integrity = 7,
+    /// A node was asked and nobody can say what came of it: it may have been done.
+    Unknown = 8,
     Interrupted = 130,
 }
 
 /// For `--help`.
 pub const TABLE: &str = "Exit codes: 0 done · 1 ran, the answer is no or the node had to stop · 2 usage or configuration · 3 unreachable, \
-    cannot listen, timeout · 4 refused · 5 not found · 6 partial: not all nodes are there · 7 integrity: damaged log or money that does not add up · 130 interrupted";
+    cannot listen, timeout · 4 refused · 5 not found · 6 partial: not all nodes are there, or not all could be checked · 7 integrity: damaged log or money that does not add up · \
+    8 unknown: asked, and not answered; it may have been done · 130 interrupted";
+
+impl Exit {
+    /// For programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Exit::Done => "done",
+            Exit::No => "no",
+            Exit::Usage => "usage",
+            Exit::Unreachable => "unreachable",
+            Exit::Refused => "refused",
+            Exit::NotFound => "not_found",
+            Exit::Partial => "partial",
+            Exit::Integrity => "integrity",
+            Exit::Unknown => "unknown",
+            Exit::Interrupted => "interrupted",
+        }
+    }
+}
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {

@@ -92,6 +92,11 @@ impl Outlet {
         self.heard.silent()
     }
 
+    /// Instructions that were read from the connection.
+    pub(crate) fn instructions(&self) -> u64 {
+        self.heard.instructions()
+    }
+
     /// How long it has been since the sign-on.
     pub(crate) fn age(&self) -> Duration {
         self.heard.age()

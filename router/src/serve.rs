@@ -16,11 +16,12 @@ use tokio::task::JoinSet;
 use crate::admin::protocol::Command;
 use crate::admin::{self, Desk, Logbook, own_draft};
 use crate::config::{Config, Seed};
+use crate::console::Counter;
 use crate::exit::{Exit, Failure};
 use crate::node::{self, Node};
 use crate::office::Office;
 use crate::tap::Taps;
-use crate::{console, day, logs, ops, traces};
+use crate::{day, logs, ops, traces};
 
 /// Runs a node until it is stopped.
 pub fn run(config: Config) -> Result<Exit, Failure> {
@@ -55,6 +56,8 @@ async fn live(config: Config) -> Result<Exit, Failure> {
     let mut signals = Signals::new()?;
     warn_of(&config);
     allow_files(config.listen.connections_max);
+    let counter = Arc::<Counter>::default();
+    let console = open_console(&config, &counter);
     let own = config.node()?;
     warn_of_files(&own.switch);
     let node = node::start(own).await.map_err(|error| Failure::from(&error))?;
@@ -95,7 +98,7 @@ async fn live(config: Config) -> Result<Exit, Failure> {
         reading: Mutex::new(()),
         logbook,
     });
-    let console = open_console(&config, &desk);
+    counter.open(desk.clone());
     let own = desk.clone();
     say_ready(&config, &node, console.as_ref(), started);
     let rolling = tokio::spawn(day::roll_daily(node.switch.clone(), config.scheme.day_roll));
@@ -166,8 +169,8 @@ impl Signals {
 }
 
 /// The page for operators. A switch does not stay down because its page cannot be shown.
-fn open_console(config: &Config, desk: &Arc<Desk>) -> Option<::console::Console> {
-    let opened = ::console::start(config.console()?, Arc::new(console::Counter::new(desk.clone())));
+fn open_console(config: &Config, counter: &Arc<Counter>) -> Option<::console::Console> {
+    let opened = ::console::start(config.console()?, counter.clone());
     match opened {
         Ok(console) => Some(console),
         Err(error) => {

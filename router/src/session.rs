@@ -61,13 +61,18 @@ pub(crate) struct Opened {
     pub(crate) protocol: u16,
 }
 
-/// When something was last read from a connection, by a clock that nobody sets.
+/// What was read from a connection: when last, by a clock that nobody sets, and how many instructions.
 pub(crate) struct Heard {
     since: Instant,
     last_ms: AtomicU64,
+    instructions: AtomicU64,
 }
 
 impl Heard {
+    pub(crate) fn instructions(&self) -> u64 {
+        self.instructions.load(Ordering::Relaxed)
+    }
+
     fn now(&self) {
         self.last_ms.store(self.since.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
@@ -114,7 +119,7 @@ pub(crate) async fn serve(context: Arc<Context>, stream: TcpStream) {
         }
     };
     let Accepted { line, participant, software, protocol, feeds, greeting } = accepted;
-    let heard = Arc::new(Heard { since: Instant::now(), last_ms: AtomicU64::new(0) });
+    let heard = Arc::new(Heard { since: Instant::now(), last_ms: AtomicU64::new(0), instructions: AtomicU64::new(0) });
     let trail = context.switch.trail.clone();
     let counts = context.measured.messages.of(line.key());
     counts.event(Event::Connect);
@@ -184,7 +189,7 @@ async fn sign_on(context: &Context, reader: &mut OwnedReadHalf, buffer: &mut Vec
             return match decode(kind, &frame[HEADER_BYTES..]).map_err(broken)? {
                 Message::SignOn(sign_on) => {
                     let counts = counts_of(context, &sign_on);
-                    counts.iter().for_each(|counts| counts.read(&frame));
+                    counts.iter().for_each(|counts| counts.read(std::iter::once(kind)));
                     // It waits, on a node that was cut off from the others for as long as that lasts.
                     let accepted = accept_when_caught_up(context, &sign_on).await;
                     let accepted = accepted.inspect_err(|_| {
@@ -342,8 +347,9 @@ impl Reading {
 
     /// Hands over all complete frames at the front of `buffer`. True after a sign-off.
     fn take_frames(&mut self, buffer: &mut Vec<u8>, outlet: &Outlet) -> Result<bool, wire::Error> {
-        let mut frames = Frames::new(buffer);
-        let broken = frames.by_ref().find_map(Result::err);
+        let (mut frames, mut broken) = (Frames::new(buffer), None);
+        let whole = frames.by_ref().map_while(|frame| frame.map_err(|error| broken = Some(error)).ok());
+        self.counts.read(whole.map(|frame| frame.kind));
         let taken = frames.taken();
         if taken > 0 {
             // The read is handed over as it is; only what began after its last whole frame moves to the next buffer.
@@ -362,7 +368,6 @@ impl Reading {
 
     fn take(&mut self, mut batch: Arc<Batch>, outlet: &Outlet) -> bool {
         let (mut replied, began) = (false, Instant::now());
-        self.counts.read(&batch.bytes);
         let signed_off = Arc::make_mut(&mut batch).decode(self.participant, |other| {
             replied = true;
             match other {
@@ -375,6 +380,7 @@ impl Reading {
             }
         });
         if !batch.items.is_empty() {
+            self.heard.instructions.fetch_add(batch.items.len() as u64, Ordering::Relaxed);
             self.context.measured.decode.lock().record_many(began.elapsed(), batch.items.len());
             self.spare = self.context.switch.instruct(&self.line, batch).unwrap_or_default();
         }

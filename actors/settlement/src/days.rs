@@ -115,6 +115,12 @@ impl Days {
         self.past().iter().chain(&self.recent)
     }
 
+    /// The first date of which all is known; `None` before anything has moved.
+    fn begins(&self) -> Option<BusinessDate> {
+        let first = || self.all().next().map(|day| day.date);
+        if self.unknown_until.is_none() { first() } else { Some(self.unknown_until.next()) }
+    }
+
     /// The balance before this date, and what moved on it; `None` when that is not known any more.
     pub fn on(&self, date: BusinessDate) -> Option<(i64, Option<&Day>)> {
         if date <= self.unknown_until {
@@ -201,6 +207,11 @@ impl Diary {
 
     pub fn all(&self) -> impl Iterator<Item = &Days> {
         self.0.iter().map(|(_, days)| days)
+    }
+
+    /// The first date of which anything is known: on the dates before it had no position. `None` before anything has moved.
+    pub fn begins(&self) -> Option<BusinessDate> {
+        self.all().filter_map(Days::begins).min()
     }
 
     fn hold(&mut self, currency: Currency) -> &mut Days {

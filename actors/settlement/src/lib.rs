@@ -33,7 +33,7 @@ pub use fact::{
     Annotated, Expired, Fact, Facts, LimitChanged, Payment, PositionMoved, Rejected, Reserved, Settled, Stage, Standing,
 };
 pub use notice::{Recipient, notices};
-pub use operate::{Direction, NOTE_BYTES_MAX, Operation};
+pub use operate::{Direction, NOTE_BYTES_MAX, Operation, meaning};
 pub use participant::{Command, Decision, Inquiry, Participant, Purpose, Reply, View};
 pub use payments::{Payments, Record, State};
 pub use position::{Limits, Position};

@@ -53,6 +53,16 @@ impl Operation<'_> {
     }
 }
 
+/// What a refusal says to an operator: its codes are those of payments, whose words do not fit all of them.
+pub fn meaning(reason: Reason) -> &'static str {
+    match reason {
+        Reason::AM01 => "The amount must be above 0.",
+        Reason::AM04 => "The position has not so much available.",
+        Reason::AM13 => "The position would be above what the books can hold.",
+        _ => reason.explanation().map_or("", |explanation| explanation.meaning),
+    }
+}
+
 /// A refusal is not recorded: the operator hears it and may ask again. What is so already changes nothing.
 pub(crate) fn decide<'a>(participant: &Participant, operation: Operation<'a>, view: &View<'_>) -> Decision<'a> {
     let at = view.now;
@@ -113,6 +123,12 @@ mod tests {
 
     fn check(script: &str) {
         table::run(Rules::default(), script);
+    }
+
+    #[test]
+    fn what_operators_are_refused_is_told_in_their_words() {
+        assert_eq!(meaning(Reason::AM13), "The position would be above what the books can hold.");
+        assert_eq!(meaning(Reason::S947), Reason::S947.explanation().unwrap().meaning);
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! How payments ended: counted, measured, and of each band of lengths the slowest kept, so that a slow tail has a name.
 
-use std::time::Duration;
-
 use meter::{BANDS, Distribution, band};
 use settlement::Fact;
 use wire::{Timestamp, Uetr};
@@ -74,9 +72,9 @@ pub struct Ends {
 }
 
 impl Ends {
-    pub(super) fn note(&mut self, uetr: Uetr, at: Timestamp, took: Duration, outcome: Outcome) {
-        self.took.record(took);
-        let took_us = took.as_nanos().div_ceil(1000) as u64;
+    pub(super) fn note(&mut self, uetr: Uetr, at: Timestamp, took_ns: u64, outcome: Outcome) {
+        self.took.record_ns(took_ns);
+        let took_us = took_ns.div_ceil(1000);
         let band = band(took_us);
         self.counts[band] += 1;
         let slowest = &mut self.slowest[band];
@@ -105,8 +103,7 @@ mod tests {
     fn each_band_keeps_its_slowest() {
         let mut ends = Ends::default();
         let mut note = |number: u8, ns: u64| {
-            let took = Duration::from_nanos(ns);
-            ends.note(Uetr::from_random([number; 16]), Timestamp(9), took, Outcome::Settled);
+            ends.note(Uetr::from_random([number; 16]), Timestamp(9), ns, Outcome::Settled);
         };
         for (number, ns) in
             [(1, 60_000_000), (2, 90_000_000), (3, 70_000_000), (4, 10_000_000_000), (5, 10_000_000_001)]

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use meter::{Distribution, Resolution};
-use settlement::{Book, Fact, Key, Payment, Stage};
-use wire::{Currency, Reason, Timestamp, Uetr};
+use settlement::{Book, Fact, Key};
+use wire::{Currency, Reason, Timestamp};
 
 use super::ends::{Ends, Outcome, Outcomes};
 use super::known::Known;
+use super::notes::{End, Notes, Start};
 
-/// Final within this is what the scheme promises.
+/// Final within this, from the decision on, is what the scheme promises. The payment's own clock began before, when its debtor agent
+/// wrote it: what ended because that had run out, or was refused because it had by then, is late however short it was here.
 pub const OBJECTIVE: Duration = Duration::from_secs(10);
 
 /// One participant's part.
@@ -28,6 +30,8 @@ pub struct Own {
     /// Offered to it.
     pub received: u64,
     pub answered: Outcomes,
+    /// Timed out though it was told in time; not what the switch held up.
+    pub unanswered: u64,
     /// From when it could be told until it answered, of what the switch did not hold up meanwhile.
     pub answer: Distribution,
 }
@@ -44,6 +48,7 @@ impl Default for Own {
             total: coarse(),
             received: 0,
             answered: Outcomes::default(),
+            unanswered: 0,
             answer: coarse(),
         }
     }
@@ -92,43 +97,8 @@ pub struct Tally {
     pub rejects: Vec<Rejects>,
     /// By key.
     pub participants: Vec<Own>,
-    noted: Vec<Noted>,
+    notes: Notes,
 }
-
-/// What is kept of a fact until it is counted. Counting touches some dozen places in memory for each payment: done for many
-/// at once, they stay in the cache; done for one between other work, each is fetched anew.
-#[derive(Clone, Copy, Debug)]
-enum Noted {
-    Reserved {
-        debtor: Key,
-        creditor: Key,
-        currency: Currency,
-    },
-    /// Refused at once; the currency, if the debtor agent has a position in it.
-    Refused {
-        debtor: Key,
-        currency: Option<Currency>,
-        reason: Reason,
-    },
-    Ended(Ending),
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Ending {
-    uetr: Uetr,
-    debtor: Key,
-    creditor: Key,
-    outcome: Outcome,
-    /// Of a rejection, and whether it was the creditor agent's.
-    rejected: Option<(Reason, bool)>,
-    at: Timestamp,
-    took: Duration,
-    /// How long the creditor agent took to answer, if it did.
-    waited: Option<Duration>,
-}
-
-/// Some 11 KiB: they stay in the first cache.
-const NOTED_MAX: usize = 128;
 
 impl Tally {
     /// Empty again; keeps its memory.
@@ -138,87 +108,72 @@ impl Tally {
         [&mut own.creditor_wait, &mut own.apply].into_iter().for_each(Distribution::clear);
         own.rejects.clear();
         own.participants.iter_mut().for_each(Own::clear);
-        let Tally { settled, failed, creditor_wait, apply, rejects, participants, noted, .. } = own;
-        *self = Tally { settled, failed, creditor_wait, apply, rejects, participants, noted, ..Tally::default() };
+        let Tally { settled, failed, creditor_wait, apply, rejects, participants, notes, .. } = own;
+        *self = Tally { settled, failed, creditor_wait, apply, rejects, participants, notes, ..Tally::default() };
     }
 
     /// Notes a fact that the book has just applied; `decided_at` is what the book said about it.
     pub(crate) fn note(&mut self, fact: &Fact<'_>, book: &Book, decided_at: Option<Timestamp>, known: &mut Known) {
-        let Some(payment) = fact.payment() else { return };
-        let Payment { debtor, creditor, currency, .. } = *payment;
-        let noted = match fact {
-            Fact::Reserved(reserved) => {
-                known.decided(reserved.at);
-                Noted::Reserved { debtor, creditor, currency }
-            }
-            Fact::Rejected(rejected) if rejected.stage == Stage::Submit => {
-                // Whoever is refused may have asked for any currency.
-                let is_held = book.participant(debtor).is_some_and(|debtor| debtor.position(currency).is_some());
-                let currency = Some(currency).filter(|_| is_held);
-                Noted::Refused { debtor, currency, reason: rejected.reasons.first() }
-            }
-            _ => match Ending::of(fact, payment, decided_at.unwrap_or(fact.at()), known) {
-                Some(ending) => Noted::Ended(ending),
-                None => return,
-            },
-        };
-        self.noted.push(noted);
-        if self.noted.len() >= NOTED_MAX {
+        self.notes.note(fact, book, decided_at, known);
+        if self.notes.is_full() {
             self.count();
         }
     }
 
     /// Counts what was noted.
     pub(crate) fn count(&mut self) {
-        let mut noted = std::mem::take(&mut self.noted);
-        for noted in noted.drain(..) {
-            match noted {
-                Noted::Reserved { debtor, creditor, currency } => {
-                    self.started += 1;
-                    self.own(debtor, |own| own.start(Some(currency)));
-                    self.own(creditor, |own| own.received += 1);
-                }
-                Noted::Refused { debtor, currency, reason } => {
-                    self.started += 1;
-                    self.outcomes.rejected += 1;
-                    self.within_objective += 1;
-                    self.reject(reason, false);
-                    self.own(debtor, |own| {
-                        own.start(currency);
-                        own.outcomes.rejected += 1;
-                        own.within_objective += 1;
-                    });
-                }
-                Noted::Ended(ending) => self.end(&ending),
-            }
-        }
-        self.noted = noted;
+        let mut notes = std::mem::take(&mut self.notes);
+        notes.starts.drain(..).for_each(|start| self.start(&start));
+        notes.ends.drain(..).for_each(|end| self.end(&end));
+        self.notes = notes;
     }
 
-    fn end(&mut self, ending: &Ending) {
-        let Ending { uetr, debtor, creditor, outcome, rejected, at, took, waited } = *ending;
+    fn start(&mut self, start: &Start) {
+        let Start { debtor, creditor, currency, refused } = *start;
+        self.started += 1;
+        self.own(debtor, |own| own.start(currency));
+        self.own(creditor, |own| own.received += 1);
+        if let Some((reason, has_run_out)) = refused {
+            self.outcomes.rejected += 1;
+            self.within_objective += u64::from(!has_run_out);
+            self.beyond_objective += u64::from(has_run_out);
+            self.reject(reason, false);
+            self.own(debtor, |own| {
+                own.outcomes.rejected += 1;
+                own.within_objective += u64::from(!has_run_out);
+                own.beyond_objective += u64::from(has_run_out);
+            });
+        }
+    }
+
+    fn end(&mut self, end: &End) {
+        let End { uetr, debtor, creditor, outcome, rejected, at, began, waited } = *end;
+        let took_ns = at.nanoseconds().saturating_sub(began.nanoseconds());
         self.outcomes.count(outcome);
         if let Some((reason, by_creditor)) = rejected {
             self.reject(reason, by_creditor);
         }
-        let is_within = took <= OBJECTIVE;
+        let is_within = outcome != Outcome::TimedOut && took_ns <= OBJECTIVE.as_nanos() as u64;
         let ends = if outcome.is_settled() { &mut self.settled } else { &mut self.failed };
-        ends.note(uetr, at, took, outcome);
+        ends.note(uetr, at, took_ns, outcome);
         self.within_objective += u64::from(is_within);
         self.beyond_objective += u64::from(!is_within);
         self.own(debtor, |own| {
             own.outcomes.count(outcome);
             own.within_objective += u64::from(is_within);
             own.beyond_objective += u64::from(!is_within);
-            own.total.record(took);
+            own.total.record_ns(took_ns);
         });
-        if let Some(waited) = waited {
+        let has_answered = outcome != Outcome::TimedOut;
+        if let Some(waited) = waited.filter(|_| has_answered) {
             self.creditor_wait.record(waited);
         }
         self.own(creditor, |own| {
             own.answered.count(outcome);
-            if let Some(waited) = waited {
-                own.answer.record(waited);
+            match waited {
+                Some(waited) if has_answered => own.answer.record(waited),
+                Some(_) => own.unanswered += 1,
+                None => {}
             }
         });
     }
@@ -243,17 +198,78 @@ impl Tally {
     }
 }
 
-impl Ending {
-    /// `began`: when the payment was decided on. None where the fact ends no payment.
-    fn of(fact: &Fact<'_>, payment: &Payment, began: Timestamp, known: &mut Known) -> Option<Ending> {
-        let Payment { uetr, debtor, creditor, .. } = *payment;
-        let (outcome, at) = (Outcome::of(fact)?, fact.at());
-        let rejected = match fact {
-            Fact::Rejected(rejected) => Some((rejected.reasons.first(), rejected.stage == Stage::Answer)),
-            _ => None,
+#[cfg(test)]
+mod tests {
+    use settlement::{Expired, Payment, Rejected, Reserved, Settled, Stage};
+    use wire::{BusinessDate, MessageId, Reasons, Status, Uetr};
+
+    use super::super::notes::NOTES_MAX;
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn payment() -> Payment {
+        let message_id = MessageId::compose(BusinessDate::default(), "BANK-0001".parse().unwrap(), 1);
+        let (debtor, creditor, uetr) = (Key(0), Key(1), Uetr::from_random([7; 16]));
+        Payment { debtor, creditor, uetr, amount_minor: 1, currency: Currency::EUR, message_id, original: None }
+    }
+
+    /// What is set aside and what ends otherwise each of these; those that had been set aside end after 5 ms.
+    fn facts(payment: Payment, began: Timestamp) -> [(Fact<'static>, Option<Timestamp>); 7] {
+        let (at, horizon) = (Timestamp(began.0 + 5 * MS), Timestamp(0));
+        let reserved = Reserved { at: began, payment, content: 1, deadline: at, horizon, body: &[] };
+        let settled = Settled { at, payment, status: Status::ACSC, settlement_date: at.date() };
+        let expired = Expired { at, payment, reasons: Reasons::one(Reason::AB05) };
+        let mut too_late = Reasons::one(Reason::CNOR);
+        too_late.add(Reason::AB03);
+        let rejected = |stage, code| {
+            let reasons = Reasons::one(code);
+            Rejected { at, payment, content: 1, horizon, stage, reasons, additional_information: None }
         };
-        let has_answered = rejected.map_or(outcome.is_settled(), |(_, by_creditor)| by_creditor);
-        let waited = has_answered.then(|| known.waited(began, at)).flatten();
-        Some(Ending { uetr, debtor, creditor, outcome, rejected, at, took: at.since(began), waited })
+        [
+            (Fact::Reserved(reserved), None),
+            (Fact::Settled(settled), Some(began)),
+            (Fact::Returned(settled), Some(began)),
+            (Fact::Expired(expired), Some(began)),
+            (Fact::Rejected(rejected(Stage::Answer, Reason::AC04)), Some(began)),
+            (Fact::Rejected(rejected(Stage::Submit, Reason::AM04)), None),
+            (Fact::Rejected(Rejected { reasons: too_late, ..rejected(Stage::Submit, Reason::AB03) }), None),
+        ]
+    }
+
+    #[test]
+    fn every_payment_is_counted_once_however_many_there_are() {
+        let (mut tally, mut known, book) = (Tally::default(), Known::default(), Book::default());
+        let rounds = 2 * NOTES_MAX as u64 + 5;
+        for round in 1..=rounds {
+            for (fact, decided_at) in facts(payment(), Timestamp(round * MS)) {
+                tally.note(&fact, &book, decided_at, &mut known);
+                let (starts, ends) = (tally.notes.starts.len(), tally.notes.ends.len());
+                assert!(starts < NOTES_MAX && ends < NOTES_MAX, "{starts} {ends}");
+            }
+        }
+        tally.count();
+        tally.count();
+        let each = Outcomes { settled: rounds, rejected: rounds, timed_out: rounds, returned: rounds };
+        let all = Outcomes { rejected: 3 * rounds, ..each };
+        assert_eq!((tally.started, tally.outcomes), (3 * rounds, all));
+        // What expired a little early, and what came when its clock had run out, is late.
+        assert_eq!((tally.within_objective, tally.beyond_objective), (4 * rounds, 2 * rounds));
+        assert_eq!((tally.settled.took.count(), tally.failed.took.count()), (2 * rounds, 2 * rounds));
+        assert_eq!(tally.settled.took.sum_ns(), 2 * rounds * 5 * MS);
+        assert_eq!((tally.creditor_wait.count(), tally.creditor_wait.sum_ns()), (3 * rounds, 3 * rounds * 5 * MS));
+        let [debtor, creditor] = &tally.participants[..] else { panic!("{:?}", tally.participants.len()) };
+        assert_eq!((debtor.started, debtor.outcomes, debtor.total.count()), (3 * rounds, all, 4 * rounds));
+        assert_eq!((debtor.within_objective, debtor.beyond_objective), (4 * rounds, 2 * rounds));
+        assert_eq!(debtor.started_in, [(Some(Currency::EUR), rounds), (None, 2 * rounds)]);
+        assert_eq!((creditor.received, creditor.answered, creditor.answer.count()), (rounds, each, 3 * rounds));
+        assert_eq!(creditor.unanswered, rounds);
+        let rejects = |reason, by_creditor| Rejects { reason, by_creditor, count: rounds };
+        for expected in [rejects(Reason::AM04, false), rejects(Reason::CNOR, false), rejects(Reason::AC04, true)] {
+            assert!(tally.rejects.contains(&expected), "{:?}", tally.rejects);
+        }
+        tally.clear();
+        tally.count();
+        assert_eq!((tally.started, tally.participants[0].total.count(), tally.rejects.len()), (0, 0, 0));
     }
 }

@@ -1,5 +1,7 @@
 //! What the participants' actors did, all together.
 
+use std::time::Duration;
+
 use meter::Distribution;
 use settlement::{Key, Purpose, Reply};
 use wire::Reason;
@@ -96,16 +98,46 @@ pub struct Work {
     pub told: Vec<Told>,
     /// Messages for actors that had just ended.
     pub dropped: u64,
+    notes: Vec<Handled>,
 }
 
+/// What is noted of a message that was handled, until many of them are counted at once.
+#[derive(Clone, Copy, Debug)]
+struct Handled {
+    kind: MessageKind,
+    waited_us: u64,
+    took_us: u64,
+}
+
+/// Some 50 KiB.
+const NOTES_MAX: usize = 2048;
+
 impl Work {
+    /// Empty again; keeps its memory.
     pub fn clear(&mut self) {
-        let Work { mut wait, mut handled, mut decide, mut told, .. } = std::mem::take(self);
+        let Work { mut wait, mut handled, mut decide, mut told, notes, .. } = std::mem::take(self);
         wait.clear();
         handled.iter_mut().for_each(Distribution::clear);
         decide.clear();
         told.clear();
-        *self = Work { wait, handled, decide, told, ..Work::default() };
+        *self = Work { wait, handled, decide, told, notes, ..Work::default() };
+    }
+
+    /// Notes a message that an actor has handled: when it was sent, taken up and done, by [`now_us`](super::now_us).
+    pub(crate) fn note(&mut self, kind: MessageKind, [sent_us, began_us, ended_us]: [u64; 3]) {
+        let (waited_us, took_us) = (began_us.saturating_sub(sent_us), ended_us.saturating_sub(began_us));
+        self.notes.push(Handled { kind, waited_us, took_us });
+        if self.notes.len() >= NOTES_MAX {
+            self.count();
+        }
+    }
+
+    /// Counts what was noted.
+    pub(crate) fn count(&mut self) {
+        for Handled { kind, waited_us, took_us } in self.notes.drain(..) {
+            self.wait.record(Duration::from_micros(waited_us));
+            self.handled[kind as usize].record(Duration::from_micros(took_us));
+        }
     }
 
     pub(crate) fn tell(&mut self, key: Key, told: &Told) {
@@ -122,6 +154,27 @@ impl Work {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_message_is_counted_once_however_many_there_are() {
+        let mut work = Work::default();
+        for number in 0..2 * NOTES_MAX as u64 + 5 {
+            let kind = if number % 4 == 0 { MessageKind::Instructions } else { MessageKind::Letters };
+            work.note(kind, [100, 107, 110]);
+        }
+        let told = |work: &Work| {
+            let [instructions, letters, ..] = &work.handled;
+            [&work.wait, instructions, letters].map(|own| (own.count(), own.sum_ns() / 1000))
+        };
+        let noted = 2 * NOTES_MAX as u64 + 5;
+        work.count();
+        work.count();
+        let instructions = noted.div_ceil(4);
+        let letters = noted - instructions;
+        assert_eq!(told(&work), [(noted, 7 * noted), (instructions, 3 * instructions), (letters, 3 * letters)]);
+        work.clear();
+        assert_eq!(told(&work), [(0, 0); 3]);
+    }
 
     #[test]
     fn what_participants_are_told_is_counted_by_each() {

@@ -815,7 +815,7 @@ async fn an_actor_that_dies_ends_connections_of_other_nodes() {
     post.send(post.seat(Key(0)), crate::host::Message::Letters(vec![(Key(0), impossible)]));
     cluster.until("it is told", || line.ending().is_some()).await;
     assert_eq!(line.ending().unwrap().reason, Reason::DRAN);
-    assert_eq!(cluster.switch(1).traffic().restarts.load(Ordering::Relaxed), 1);
+    assert_eq!(cluster.switch(1).traffic().restarts.all(), 1);
     let again = cluster.connected(2, 0).await;
     assert_eq!(again.ending(), None);
 }
@@ -872,7 +872,7 @@ async fn the_post_office_of_an_ended_reign_proposes_nothing() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     let switch = cluster.switch(1);
     assert_eq!((switch.committed_index(), debtor.outstanding()), (committed, 1));
-    assert_eq!(switch.traffic().restarts.load(Ordering::Relaxed), 0);
+    assert_eq!(switch.traffic().restarts.all(), 0);
     let ended = tokio::time::timeout(Duration::from_millis(10), switch.until_actors_end()).await;
     assert!(ended.is_err(), "the process would have ended");
     drop(post);
@@ -894,7 +894,7 @@ async fn an_operation_that_the_reign_leaves_behind_is_answered() {
     let cluster = Cluster::new().await;
     let switch = cluster.switch(1).clone();
     let post = switch.reign().unwrap();
-    post.vacate(post.seat(Key(0)), |_| {}).unwrap();
+    post.vacate(post.seat(Key(0)), crate::premises::Death::Stopped, |_| {}).unwrap();
     drop(post);
     let (id, own) = (cluster.ids[0], switch.clone());
     let asked = tokio::spawn(async move { own.operate(id, OwnedOperation::SignOff, None).await });

@@ -64,11 +64,13 @@ struct Shared<P> {
     landings: AtomicU64,
 }
 
-/// The cluster as this node sees it, a few times per second; the members at once.
+/// The cluster as this node sees it, a few times per second; the members at once. A node alone looks at its start, and
+/// when its members change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cluster {
     pub members: Members,
     pub standing: Standing,
+    /// Where the log ended then: more may be committed by now.
     pub last_index: Index,
     /// How the others fare; known to the leader alone.
     pub peers: Vec<PeerStatistics>,

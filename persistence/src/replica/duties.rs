@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use raft::ProgressState;
+use raft::{Progress, ProgressState};
 
 use super::Replica;
 use super::agreement::Compared;
@@ -19,18 +19,27 @@ const REPORT_TICKS: u64 = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerStatistics {
     pub node: NodeId,
-    /// The last entry it is known to have.
-    pub matched: Index,
-    /// How long it has lacked what it lacks, within a tick.
-    pub behind: Duration,
+    /// How far it is, while it is there and has told this leader.
+    pub progress: Option<PeerProgress>,
     /// It was heard in the last seconds.
     pub is_active: bool,
+    /// How long ago it was heard of last; none if it never was since this node started.
+    pub heard_ago: Option<Duration>,
     /// It says that it is being brought back: it holds nothing of what it had promised yet, and has no vote.
     pub is_repairing: bool,
     /// Version of its reports where it is another than this node's: it is there, and how it fares cannot be read.
     pub report_version: Option<u8>,
     /// It is being sent a snapshot.
     pub needs_snapshot: bool,
+}
+
+/// How far another node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerProgress {
+    /// The last entry it is known to have.
+    pub matched: Index,
+    /// How long it has lacked what it lacks, within a tick.
+    pub behind: Duration,
 }
 
 impl PeerStatistics {
@@ -81,12 +90,19 @@ impl<D: Disk, F: Fold> Replica<D, F> {
             return Vec::new();
         }
         let others = self.raw.raft.prs().iter().filter(|(id, _)| **id != self.node);
+        let how_far = |id: NodeId, progress: &Progress| {
+            let is_there = self.health.is_heard(id) || self.health.version_of(id).is_some();
+            // A leader knows nothing of those that have not answered it since it leads. Who is sent a snapshot has.
+            let has_told = progress.matched > 0 || progress.state == ProgressState::Snapshot;
+            let matched = progress.matched;
+            (is_there && has_told).then(|| PeerProgress { matched, behind: self.pace.age_after(matched, self.now) })
+        };
         let mut peers: Vec<PeerStatistics> = others
             .map(|(id, progress)| PeerStatistics {
                 node: *id,
-                matched: progress.matched,
-                behind: self.pace.age_after(progress.matched, self.now),
+                progress: how_far(*id, progress),
                 is_active: self.health.is_heard(*id),
+                heard_ago: self.health.heard_ago(*id),
                 is_repairing: self.health.stance(*id) == Stance::Repairing,
                 report_version: self.health.version_of(*id),
                 needs_snapshot: progress.state == ProgressState::Snapshot,
@@ -97,8 +113,11 @@ impl<D: Disk, F: Fold> Replica<D, F> {
     }
 
     /// The newest position at which a majority of the members had the same state as this node, and how long ago that was
-    /// found.
+    /// found. A node alone has nobody to agree with.
     pub fn agreed(&self) -> (Index, Duration) {
+        if self.is_alone() {
+            return (0, Duration::ZERO);
+        }
         let (index, at) = self.agreement.agreed();
         (index, self.now.saturating_sub(at))
     }

@@ -25,6 +25,8 @@ pub(super) struct Health {
     detour: Duration,
     others: Vec<Heard>,
     other_builds: Vec<OtherBuild>,
+    /// How long ago each other node was heard of last, whatever it said.
+    ages: Vec<(NodeId, Duration)>,
     sick_for: Duration,
 }
 
@@ -94,6 +96,17 @@ impl Health {
         self.others.retain(|heard| heard.report.from != report.from);
         self.others.push(Heard { report, age: Duration::ZERO });
         self.other_builds.retain(|other| other.node != report.from);
+        self.is_there(report.from);
+    }
+
+    fn is_there(&mut self, node: NodeId) {
+        self.ages.retain(|(other, _)| *other != node);
+        self.ages.push((node, Duration::ZERO));
+    }
+
+    /// How long ago it was heard of last; none if it never was.
+    pub(super) fn heard_ago(&self, node: NodeId) -> Option<Duration> {
+        self.ages.iter().find(|(other, _)| *other == node).map(|(_, age)| *age)
     }
 
     /// True when it is news.
@@ -101,6 +114,7 @@ impl Health {
         let before = self.version_of(node);
         self.other_builds.retain(|other| other.node != node);
         self.other_builds.push(OtherBuild { node, version, age: Duration::ZERO });
+        self.is_there(node);
         before != Some(version)
     }
 
@@ -143,6 +157,7 @@ impl Health {
         self.others.retain(|heard| heard.age < FRESH_FOR);
         self.other_builds.iter_mut().for_each(|other| other.age += length);
         self.other_builds.retain(|other| other.age < FRESH_FOR);
+        self.ages.iter_mut().for_each(|(_, age)| *age += length + late);
     }
 
     /// Called by a leader at each tick, with the time since the one before: the node to hand over to, once it has been sick

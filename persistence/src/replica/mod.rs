@@ -53,7 +53,7 @@ use agreement::Agreement;
 pub use agreement::Compared;
 use change::ChangeUnderWay;
 pub use change::Changed;
-pub use duties::PeerStatistics;
+pub use duties::{PeerProgress, PeerStatistics};
 use flights::{Flight, Flights};
 use health::Health;
 use membership::Members;

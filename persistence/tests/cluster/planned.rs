@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use persistence::simulated::SimulatedDisk;
-use persistence::{Error, MemberKind, Remedy, TransferRefused};
+use persistence::{Error, MemberKind, NodeId, PeerStatistics, Remedy, TransferRefused};
 
 use crate::world::{Event, SECOND_US, World, member, voters};
 
@@ -184,18 +184,54 @@ fn the_leader_knows_how_far_behind_another_node_is() {
     let behind = world.nodes[(leader + 1) % 3].id;
     let lag = |world: &World| {
         let replica = world.nodes[leader].replica.as_ref().unwrap();
-        let peers = replica.peers();
-        let peer = peers.iter().find(|peer| peer.node == behind).unwrap();
-        (replica.log().last().index - peer.matched, peer.behind)
+        let progress = seen(world, leader, behind).progress.unwrap();
+        (replica.log().last().index - progress.matched, progress.behind)
     };
+    world.run_while(SECOND_US, |world| seen(world, leader, behind).progress.is_none()).unwrap();
     world.run_while(SECOND_US, |world| lag(world).0 > 0).unwrap();
     assert_eq!(lag(&world).1, Duration::ZERO);
     world.network.cut(world.nodes[leader].id, behind);
     world.write_some(1).unwrap();
-    let until = world.now() + 2 * SECOND_US;
+    let until = world.now() + 3 * SECOND_US / 2;
     world.run_until(until).unwrap();
     let (entries, age) = lag(&world);
-    assert!(entries > 0 && age > Duration::from_millis(1_700) && age < Duration::from_millis(2_300), "{age:?}");
+    assert!(entries > 0 && age > Duration::from_millis(1_200) && age < Duration::from_millis(1_800), "{age:?}");
+}
+
+/// What the node in `place` knows of another one.
+fn seen(world: &World, place: usize, of: NodeId) -> PeerStatistics {
+    *world.nodes[place].replica.as_ref().unwrap().peers().iter().find(|peer| peer.node == of).unwrap()
+}
+
+/// Of a node that is gone nobody knows how far it is; since when it is gone the next leader knows as well.
+#[test]
+fn of_a_silent_node_only_its_silence_is_known() {
+    let (mut world, first) = three(12);
+    let gone = (first + 1) % 3;
+    world.write_some(20).unwrap();
+    for other in [first, (first + 2) % 3] {
+        let (one, other) = (world.nodes[other].id, world.nodes[gone].id);
+        world.network.cut(one, other);
+        world.network.cut(other, one);
+    }
+    let gone_at = world.now();
+    let until = gone_at + 3 * SECOND_US;
+    world.run_until(until).unwrap();
+    let check = |world: &World, leader: usize| {
+        let seen = seen(world, leader, world.nodes[gone].id);
+        let ago = seen.heard_ago.unwrap();
+        let silent = Duration::from_micros(world.now() - gone_at);
+        assert!(!seen.is_active && seen.progress.is_none(), "{seen:?}");
+        assert!(ago + Duration::from_millis(500) > silent && ago < silent + Duration::from_millis(500), "{ago:?}");
+    };
+    check(&world, first);
+    let _ = world.nodes[first].replica.as_mut().unwrap().transfer(None);
+    world.run_while(5 * SECOND_US, |world| world.leader().is_none_or(|leader| leader == first)).unwrap();
+    let second = world.leader().unwrap();
+    assert_eq!(second, (first + 2) % 3);
+    world.write_some(1).unwrap();
+    check(&world, second);
+    assert!(seen(&world, second, world.nodes[first].id).progress.is_some());
 }
 
 #[test]

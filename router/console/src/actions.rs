@@ -126,6 +126,8 @@ impl Kind {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Given {
     form_token: String,
+    /// Of this form alone: it is carried out once, however often it is sent.
+    form: String,
     participant: String,
     task: u64,
     direction: Direction,
@@ -214,6 +216,12 @@ pub(crate) async fn carry_out(Place(kind): Place<Kind>, asked: Asked, Form(given
             Problem::new(ProblemKind::Refused, "Nothing was changed: this form is of another session. Open it again.");
         return refused(&asked, StatusCode::FORBIDDEN, &problem);
     };
+    let place = page_of(kind, &given.participant);
+    if !asked.app.sessions.take_form(&asked.visitor.token, &given.form) {
+        let message = "This form was sent before, or is no longer known; it is carried out once.";
+        let next = Some(format!("see at {place} what came of it; to do it once more, open it anew"));
+        return frame::problem(&asked, &Problem { next, ..Problem::new(ProblemKind::Refused, message) });
+    }
     let done = match check(&asked, kind, &given) {
         Ok(()) => {
             let reason = given.reason.trim().to_string();
@@ -225,7 +233,7 @@ pub(crate) async fn carry_out(Place(kind): Place<Kind>, asked: Asked, Form(given
         Ok(done) => {
             tracing::info!(event = "console_action", action = kind.slug(), operator, result = "done");
             asked.app.sessions.tell(&asked.visitor.token, done);
-            Redirect::to(&page_of(kind, &given.participant)).into_response()
+            Redirect::to(&place).into_response()
         }
         Err(problem) => {
             tracing::warn!(event = "console_action", action = kind.slug(), operator, result = "refused");

@@ -4,9 +4,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use maud::{DOCTYPE, Markup, html};
 use serde_json::json;
+use watch::text;
 
 use crate::app::{App, Asked};
-use crate::live::{Format, Section, time_of_day};
+use crate::live::{Format, Section};
 use crate::look::Look;
 use crate::visitor::Visitor;
 use crate::{Problem, ProblemKind};
@@ -108,7 +109,7 @@ fn clock_box(look: &Look) -> Markup {
 }
 
 pub(crate) fn clock(look: &Look) -> Markup {
-    html! { time { (time_of_day(look.now.at_ms)) } " UTC" }
+    html! { time { (text::time_of_day(look.now.at_ms)) } " UTC" }
 }
 
 fn who(visitor: &Visitor) -> Markup {

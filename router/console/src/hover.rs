@@ -25,6 +25,7 @@ const METRICS: &[(&str, &str, &str)] = &[
     ("nodes", "LAG", "crosstie_replication_lag_entries"),
     ("nodes", "LAG TIME", "crosstie_replication_lag_seconds"),
     ("nodes", "ROUND TRIP", "crosstie_peer_round_trip_seconds"),
+    ("nodes", "CLOCK", "crosstie_clock_offset_seconds"),
 ];
 
 /// Table, command that tells the same.

@@ -85,6 +85,9 @@ pub(crate) fn subject<'a>(now: &Snapshot, warning: &'a Warning) -> (&'a str, Str
     if name.is_empty() {
         return ("this node", "/nodes".into());
     }
+    if name == watch::SEVERAL {
+        return (name, "/#participants".into());
+    }
     let slow = now.actors.iter().filter(|_| warning.code == "actor_slow");
     if let Some(kind) = slow.into_iter().find(|kind| kind.busiest.iter().any(|own| own.name == name)) {
         return (name, page_of_actor(&kind.kind, name));
@@ -132,6 +135,7 @@ mod tests {
             ("actor_slow", "BANK-F", "/actors/participant/BANK-F"),
             ("actor_restarted", "participant", "/actors/participant"),
             ("node_silent", "n2", "/nodes#row-n2"),
+            ("not_connected", watch::SEVERAL, "/#participants"),
             ("no_leader", "", "/nodes"),
             ("imbalance", "EUR", "/nodes"),
         ] {

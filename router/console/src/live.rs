@@ -187,9 +187,3 @@ pub(crate) fn order(heading: &[&str], ask: &Ask) -> Result<watch::rows::Order, P
 pub(crate) fn slug(name: &str) -> String {
     name.to_lowercase().replace(|letter: char| !letter.is_ascii_alphanumeric(), "-")
 }
-
-/// `14:02:11`, UTC.
-pub(crate) fn time_of_day(at_ms: u64) -> String {
-    let seconds = at_ms / 1000 % 86_400;
-    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
-}

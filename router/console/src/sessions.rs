@@ -1,6 +1,6 @@
 //! Who is signed in. Kept in memory alone: a restart signs everybody out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -13,6 +13,8 @@ pub(crate) const IDLE_MAX: Duration = Duration::from_secs(15 * 60);
 /// So long after the sign-in it ends anyhow.
 pub(crate) const AGE_MAX: Duration = Duration::from_secs(12 * 3600);
 const SESSIONS_MAX: usize = 256;
+/// Of one session; who opens more loses the first.
+const FORMS_MAX: usize = 64;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
@@ -22,6 +24,8 @@ pub(crate) struct Session {
     pub(crate) form_token: String,
     since: Instant,
     seen: Instant,
+    /// Numbers of forms that were shown and not sent yet, the oldest first: each is carried out once.
+    forms: VecDeque<String>,
     /// Told on the next page, once.
     notice: Option<String>,
 }
@@ -51,7 +55,14 @@ impl Sessions {
         if all.len() >= SESSIONS_MAX {
             return None;
         }
-        let session = Session { operator: operator.clone(), form_token, since: now, seen: now, notice: None };
+        let session = Session {
+            operator: operator.clone(),
+            form_token,
+            since: now,
+            seen: now,
+            forms: VecDeque::new(),
+            notice: None,
+        };
         all.insert(token.clone(), session);
         Some(token)
     }
@@ -72,6 +83,26 @@ impl Sessions {
 
     pub(crate) fn end(&self, token: &str) {
         self.0.lock().remove(token);
+    }
+
+    /// The number of a form that is about to be shown; none when the session has ended.
+    pub(crate) fn show_form(&self, token: &str) -> Option<String> {
+        let number = self::token()?;
+        let mut all = self.0.lock();
+        let forms = &mut all.get_mut(token)?.forms;
+        if forms.len() == FORMS_MAX {
+            forms.pop_front();
+        }
+        forms.push_back(number.clone());
+        Some(number)
+    }
+
+    /// Whether a form of this number was shown and is sent for the first time.
+    pub(crate) fn take_form(&self, token: &str, number: &str) -> bool {
+        let mut all = self.0.lock();
+        let Some(session) = all.get_mut(token) else { return false };
+        let place = session.forms.iter().position(|own| own == number);
+        place.is_some_and(|place| session.forms.remove(place).is_some())
     }
 
     pub(crate) fn tell(&self, token: &str, notice: String) {
@@ -117,6 +148,19 @@ mod tests {
         assert_eq!(sessions.take_notice(&token), None);
         sessions.end(&token);
         assert!(sessions.find(&token, start, true).is_none());
+    }
+
+    #[test]
+    fn a_form_is_sent_once() {
+        let sessions = Sessions::default();
+        let token = sessions.begin(&ann(), Instant::now()).unwrap();
+        let (first, second) = (sessions.show_form(&token).unwrap(), sessions.show_form(&token).unwrap());
+        assert!(sessions.take_form(&token, &second) && sessions.take_form(&token, &first));
+        assert!(!sessions.take_form(&token, &first), "sent before");
+        assert!(!sessions.take_form(&token, "") && !sessions.take_form("", &first));
+        let first = sessions.show_form(&token).unwrap();
+        (0..FORMS_MAX).for_each(|_| _ = sessions.show_form(&token));
+        assert!(!sessions.take_form(&token, &first), "too many were opened since");
     }
 
     #[test]

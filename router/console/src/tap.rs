@@ -16,7 +16,7 @@ use watch::text;
 
 use crate::app::{App, Asked};
 use crate::links::{participant, payment};
-use crate::live::{Ask, Format, Section, time_of_day};
+use crate::live::{Ask, Format, Section};
 use crate::look::Look;
 use crate::parts::sign_of;
 use crate::visitor::Visitor;
@@ -208,7 +208,7 @@ struct Stream {
 }
 
 fn live(asked: Asked, open: Open, look: &Look) -> Response {
-    let since = time_of_day(look.now.at_ms);
+    let since = text::time_of_day(look.now.at_ms);
     let stream = Stream { open, visitor: asked.visitor, since, total: Tapped::default(), shown: 0 };
     let events = futures_util::stream::unfold(Some(stream), |stream| async move {
         let mut stream = stream?;

@@ -94,10 +94,18 @@ impl Running {
     }
 
     fn form_token(&self, cookie: &str) -> String {
-        let page = self.get("/", cookie).body;
-        let rest = page.split("name=\"form_token\" value=\"").nth(1).unwrap();
-        rest.split('"').next().unwrap().into()
+        hidden(&self.get("/", cookie).body, "form_token")
     }
+
+    /// The number of a form that is shown anew.
+    fn form(&self, path: &str, cookie: &str) -> String {
+        hidden(&self.get(path, cookie).body, "form")
+    }
+}
+
+fn hidden(page: &str, name: &str) -> String {
+    let rest = page.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap();
+    rest.split('"').next().unwrap().into()
 }
 
 #[test]
@@ -145,7 +153,7 @@ fn whoever_is_on_the_machine_may_look_and_do_nothing() {
         ("/?sort=nonsense", 422),
         ("/?format=nonsense", 400),
         ("/payments?q=wrong", 422),
-        ("/actions/nonsense", 400),
+        ("/actions/nonsense", 404),
         ("/actions/suspend?participant=BANK-A", 403),
         ("/actions/drain", 403),
     ] {
@@ -153,6 +161,23 @@ fn whoever_is_on_the_machine_may_look_and_do_nothing() {
     }
     assert_eq!(running.post("/actions/drain", "", "form_token=&reason=x").status, 403);
     assert!(running.switch.orders.lock().is_empty());
+}
+
+#[test]
+fn the_rate_on_the_page_is_the_one_that_all_surfaces_tell() {
+    let running = Running::start("dev");
+    let rate = || {
+        let now: serde_json::Value = serde_json::from_str(&running.get("/?format=json", "").body).unwrap();
+        now["payments"]["settled_per_second"].as_f64().unwrap()
+    };
+    // Of one snapshot: it may be followed by the next meanwhile.
+    let (told, page) = loop {
+        let (before, page, after) = (rate(), running.get("/", "").body, rate());
+        if before == after {
+            break (before, page);
+        }
+    };
+    assert!(told > 0.0 && page.contains(&format!(">{} /s<", watch::text::rate(told))), "{told} on {page}");
 }
 
 #[test]
@@ -282,14 +307,14 @@ fn what_cannot_be_read_is_told_in_words() {
         (
             running.get("/?format=bogus", &cookie),
             400,
-            "behind the question mark is not understood: unknown variant `bogus`",
+            "behind the question mark is not understood: format: unknown variant `bogus`",
         ),
         (running.get("/actions/explode", &cookie), 404, "there is no page /actions/explode"),
         (running.get("/participants/%ff", &cookie), 404, "there is no page /participants/%ff"),
         (
             running.post("/actions/drain", &cookie, "boom=1"),
             422,
-            "nothing was changed: the form cannot be read: unknown field `boom`",
+            "nothing was changed: the form cannot be read: boom: unknown field `boom`",
         ),
         (
             running.post("/actions/drain", &cookie, &format!("reason={}", "x".repeat(17 << 10))),
@@ -321,7 +346,7 @@ fn who_does_not_read_takes_no_place_from_others() {
         socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
         socket.connect(&running.console.address.into()).unwrap();
         let mut stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
@@ -330,7 +355,7 @@ fn who_does_not_read_takes_no_place_from_others() {
     assert!(other().starts_with("HTTP/1.1 200"), "from another address");
     // Those who do not read are let go after a while, and then the address they come from is heard again.
     while running.get("/livez", "").status != 200 {
-        assert!(start.elapsed() < Duration::from_secs(30), "their places are not given back");
+        assert!(start.elapsed() < Duration::from_secs(60), "their places are not given back");
         std::thread::sleep(Duration::from_millis(100));
     }
     drop(silent);
@@ -348,7 +373,10 @@ fn a_deed_needs_role_reason_and_form() {
     assert_eq!(running.get("/actions/fund?participant=BANK-A", &cookie).status, 403, "that is the treasury's");
 
     let of = |form_token: &str, reason: &str, name: &str| {
-        format!("form_token={form_token}&participant=BANK-A&direction=send&reason={reason}&typed_name={name}")
+        let form = running.form("/actions/suspend?participant=BANK-A", &cookie);
+        format!(
+            "form_token={form_token}&form={form}&participant=BANK-A&direction=send&reason={reason}&typed_name={name}"
+        )
     };
     for (body, status) in [
         (of("guessed", "case+9", "BANK-A"), 403),
@@ -357,23 +385,27 @@ fn a_deed_needs_role_reason_and_form() {
         (of(&token, "case+9", "BANK-B"), 422),
         (of(&token, "case+9", "BANK-A") + "&more=1", 422),
         (of(&token, "case+9", "BANK-A").replace("send", "sideways"), 422),
+        (of(&token, "case+9", "BANK-A").replace("&form=", "&form=0"), 409),
     ] {
         assert_eq!(running.post("/actions/suspend", &cookie, &body).status, status, "{body}");
     }
     assert_eq!(running.post("/actions/suspend", "", &of(&token, "case+9", "BANK-A")).status, 303, "to the sign-in");
     assert!(running.switch.orders.lock().is_empty(), "nothing has changed");
 
-    let done = running.post("/actions/suspend", &cookie, &of(&token, "case+9", "BANK-A"));
+    let body = of(&token, "case+9", "BANK-A");
+    let done = running.post("/actions/suspend", &cookie, &body);
     assert_eq!(done.status, 303, "{done:?}");
     assert!(done.head.contains("location: /participants/BANK-A"), "{}", done.head);
+    assert!(running.get("/participants/BANK-A", &cookie).body.contains("by op"), "told once");
+    assert!(!running.get("/participants/BANK-A", &cookie).body.contains("by op"));
+    let again = running.post("/actions/suspend", &cookie, &body);
+    assert_eq!((again.status, again.body.contains("sent before")), (409, true), "carried out once: {again:?}");
     let orders = running.switch.orders.lock().clone();
     let suspend = Action::Suspend { participant: "BANK-A".into(), direction: Direction::Send };
     assert_eq!(
         (orders.len(), &orders[0].action, orders[0].operator.as_str(), orders[0].reason.as_str()),
         (1, &suspend, "op", "case 9")
     );
-    assert!(running.get("/participants/BANK-A", &cookie).body.contains("by op"), "told once");
-    assert!(!running.get("/participants/BANK-A", &cookie).body.contains("by op"));
 
     assert_eq!(running.post("/sign-out", &cookie, &format!("form_token={token}")).status, 303);
     assert_eq!(running.get("/", &cookie).status, 303);

@@ -47,7 +47,7 @@ mod words;
 pub use config::{ClusterId, Config, Limits, NodeId, Tls};
 pub use error::Error;
 pub use identity::Identity;
-pub use meter::RoundTrip;
+pub use meter::{ClockOffset, RoundTrip};
 pub use peers::Peers;
 pub use statistics::{FileProgress, PeerStatistics, Statistics};
 pub use upcalls::{Channel, FileSink, Upcalls};

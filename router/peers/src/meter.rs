@@ -24,6 +24,14 @@ pub struct RoundTrip {
     pub recent_max: Duration,
 }
 
+/// A peer's clock less ours. The way there may take anything from nothing to the whole round trip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockOffset {
+    pub ahead_ns: i64,
+    /// It is no further than this from `ahead_ns`.
+    pub uncertainty_ns: u64,
+}
+
 /// The smallest of the last five to ten seconds.
 #[derive(Default)]
 struct Least {
@@ -114,9 +122,10 @@ impl Meter {
         }
     }
 
-    /// The peer's clock less ours, nanoseconds.
-    pub(crate) fn clock_offset_ns(&self) -> Option<i64> {
-        Some((self.least_round_trip.get()? / 2).saturating_sub(self.least_age.get()?))
+    pub(crate) fn clock_offset(&self) -> Option<ClockOffset> {
+        let half = self.least_round_trip.get()? / 2;
+        let ahead_ns = half.saturating_sub(self.least_age.get()?);
+        Some(ClockOffset { ahead_ns, uncertainty_ns: half.unsigned_abs() })
     }
 
     /// Its connection has ended: what its clock said is no longer known.
@@ -176,24 +185,25 @@ mod tests {
     fn the_quickest_pings_tell_the_other_clock() {
         const NOON_NS: u64 = 1_795_435_200_000_000_000;
         let (mut meter, start) = (Meter::default(), Instant::now() + Duration::from_secs(1));
-        assert_eq!(meter.clock_offset_ns(), None);
+        assert_eq!(meter.clock_offset(), None);
         // It is 70 ms ahead; the way takes 10 ms there and back, sometimes longer.
         let sent = |way_ms: u64| NOON_NS - way_ms * 1_000_000 + 70_000_000;
         for way_ms in [9, 5, 30] {
             meter.heard(start, NOON_NS, sent(way_ms));
         }
-        assert_eq!(meter.clock_offset_ns(), None, "how long the way is, is not known yet");
+        assert_eq!(meter.clock_offset(), None, "how long the way is, is not known yet");
         echo(&mut meter, start, ms(14), 1);
         echo(&mut meter, start, ms(10), 1);
-        assert_eq!(meter.clock_offset_ns(), Some(70_000_000));
+        let measured = |ahead_ns| Some(ClockOffset { ahead_ns, uncertainty_ns: 5_000_000 });
+        assert_eq!(meter.clock_offset(), measured(70_000_000));
         // It is set right; what was before is forgotten in time.
         for second in 1..12 {
             meter.heard(start + Duration::from_secs(second), NOON_NS, NOON_NS - 5_000_000);
         }
-        assert_eq!(meter.clock_offset_ns(), Some(0));
+        assert_eq!(meter.clock_offset(), measured(0));
         meter.unheard();
-        assert_eq!(meter.clock_offset_ns(), None);
+        assert_eq!(meter.clock_offset(), None);
         meter.heard(start, NOON_NS, 60_000_000_000);
-        assert_eq!(meter.clock_offset_ns(), None, "an earlier version tells no clock");
+        assert_eq!(meter.clock_offset(), None, "an earlier version tells no clock");
     }
 }

@@ -347,9 +347,9 @@ impl Peer {
 
     pub(crate) fn statistics(&self) -> PeerStatistics {
         let receives = self.is_heard();
-        let (round_trip, clock_offset_ns, health) = {
+        let (round_trip, clock_offset, health) = {
             let meter = self.meter.lock();
-            (meter.round_trip, meter.clock_offset_ns(), meter.health)
+            (meter.round_trip, meter.clock_offset(), meter.health)
         };
         let file = self.file.lock().as_ref().map(|sending| sending.progress);
         let out = self.outgoing.lock();
@@ -360,7 +360,7 @@ impl Peer {
             sends: out.link.is_some(),
             receives,
             round_trip,
-            clock_offset_ns,
+            clock_offset,
             health,
             queued_bytes: out.consensus.bytes() + out.relay.bytes(),
             dropped: out.dropped,

@@ -1,6 +1,6 @@
 //! Numbers about the connections, for a person's table and for metrics.
 
-use crate::{NodeId, RoundTrip};
+use crate::{ClockOffset, NodeId, RoundTrip};
 
 #[derive(Clone, Debug, Default)]
 pub struct Statistics {
@@ -24,8 +24,8 @@ pub struct PeerStatistics {
     /// This node hears it.
     pub receives: bool,
     pub round_trip: Option<RoundTrip>,
-    /// Its clock less ours, nanoseconds; none while it is not heard. Right within half of a round trip.
-    pub clock_offset_ns: Option<i64>,
+    /// Of its clock; none while it is not heard.
+    pub clock_offset: Option<ClockOffset>,
     /// As it says itself.
     pub health: Option<u32>,
     pub queued_bytes: usize,

@@ -56,6 +56,27 @@ pub struct Who {
     pub approver: Option<Approver>,
 }
 
+impl Who {
+    /// For people.
+    pub fn told(&self) -> String {
+        told(&self.operator, self.uid, self.origin)
+    }
+}
+
+/// For people: at the console the user id is its node's, and says nothing of who has signed in.
+pub fn told(operator: &str, uid: u32, origin: Origin) -> String {
+    match origin {
+        Origin::Cli if operator != nameless(uid) => format!("{operator} (uid {uid})"),
+        Origin::Console => format!("{operator} at the console"),
+        Origin::Cli | Origin::Node => operator.into(),
+    }
+}
+
+/// Who has no name but what the system gives.
+pub fn nameless(uid: u32) -> String {
+    format!("uid {uid}")
+}
+
 /// Who approved or refused a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use actors::relay::AskError;
 use actors::{OwnedOperation, Switch};
 use persistence::TransferRefused;
 use serde::Serialize;
 use serde_json::{Value, json};
 use settlement::{Book, Key, Payments};
 use tokio::sync::{Mutex, Notify, oneshot};
-use wire::{BusinessDate, Currency, Money, ParticipantId};
+use wire::{BusinessDate, Currency, Money, ParticipantId, Reason};
 
 use super::asked::{Forwarded, Who};
 use super::figures::{archive, journal, recovery, report};
@@ -48,6 +49,8 @@ pub struct Desk {
     pub logbook: Arc<Logbook>,
 }
 
+/// So far ahead of the calendar, or of the business date where that is ahead itself, it may be rolled to a date: over holidays.
+const ROLL_DAYS_MAX: u32 = 7;
 const STEP_DOWN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 pub(super) type Answer = Result<Value, Problem>;
@@ -137,6 +140,11 @@ impl Desk {
             Forwarded::Record(_) => "the audit trail",
         };
         let answer = answer.map_err(|error| {
+            // The one that led last is asked until another one does.
+            let error = match (error, self.leadership().leader) {
+                (AskError::Unreachable(_), None) => AskError::NoLeader,
+                (error, _) => error,
+            };
             let message = format!("{name} is done by the node that leads, and this one does not: {error}");
             let next = Some("crosstie status tells who leads, as far as this node knows".into());
             Problem { next, ..problem(ProblemKind::Unavailable, message) }
@@ -233,7 +241,7 @@ impl Desk {
             Command::Actor { id } => value(self.actor(&id)?),
             Command::Participants => self.participants().await,
             Command::Participant { id } => self.participant(self.known(&id)?).await,
-            Command::Register { id, currency } => self.register(&id, &currency, note, asking).await,
+            Command::Register { id, currency } => self.register(&id, &currency, asking).await,
             Command::Fund { id, currency, amount } => {
                 let (currency, amount_minor) = money(&currency, &amount)?;
                 self.operate(&id, OwnedOperation::Fund { currency, amount_minor, note }, asking).await
@@ -275,6 +283,7 @@ impl Desk {
             Command::Day => value(self.day()),
             Command::Roll { date } => {
                 let date = date.map(|date| date.parse::<BusinessDate>().map_err(wrong)).transpose()?;
+                date.map_or(Ok(()), |date| self.is_near(date))?;
                 self.switch.roll(date, asking.draft()).await?;
                 asking.is_recorded = true;
                 value(self.day())
@@ -303,7 +312,7 @@ impl Desk {
     }
 
     pub(super) fn cluster(&self) -> super::protocol::Cluster {
-        super::cluster::cluster(&self.switch, &self.door)
+        super::cluster::cluster(&self.switch, &self.door, &self.config)
     }
 
     pub(crate) async fn query<T: Send + 'static>(
@@ -362,7 +371,7 @@ impl Desk {
                 instructions: traffic.instructions.load(Ordering::Relaxed),
                 letters: traffic.letters.load(Ordering::Relaxed),
                 messages: traffic.messages.load(Ordering::Relaxed),
-                restarts: traffic.restarts.load(Ordering::Relaxed),
+                restarts: traffic.restarts.all(),
             },
             recovery: recovery(&self.recovery),
             verdict: latest.verdict.clone(),
@@ -393,14 +402,12 @@ impl Desk {
         value(one)
     }
 
-    async fn register(&self, id: &str, currency: &str, note: String, asking: &mut Asking) -> Answer {
+    /// Who and why is in its entry of the audit trail.
+    async fn register(&self, id: &str, currency: &str, asking: &mut Asking) -> Answer {
         let id: ParticipantId = id.parse().map_err(wrong)?;
         let currency: Currency = currency.parse().map_err(wrong)?;
         self.switch.register(id, currency, asking.draft()).await?;
         asking.is_recorded = true;
-        // The fact of the registration has no room for who and why; this one has.
-        let limits = settlement::Limits::default();
-        self.switch.operate(id, OwnedOperation::Limit { currency, limits, note }, None).await?;
         self.participant(id).await
     }
 
@@ -409,7 +416,11 @@ impl Desk {
         match command {
             Command::Fund { id, currency, amount } | Command::Defund { id, currency, amount } => {
                 self.known(id)?;
-                money(currency, amount).map(drop)
+                match money(currency, amount)? {
+                    (_, 1..) => Ok(()),
+                    // As the participant's actor would, once it is approved.
+                    _ => Err(actors::Error::refused(Reason::AM01).into()),
+                }
             }
             Command::Limit { id, currency, net_debit_cap, payment_max } => {
                 self.known(id)?;
@@ -451,6 +462,18 @@ impl Desk {
             }
         }
         self.operate(id, OwnedOperation::Limit { currency, limits, note }, asking).await
+    }
+
+    /// A date cannot be taken back: one that is far ahead is a slip of the pen.
+    fn is_near(&self, date: BusinessDate) -> Result<(), Problem> {
+        let begin = self.switch.scheme().business_date().max(self.switch.clock().now().date());
+        let last = (0..ROLL_DAYS_MAX).fold(begin, |date, _| date.next());
+        if date <= last {
+            return Ok(());
+        }
+        let message =
+            format!("{date} is more than {ROLL_DAYS_MAX} days ahead, and a business date cannot be taken back");
+        Err(Problem { next: Some(format!("name a date up to {last}")), ..problem(ProblemKind::Refused, message) })
     }
 
     fn day(&self) -> Day {

@@ -27,7 +27,7 @@ pub(super) fn journal(statistics: &persistence::Statistics) -> Journal {
     Journal {
         committed_index: statistics.committed_index,
         entries: statistics.entries,
-        payload_bytes: statistics.payload_bytes,
+        written_bytes: statistics.written_bytes,
         syncs: statistics.syncs,
         sync_mean_us: statistics.sync_ns_sum / statistics.syncs.max(1) / 1000,
         sync_max_us: statistics.sync_ns_max / 1000,

@@ -44,6 +44,10 @@ impl Logbook {
         self.checks.lock().self_checked(check, settlement::DAYS_MAX);
     }
 
+    pub(crate) fn checked_again(&self, check: &SelfCheck) {
+        self.checks.lock().checked_again(check, settlement::DAYS_MAX);
+    }
+
     pub(crate) fn audit_checked(&self, check: AuditCheck) {
         self.checks.lock().audit = Some(check);
     }

@@ -5,6 +5,7 @@
 //! {"command":{"fund":{"id":"BANK-0001","currency":"EUR","amount":"1000.00"}},"operator":"ann","reason":"ticket 7"}
 //! {"ok":{…}}
 //! {"ok":{…},"read_on":{"role":"follower","term":7,"leader":2,"committed_index":91244}}
+//! {"working_seconds":7}
 //! {"error":{"kind":"not_found","message":"BANK-0001 is not registered","next":"crosstie participant list"}}
 //! ```
 //!
@@ -247,6 +248,11 @@ impl Command {
         matches!(self, Command::Fund { .. } | Command::Defund { .. } | Command::Limit { .. })
     }
 
+    /// Done twice it is more than done once.
+    pub fn adds_up(&self) -> bool {
+        matches!(self, Command::Fund { .. } | Command::Defund { .. } | Command::Roll { .. })
+    }
+
     /// Of a command about the members, whether it only says what would be against it.
     fn is_of_members(&self) -> Option<DryRun> {
         use Command::{AddMember, DescribeMember, Promote, RemoveMember};
@@ -323,6 +329,11 @@ impl Command {
         self.changes() && self.is_of_members() != Some(DryRun(true))
     }
 
+    /// Grows with what the node keeps: minutes, where that is millions of payments.
+    pub fn takes_long(&self) -> bool {
+        matches!(self, Command::SelfCheck { .. } | Command::AuditVerify { .. })
+    }
+
     /// What was asked besides its name, as JSON, without what is secret; empty when that is all.
     pub fn parameters(&self) -> String {
         let mut asked = serde_json::to_value(self).unwrap_or_default();
@@ -341,6 +352,13 @@ pub struct Line {
     /// Set when the answer was read from the book of a node that does not lead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_on: Option<Leadership>,
+}
+
+/// A line before the answer to what [may take long](Command::takes_long), once a second: the node is still at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Working {
+    pub working_seconds: u64,
 }
 
 /// Where a node stands in its switch.
@@ -452,14 +470,18 @@ pub struct Member {
     /// leader, follower, silent when the leader has not heard it, or repairing, which a node says of itself; absent where
     /// this node cannot know.
     pub state: Option<String>,
-    /// Entries that it lacks; known to the leader alone.
+    /// How long nothing has been heard of it, milliseconds; while it is silent, and if it was heard of since the node that
+    /// answers started.
+    #[serde(default)]
+    pub silent_ms: Option<u64>,
+    /// Entries that it lacks; known to the leader alone, of nodes that are there.
     pub lag_entries: Option<u64>,
-    /// How long it has lacked them, milliseconds; known to the leader alone.
+    /// How long it has lacked them, milliseconds; known to the leader alone, of nodes that are there.
     pub lag_ms: Option<u64>,
     /// Its book and that of the node that answers, compared after the same entry; absent before the first time.
     #[serde(default)]
     pub book: Option<ComparedBook>,
-    /// From the node that answers and back, smoothed; absent until it was measured.
+    /// From the node that answers and back, smoothed; absent until it was measured, and of a node that is not there.
     #[serde(default)]
     pub round_trip_us: Option<u64>,
     /// Why nothing is known of how it fares now; absent when it is there.
@@ -500,7 +522,7 @@ pub struct Archive {
 pub struct Journal {
     pub committed_index: u64,
     pub entries: u64,
-    pub payload_bytes: u64,
+    pub written_bytes: u64,
     pub syncs: u64,
     pub sync_mean_us: u64,
     pub sync_max_us: u64,

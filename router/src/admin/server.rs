@@ -4,9 +4,10 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -15,13 +16,14 @@ use tokio::time::timeout;
 use super::Desk;
 use super::asked::Origin;
 use super::desk::{unavailable, value};
-use super::protocol::{Command, Line, Problem, ProblemKind, REQUEST_BYTES_MAX, Reply, Request};
+use super::protocol::{Command, Line, Problem, ProblemKind, REQUEST_BYTES_MAX, Reply, Request, Working};
 use crate::exit::{Exit, Failure};
 use crate::tap::Tap;
 
 const CONNECTIONS_MAX: usize = 8;
 /// For one request to come in, and for one answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(30);
+const WORKING_EVERY: Duration = Duration::from_secs(1);
 
 /// A bound socket; the file goes when this is dropped.
 pub struct Server {
@@ -109,7 +111,14 @@ async fn converse(mut stream: UnixStream, desk: &Desk, uid: u32, permit: OwnedSe
                     }
                     Err(problem) => (Line { reply: Reply::Error(problem), read_on: None }, true),
                 },
-                request => (answer(desk, request, uid).await, true),
+                request => {
+                    let takes_long = request.as_ref().is_ok_and(|request| request.command.takes_long());
+                    let answering = answer(desk, request, uid);
+                    let answered =
+                        if takes_long { wait_telling(&mut stream, answering).await } else { Some(answering.await) };
+                    let Some(line) = answered else { return };
+                    (line, true)
+                }
             },
             Ok(Ok(None)) | Err(_) => return,
             Ok(Err(problem)) => (Line { reply: Reply::Error(problem), read_on: None }, false),
@@ -120,8 +129,25 @@ async fn converse(mut stream: UnixStream, desk: &Desk, uid: u32, permit: OwnedSe
     }
 }
 
+/// Waits for an answer and says meanwhile that it comes; none when the client has gone, and then nobody works for it any more.
+async fn wait_telling<T>(stream: &mut UnixStream, answering: impl Future<Output = T>) -> Option<T> {
+    let since = Instant::now();
+    let mut answering = std::pin::pin!(answering);
+    loop {
+        match timeout(WORKING_EVERY, &mut answering).await {
+            Ok(answer) => return Some(answer),
+            Err(_) => {
+                let working = Working { working_seconds: since.elapsed().as_secs() };
+                if !write(stream, &working).await {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
 /// False when the client does not take it.
-async fn write(stream: &mut UnixStream, reply: &Line) -> bool {
+async fn write(stream: &mut UnixStream, reply: &impl Serialize) -> bool {
     let Ok(mut line) = serde_json::to_vec(reply) else { return false };
     line.push(b'\n');
     matches!(timeout(PATIENCE, stream.write_all(&line)).await, Ok(Ok(())))
@@ -173,5 +199,23 @@ async fn read_line(stream: &mut UnixStream, buffer: &mut BytesMut) -> Result<Opt
             Ok(0) | Err(_) => return Ok(None),
             Ok(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncBufReadExt;
+
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_takes_long_is_told_to_go_on_as_long_as_somebody_listens() {
+        let (mut own, client) = UnixStream::pair().unwrap();
+        let mut lines = tokio::io::BufReader::new(client).lines();
+        let slow = tokio::time::sleep(WORKING_EVERY + Duration::from_millis(100));
+        assert_eq!(wait_telling(&mut own, slow).await, Some(()));
+        assert_eq!(lines.next_line().await.unwrap().unwrap(), "{\"working_seconds\":1}");
+        drop(lines);
+        assert_eq!(wait_telling(&mut own, std::future::pending::<()>()).await, None);
     }
 }

@@ -2,6 +2,8 @@
 //! operator and done when another one approves. A proposal is an entry of the audit trail, and so is what ends it: the
 //! change and the entry that ends its task are committed together, so it is done once, whoever leads.
 //!
+//! Both are at the console, under different names, or both on the command line, under different names and user ids. Between
+//! the two nobody is surely another: on the command line everybody can give any name, and the console's user id is its node's.
 //! Whoever may open the socket as the node's user can also say that he is the console: two persons are as separate as their
 //! access to that user is.
 
@@ -55,17 +57,17 @@ impl Task {
     /// root is let in.
     fn next(&self, own_uid: u32) -> String {
         let number = self.number;
-        let console = "a second person who has signed in at the console: crosstie operator add NAME --role approver";
         match (self.who.origin, self.who.uid) {
             (Origin::Cli, 0) if own_uid == 0 => format!(
-                "{console}. On the command line nobody can: the node runs as root, so that whoever is let in there is the \
-                 same user as you"
+                "crosstie task withdraw {number} --reason TEXT, and propose it at the console: nobody can approve it here, \
+                 since the node runs as root, so that whoever is let in on the command line is the same user as you. Another \
+                 person who signs in there approves it: crosstie operator add NAME --role approver --reason TEXT"
             ),
             (Origin::Cli, uid) => {
                 let other = if uid == 0 { format!("the user with uid {own_uid}") } else { "root".into() };
-                format!("crosstie task approve {number}, on the command line as {other}; or {console}")
+                format!("another person approves it on the command line, as {other}: crosstie task approve {number}")
             }
-            _ => format!("{console}; or on the command line by another name: crosstie task approve {number}"),
+            _ => "another person who has signed in at the console approves it there".into(),
         }
     }
 
@@ -80,11 +82,10 @@ impl Task {
 }
 
 impl Who {
-    /// A name alone is no second person: on the command line everybody can give any. There the system's user ids must
-    /// differ; the console knows who has signed in.
+    /// See the file's head.
     fn may_be(&self, other: &Who) -> bool {
-        let is_same_user = self.uid == other.uid && self.origin == Origin::Cli && other.origin == Origin::Cli;
-        self.operator == other.operator || is_same_user
+        let is_same_user = self.uid == other.uid && self.origin == Origin::Cli;
+        self.operator == other.operator || self.origin != other.origin || is_same_user
     }
 
     /// On the command line name and user id are the same; at the console the name, since who has it has signed in.
@@ -162,12 +163,17 @@ impl Desk {
     pub(super) async fn approve(&self, number: u64, asking: &mut Asking) -> Answer {
         let task = self.task(number).await?;
         if !task.ways(&asking.who).contains(&Way::Approve) {
-            let next = "another operator approves it: on the command line one with another user id, or one signed in at the console";
-            let message = format!("task {number} was proposed by {} (uid {})", task.who.operator, task.who.uid);
-            return Err(Problem { next: Some(next.into()), ..problem(ProblemKind::Refused, message) });
+            let next = task.next(rustix::process::getuid().as_raw());
+            let message = format!(
+                "task {number} was proposed by {}, and you may be the same: both are at the console, or both on the command \
+                 line with different user ids",
+                task.who.told()
+            );
+            return Err(Problem { next: Some(next), ..problem(ProblemKind::Refused, message) });
         }
         let command = task.command()?;
-        let (name, mut own) = (command.name(), Asking::new(&command, task.ended_by(&asking.who)));
+        let (name, mut own) =
+            (command.name(), Asking::new(&command, task.ended_by(&asking.who)).approved(&asking.who.reason));
         let answer = Box::pin(self.carry_out(command, &mut own)).await;
         self.logbook.acted(name, &answer);
         if let Some(record) = own.record(&answer) {
@@ -196,8 +202,7 @@ impl Desk {
         let task = self.task(number).await?;
         if !task.ways(&asking.who).contains(&Way::Withdraw) {
             let next = format!("crosstie task refuse {number} --reason TEXT");
-            let Who { operator, uid, .. } = &task.who;
-            let message = format!("task {number} was proposed by {operator} (uid {uid}), who alone may withdraw it");
+            let message = format!("task {number} was proposed by {}, who alone may withdraw it", task.who.told());
             return Err(Problem { next: Some(next), ..problem(ProblemKind::Refused, message) });
         }
         let who = Who { task: Some(number), ..asking.who.clone() };
@@ -240,7 +245,8 @@ mod tests {
             (("ann", 7, Cli), ("ann", 7, Console), UNSURE),
             (("ann", 7, Console), ("ann", 7, Cli), UNSURE),
             (("ann", 7, Cli), ("bob", 8, Cli), OTHERS),
-            (("ann", 7, Cli), ("bob", 7, Console), OTHERS),
+            (("ann", 7, Cli), ("bob", 7, Console), UNSURE),
+            (("ann", 7, Console), ("bob", 8, Cli), UNSURE),
             // The console's user id is its node's.
             (("ann", 7, Console), ("ann", 8, Console), OWN),
             (("ann", 7, Console), ("bob", 7, Console), OTHERS),
@@ -253,10 +259,10 @@ mod tests {
     #[test]
     fn a_proposal_says_who_can_be_the_second_person() {
         let next = |uid, own_uid, origin| proposed(who("ann", uid, origin)).next(own_uid);
-        assert!(next(0, 0, Origin::Cli).contains("On the command line nobody can: the node runs as root"));
-        assert!(next(0, 7, Origin::Cli).contains("on the command line as the user with uid 7"));
-        assert!(next(7, 7, Origin::Cli).contains("on the command line as root"));
-        assert!(next(0, 0, Origin::Console).contains("by another name: crosstie task approve 2"));
+        assert!(next(0, 0, Origin::Cli).contains("nobody can approve it here, since the node runs as root"));
+        assert!(next(0, 7, Origin::Cli).contains("on the command line, as the user with uid 7"));
+        assert!(next(7, 7, Origin::Cli).contains("on the command line, as root"));
+        assert!(next(0, 0, Origin::Console).contains("at the console"));
     }
 
     #[test]

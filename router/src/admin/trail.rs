@@ -19,7 +19,7 @@ use wire::Timestamp;
 use super::Desk;
 use super::desk::{Answer, problem, unavailable, wrong};
 
-use super::asked::{AuditEntry, AuditHead, AuditSearch, Forwarded, Origin, Outcome, Record, Who};
+use super::asked::{AuditEntry, AuditHead, AuditSearch, Forwarded, Origin, Outcome, Record, Who, nameless};
 use super::protocol::{Command, FIND_LIMIT_MAX, OPERATOR_LENGTH_MAX, Problem, ProblemKind, REASON_LENGTH_MAX, Request};
 use crate::config::Config;
 use crate::story::when::point;
@@ -49,7 +49,15 @@ impl Asking {
 
     /// Who and why, as facts and log lines keep it.
     pub(super) fn note(&self) -> String {
-        format!("{} (uid {}): {}", self.who.operator, self.who.uid, self.who.reason)
+        format!("{}: {}", self.who.told(), self.who.reason)
+    }
+
+    /// With what the second person gave as a reason, besides that of the proposal.
+    pub(super) fn approved(mut self, reason: &str) -> Asking {
+        if !reason.is_empty() {
+            self.draft.why = format!("approved: {reason}");
+        }
+        self
     }
 
     pub(super) fn draft(&self) -> Option<Draft> {
@@ -60,17 +68,18 @@ impl Asking {
     pub(super) fn record(&self, answer: &Answer) -> Option<Record> {
         let (outcome, why) = match answer {
             _ if self.is_recorded => return None,
-            Ok(_) => (Outcome::Done, ""),
+            Ok(_) => (Outcome::Done, String::new()),
             Err(Problem { kind: ProblemKind::Usage | ProblemKind::NotYet, .. }) => return None,
             Err(Problem { kind: ProblemKind::Unavailable | ProblemKind::Integrity, message, .. }) => {
-                (Outcome::Unknown, message.as_str())
+                (Outcome::Unknown, message.clone())
             }
             Err(Problem { kind: ProblemKind::Refused | ProblemKind::NotFound, message, .. }) => {
-                (Outcome::Refused, message.as_str())
+                (Outcome::Refused, message.clone())
             }
         };
-        let Draft { action, parameters, .. } = self.draft.clone();
-        Some(Record { action, parameters, who: self.who.clone(), outcome, why: why.into() })
+        let Draft { action, parameters, why: approved, .. } = self.draft.clone();
+        let why = [approved, why].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ");
+        Some(Record { action, parameters, who: self.who.clone(), outcome, why })
     }
 }
 
@@ -86,6 +95,7 @@ fn draft(action: &str, parameters: String, who: &Who) -> Draft {
         reason: who.reason.clone(),
         task: who.task,
         approver: who.approver.as_ref().map(|own| (own.operator.clone(), own.uid)),
+        why: String::new(),
     }
 }
 
@@ -108,7 +118,19 @@ pub(crate) fn own_draft(switch: &Switch, actor: Option<&str>, command: &Command,
         reason: reason.into(),
         task: None,
         approver: None,
+        why: String::new(),
     }
+}
+
+/// Neither a control character nor one that nobody sees and that makes others be read otherwise: those of the Unicode
+/// categories Cc, Cf, Zl and Zp.
+fn is_plain(letter: char) -> bool {
+    let is_format = matches!(letter,
+        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
+        | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0001}' | '\u{e0020}'..='\u{e007f}');
+    !letter.is_control() && !is_format
 }
 
 /// Who asks node `node`, checked, also where it is not needed. Without a name it is the number that the system gives.
@@ -117,19 +139,21 @@ pub(super) fn who(request: &Request, uid: u32, node: u64, now: Timestamp) -> Res
     if *origin == Origin::Node {
         return Err(wrong("origin: whoever asks is no node"));
     }
-    let printable = |text: &str, length_max| text.len() <= length_max && !text.chars().any(char::is_control);
+    let printable = |text: &str, length_max| text.len() <= length_max && text.chars().all(is_plain);
     if !printable(operator, OPERATOR_LENGTH_MAX) {
-        return Err(wrong(format!("operator: at most {OPERATOR_LENGTH_MAX} bytes without control characters")));
+        return Err(wrong(format!(
+            "operator: at most {OPERATOR_LENGTH_MAX} bytes without control and format characters"
+        )));
     }
     if !printable(reason, REASON_LENGTH_MAX) {
-        return Err(wrong(format!("reason: at most {REASON_LENGTH_MAX} bytes without control characters")));
+        return Err(wrong(format!("reason: at most {REASON_LENGTH_MAX} bytes without control and format characters")));
     }
     if command.needs_reason() && reason.trim().is_empty() {
         let name = command.name();
         return Err(wrong(format!("{name} needs a reason: it is kept in the audit trail with your name")));
     }
     Ok(Who {
-        operator: if operator.is_empty() { format!("uid {uid}") } else { operator.clone() },
+        operator: if operator.is_empty() { nameless(uid) } else { operator.clone() },
         uid,
         node,
         origin: *origin,

@@ -68,16 +68,16 @@ fn p99(latency: &Latency) -> String {
 }
 
 fn kinds_table(kinds: &[ActorKind]) -> Table {
-    let heading = ["KIND", "ACTORS", "QUEUED", "LONGEST", "BOUND", "WAIT P99", "HANDLED", "BUSY", "RESTARTS"];
+    let heading = ["KIND", "ACTORS", "QUEUED", "LONGEST", "CAPACITY", "WAIT P99", "HANDLED", "BUSY", "RESTARTS"];
     let mut table = Table::new(&heading);
     for own in kinds {
-        let bound = if own.capacity == 0 { text::NONE.into() } else { own.capacity.to_string() };
+        let capacity = if own.capacity == 0 { text::NONE.into() } else { own.capacity.to_string() };
         table.row([
             own.kind.clone(),
             own.instances.to_string(),
             own.queued.to_string(),
             own.queued_longest.to_string(),
-            bound,
+            capacity,
             p99(&own.wait),
             own.handled.values().sum::<u64>().to_string(),
             text::length(own.busy_us),
@@ -90,15 +90,14 @@ fn kinds_table(kinds: &[ActorKind]) -> Table {
 fn busiest_table(kind: &ActorKind) -> Table {
     let mut table = Table::new(&["ACTOR", "QUEUED", "OLDEST", "HANDLED", "IN FLIGHT", "RESTARTS"]);
     for own in &kind.busiest {
-        let figures = [own.handled, own.in_flight, own.restarts].map(|figure| figure.to_string());
-        let [handled, in_flight, restarts] = figures;
+        let or_none = |figure: Option<u64>| figure.map_or_else(|| text::NONE.into(), |figure| figure.to_string());
         table.row([
             own.name.clone(),
             own.queued.to_string(),
-            text::length(own.oldest_us),
-            handled,
-            in_flight,
-            restarts,
+            own.oldest_us.map_or_else(|| text::NONE.into(), text::length),
+            own.handled.to_string(),
+            or_none(own.in_flight),
+            or_none(own.restarts),
         ]);
     }
     table

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::operate::{drain, undrain};
 use super::output::Table;
 use super::show::read;
+use super::task::Asked;
 use super::{Node, examples};
 use crate::admin::protocol::{self, Command, MemberRole, NewMember};
 use crate::exit::{Exit, Failure};
@@ -124,10 +125,10 @@ pub(super) enum One {
     Repair(super::repair::Repair),
     /// Serve nobody: hand leadership over, send participants to other nodes. A node alone refuses new payments
     #[command(after_help = examples("crosstie node drain && crosstie cluster status"))]
-    Drain(Node),
+    Drain(Asked),
     /// Take a drain back
     #[command(after_help = examples("crosstie node undrain"))]
-    Undrain(Node),
+    Undrain(Asked),
 }
 
 #[derive(Args)]
@@ -136,7 +137,7 @@ pub(super) struct StepDown {
     #[arg(long, value_name = "NODE")]
     to: Option<u64>,
     #[command(flatten)]
-    node: Node,
+    asked: Asked,
 }
 
 impl Cluster {
@@ -167,7 +168,7 @@ impl Change {
     }
 
     fn show(&self, answer: &Value, done: &str) -> Result<Exit, Failure> {
-        eprintln!("{}", if self.dry_run { "nothing is against it; nothing was changed" } else { done });
+        talk!("{}", if self.dry_run { "nothing is against it; nothing was changed" } else { done });
         show(&self.node, answer)
     }
 }
@@ -210,7 +211,7 @@ impl Promote {
                 // Not yet; or leadership changes hands just now.
                 Err(Failure { exit: Exit::No, message, .. }) if Instant::now() < until => {
                     if told != message {
-                        eprintln!("{message}");
+                        talk!("{message}");
                         told = message;
                     }
                     std::thread::sleep(LOOK_EVERY);
@@ -226,16 +227,16 @@ impl One {
         match self {
             One::StepDown(step_down) => step_down.run(),
             One::Repair(repair) => repair.run(),
-            One::Drain(node) => drain(&node),
-            One::Undrain(node) => undrain(&node),
+            One::Drain(asked) => drain(&asked),
+            One::Undrain(asked) => undrain(&asked),
         }
     }
 }
 
 impl StepDown {
     fn run(self) -> Result<Exit, Failure> {
-        let StepDown { to, node } = self;
-        let answer = node.ask(Command::StepDown { node: to }, "")?;
+        let StepDown { to, asked: Asked { reason, node } } = self;
+        let answer = node.ask(Command::StepDown { node: to }, &reason)?;
         node.output.show(&answer, || {
             let leadership: protocol::Leadership = read(&answer)?;
             let mut table = Table::default();
@@ -251,7 +252,7 @@ fn show(node: &Node, answer: &Value) -> Result<Exit, Failure> {
     node.output.show(answer, || {
         let cluster: protocol::Cluster = read(answer)?;
         if !node.output.plain {
-            eprintln!("{}", summary(&cluster));
+            talk!("{}", summary(&cluster));
         }
         Ok(table(&cluster))
     })
@@ -260,11 +261,14 @@ fn show(node: &Node, answer: &Value) -> Result<Exit, Failure> {
 /// What is true of all of them.
 fn summary(cluster: &protocol::Cluster) -> String {
     let protocol::Cluster { node, leadership, last_index, quorum_margin, .. } = cluster;
-    let leader = leadership.leader.map_or("nobody, as far as it knows".into(), |leader| format!("node {leader}"));
-    let margin = match quorum_margin {
-        Some(margin) if *margin < 0 => "there is no majority: nothing is acknowledged until nodes come back".into(),
-        Some(margin) => format!("{margin} more may be lost"),
-        None => format!("how many more may be lost only the leader knows ({leader})"),
+    let leader = leadership.leader.map_or("nobody".into(), |leader| format!("node {leader}"));
+    let margin = match (quorum_margin, leadership.leader) {
+        (Some(margin), _) if *margin < 0 => {
+            "there is no majority: nothing is acknowledged until nodes come back".into()
+        }
+        (Some(margin), _) => format!("{margin} more may be lost"),
+        (None, Some(_)) => format!("how many more may be lost only the leader knows ({leader})"),
+        (None, None) => "how many more may be lost is known once a node leads".into(),
     };
     format!(
         "node {node}, a {}, says: {leader} leads in term {}; the log ends with entry {last_index}, {} is committed; {}; {margin}",

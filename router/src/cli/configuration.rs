@@ -37,7 +37,7 @@ impl Configuration {
         match self {
             Configuration::Check { file } => {
                 config::load(&Sources { file: Some(file.clone()), ..Sources::default() })?;
-                eprintln!("{} is fine", file.display());
+                talk!("{} is fine", file.display());
                 Ok(Exit::Done)
             }
             Configuration::Show { place, origin, json } => {

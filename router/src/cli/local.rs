@@ -151,10 +151,10 @@ impl Local {
         };
         let answer = local::order(&place.directory, &order)?;
         if !answer.said.is_empty() {
-            eprintln!("{}", answer.said);
+            talk!("{}", answer.said);
         }
         if !place.output.plain && !place.output.json {
-            eprintln!("{}", roads(&answer.status));
+            talk!("{}", roads(&answer.status));
         }
         let value = serde_json::to_value(&answer.status).unwrap_or_default();
         place.output.show(&value, || Ok(table(&answer.status)))

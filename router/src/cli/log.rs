@@ -61,7 +61,7 @@ impl Verify {
         } else {
             let value = serde_json::Value::Null;
             output.show(&value, || Ok(positions(&report)))?;
-            eprint!("{}", summary(&report));
+            talk!("{}", summary(&report).trim_end());
         }
         if report.violations.is_empty() {
             return Ok(Exit::Done);

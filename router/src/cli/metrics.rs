@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use watch::Snapshot;
-use watch::metrics::{Metric, catalogue, plain};
+use watch::metrics::{Metric, catalogue, plain, readings};
 
 use super::output::{Output, Table, say};
 use super::show::read;
@@ -18,7 +18,7 @@ pub(super) enum Metrics {
     #[command(after_help = examples("crosstie metrics list\n  crosstie metrics list --json | jq -r '.[].name'"))]
     List(Output),
     /// What /metrics of the node tells now, in the format of Prometheus
-    #[command(after_help = examples("crosstie metrics show | promtool check metrics"))]
+    #[command(after_help = examples("crosstie metrics show | promtool check metrics\n  crosstie metrics show --json | jq '.[] | select(.name == \"crosstie_leader_known\").series[].value'"))]
     Show(Node),
 }
 
@@ -28,7 +28,11 @@ impl Metrics {
             Metrics::List(output) => output,
             Metrics::Show(node) => {
                 let snapshot: Arc<Snapshot> = Arc::new(read(&node.ask(Command::Watch, "")?)?);
-                return say(&plain(&snapshot));
+                return match node.output {
+                    Output { json: true, .. } => say(&format!("{}\n", pretty(&readings(&snapshot)))),
+                    Output { plain: true, .. } => say(&columns(&plain(&snapshot))),
+                    _ => say(&plain(&snapshot)),
+                };
             }
         };
         let value = serde_json::to_value(catalogue()).unwrap_or_default();
@@ -40,4 +44,14 @@ impl Metrics {
             Ok(table)
         })
     }
+}
+
+fn pretty(value: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// Series and value, divided by a tab.
+fn columns(text: &str) -> String {
+    let series = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
+    series.map(|(series, value)| format!("{series}\t{value}\n")).collect()
 }

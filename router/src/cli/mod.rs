@@ -1,9 +1,18 @@
 //! The command line: one file per group of subcommands. Data goes to stdout, talk to stderr; a closed pipe is success.
 
+/// A line on stderr. A reader that has seen enough is no failure there either.
+macro_rules! talk {
+    ($($text:tt)*) => {{
+        use std::io::Write;
+        _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod actor;
 mod audit;
 mod cluster;
 mod configuration;
+mod ending;
 mod errors;
 mod local;
 mod log;
@@ -106,10 +115,10 @@ enum Command {
     Day(operate::Day),
     /// Ask for a snapshot now, besides those that come by themselves
     #[command(after_help = examples("crosstie snapshot"))]
-    Snapshot(Node),
+    Snapshot(task::Asked),
     /// End the node in good order; among others it hands leadership over and sends its participants to them
-    #[command(after_help = examples("crosstie stop"))]
-    Stop(Node),
+    #[command(after_help = examples("crosstie stop --reason 'a new disk'"))]
+    Stop(task::Asked),
     /// The log of a node that is not running; the events in log lines
     #[command(subcommand)]
     Log(log::Log),
@@ -193,7 +202,7 @@ struct Node {
     /// The node's admin socket: admin.socket
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// How long to wait for the node
+    /// How long to wait for a word of the node
     #[arg(long, default_value = "10s", value_parser = crate::config::parse_length)]
     timeout: Duration,
     #[command(flatten)]
@@ -224,40 +233,36 @@ impl Node {
 
 /// Parses the arguments, does what they ask, says how it ended.
 pub fn main() -> ExitCode {
-    let ended = match Cli::parse().command {
-        Command::Demo(options) => crate::demo::run(&options),
-        Command::Serve(serve) => run(serve),
-        Command::Status(node) => show::status(&node),
-        Command::Top(top) => top.run(),
-        Command::Actor(actor) => actor.run(),
-        Command::Metrics(metrics) => metrics.run(),
-        Command::Operator(operators) => operators.run(),
-        Command::Cluster(cluster) => cluster.run(),
-        Command::Node(node) => node.run(),
-        Command::Local(local) => local.run(),
-        Command::Participant(participant) => participant.run(),
-        Command::Payment(payment) => payment.run(),
-        Command::Tap(tap) => tap.run(),
-        Command::Audit(audit) => audit.run(),
-        Command::Report(report) => report.run(),
-        Command::Task(task) => task.run(),
-        Command::Day(day) => day.run(),
-        Command::Snapshot(node) => operate::snapshot(&node),
-        Command::Stop(node) => operate::stop(&node),
-        Command::Log(log) => log.run(),
-        Command::Config(configuration) => configuration.run(),
-        Command::Pki(pki) => pki.run(),
-        Command::Errors(errors) => errors.run(),
-        Command::Completions { shell } => completions(shell),
-    };
-    match ended {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            eprintln!("error: {failure}");
-            if let Some(next) = &failure.next {
-                eprintln!("next:  {next}");
-            }
-            failure.exit.into()
+    ending::parse().and_then(Cli::run).map_or_else(|failure| ending::tell(&failure), Into::into)
+}
+
+impl Cli {
+    fn run(self) -> Result<Exit, Failure> {
+        match self.command {
+            Command::Demo(options) => crate::demo::run(&options),
+            Command::Serve(serve) => run(serve),
+            Command::Status(node) => show::status(&node),
+            Command::Top(top) => top.run(),
+            Command::Actor(actor) => actor.run(),
+            Command::Metrics(metrics) => metrics.run(),
+            Command::Operator(operators) => operators.run(),
+            Command::Cluster(cluster) => cluster.run(),
+            Command::Node(node) => node.run(),
+            Command::Local(local) => local.run(),
+            Command::Participant(participant) => participant.run(),
+            Command::Payment(payment) => payment.run(),
+            Command::Tap(tap) => tap.run(),
+            Command::Audit(audit) => audit.run(),
+            Command::Report(report) => report.run(),
+            Command::Task(task) => task.run(),
+            Command::Day(day) => day.run(),
+            Command::Snapshot(asked) => operate::snapshot(&asked),
+            Command::Stop(asked) => operate::stop(&asked),
+            Command::Log(log) => log.run(),
+            Command::Config(configuration) => configuration.run(),
+            Command::Pki(pki) => pki.run(),
+            Command::Errors(errors) => errors.run(),
+            Command::Completions { shell } => completions(shell),
         }
     }
 }
@@ -269,7 +274,7 @@ fn run(serve: Serve) -> Result<Exit, Failure> {
     }
     let config: Config = load(&sources)?.config;
     if serve.check {
-        eprintln!("the configuration is fine: {} would listen on {}", config.node.name, config.listen.address);
+        talk!("the configuration is fine: {} would listen on {}", config.node.name, config.listen.address);
         return Ok(Exit::Done);
     }
     if serve.end_with_stdin {

@@ -40,6 +40,7 @@ pub(super) struct Amount {
 }
 
 #[derive(Args)]
+#[group(id = "limits", required = true, multiple = true, args = ["net_debit_cap", "payment_max"])]
 pub(super) struct Limits {
     #[command(flatten)]
     change: Change,
@@ -47,7 +48,7 @@ pub(super) struct Limits {
     #[arg(long)]
     currency: String,
     /// Most it may owe by payments alone, or none
-    #[arg(long, value_name = "AMOUNT", required_unless_present = "payment_max")]
+    #[arg(long, value_name = "AMOUNT")]
     net_debit_cap: Option<String>,
     /// Most that one payment it sends may move, or none
     #[arg(long, value_name = "AMOUNT")]
@@ -206,13 +207,13 @@ impl Day {
     }
 }
 
-pub(super) fn snapshot(node: &Node) -> Result<Exit, Failure> {
-    let value = node.ask(Command::Snapshot, "")?;
+pub(super) fn snapshot(task::Asked { reason, node }: &task::Asked) -> Result<Exit, Failure> {
+    let value = node.ask(Command::Snapshot, reason)?;
     tell(node, &value, "a snapshot is being taken; crosstie status tells when it is there")
 }
 
-pub(super) fn drain(node: &Node) -> Result<Exit, Failure> {
-    let value = node.ask(Command::Drain, "")?;
+pub(super) fn drain(task::Asked { reason, node }: &task::Asked) -> Result<Exit, Failure> {
+    let value = node.ask(Command::Drain, reason)?;
     let back = "crosstie node undrain, or a restart, takes this back";
     let sentence = match value["elsewhere"].as_array() {
         Some(nodes) => {
@@ -227,8 +228,8 @@ pub(super) fn drain(node: &Node) -> Result<Exit, Failure> {
     tell(node, &value, &sentence)
 }
 
-pub(super) fn undrain(node: &Node) -> Result<Exit, Failure> {
-    let value = node.ask(Command::Undrain, "")?;
+pub(super) fn undrain(task::Asked { reason, node }: &task::Asked) -> Result<Exit, Failure> {
+    let value = node.ask(Command::Undrain, reason)?;
     let sentence = match value["closed"].as_str() {
         Some(closed) => format!("the drain is taken back; the node still serves nobody: {}", closed.replace('_', " ")),
         None => "the node serves participants again".into(),
@@ -236,8 +237,8 @@ pub(super) fn undrain(node: &Node) -> Result<Exit, Failure> {
     tell(node, &value, &sentence)
 }
 
-pub(super) fn stop(node: &Node) -> Result<Exit, Failure> {
-    let value = node.ask(Command::Stop, "")?;
+pub(super) fn stop(task::Asked { reason, node }: &task::Asked) -> Result<Exit, Failure> {
+    let value = node.ask(Command::Stop, reason)?;
     let left = &value["in_process"];
     tell(node, &value, &format!("the node is stopping; {left} payments in process"))
 }
@@ -246,6 +247,6 @@ fn tell(node: &Node, value: &Value, sentence: &str) -> Result<Exit, Failure> {
     if node.output.json {
         return say(&format!("{value}\n"));
     }
-    eprintln!("{sentence}");
+    talk!("{sentence}");
     Ok(Exit::Done)
 }

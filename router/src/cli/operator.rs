@@ -86,7 +86,7 @@ impl Operators {
             }
             Operators::Remove { name, why, place } => {
                 change(&place, Command::RemoveOperator { name: name.clone() }, &why.reason)?;
-                eprintln!("{name} may not sign in any more");
+                talk!("{name} may not sign in any more");
                 Ok(Exit::Done)
             }
         }
@@ -101,11 +101,11 @@ impl Add {
         };
         let operator = operators::Operator::new(&self.name, &self.role, &passphrase).map_err(Problem::from)?;
         change(&self.place, Command::AddOperator(operator), &self.why.reason)?;
-        eprintln!("{} may sign in", self.name);
+        talk!("{} may sign in", self.name);
         if self.passphrase_stdin {
             return Ok(Exit::Done);
         }
-        eprintln!("the passphrase is shown this once:");
+        talk!("the passphrase is shown this once:");
         say(&format!("{passphrase}\n"))
     }
 }

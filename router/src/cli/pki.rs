@@ -87,7 +87,7 @@ impl Pki {
                 let (cluster, files) = pki::init(&init.dir, init.cluster).map_err(|error| Failure::from(&error))?;
                 let cluster = format!("{cluster:032x}");
                 let exit = made(init.output, vec![("cluster", cluster)], &files)?;
-                eprintln!(
+                talk!(
                     "next:  crosstie pki issue --dir {} --node 1; keep ca.key away from the nodes",
                     init.dir.display()
                 );

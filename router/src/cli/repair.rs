@@ -58,7 +58,7 @@ impl Repair {
         let report = report(plan, damage, !self.dry_run);
         let value = serde_json::to_value(&report).unwrap_or_default();
         let exit = self.output.show(&value, || Ok(table(&report)))?;
-        eprintln!("next:  {}", next(&report));
+        talk!("next:  {}", next(&report));
         Ok(exit)
     }
 

@@ -14,7 +14,7 @@ use crate::exit::{Exit, Failure};
 use crate::report::list::Listed;
 use crate::report::reconcile::{self, Comparison, FILE_BYTES_MAX, TOLD_MAX};
 use crate::report::statement::{Flows, Line, Lines, Pages, SelfCheck, Statement, Totals};
-use crate::report::{lines_csv, totals_csv};
+use crate::report::{statement_csv, totals_csv};
 
 #[derive(Subcommand)]
 pub(super) enum Report {
@@ -66,7 +66,7 @@ pub(super) enum Report {
         #[command(flatten)]
         node: Node,
     },
-    /// Add every position of a business date up again, from its payments; exit code 7 if one is not what the book has
+    /// Add every position of a business date up again, from its payments; exit code 7 if one is not what the book has, 6 if not all could be checked
     #[command(name = "self-check", after_help = examples("crosstie report self-check --date 2026-11-23"))]
     SelfCheck {
         /// The business date; the one before the present unless given
@@ -94,6 +94,9 @@ pub(super) struct Written {
     /// Into this file, and its checksum beside it, instead of to stdout
     #[arg(long, value_name = "FILE", requires = "format")]
     out: Option<PathBuf>,
+    /// Replace that file and its checksum if they are there
+    #[arg(long, requires = "out")]
+    force: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -153,7 +156,8 @@ fn statement(of: &Of, currency: Option<&str>, written: &Written, node: &Node) ->
     let date = own.date.clone();
     let (lines, is_whole) = lines(node, &of.participant, &date)?;
     let statement = Statement::new(own, lines);
-    written.write(node, &value(&statement), || lines_csv(&statement.lines), || statement_table(&statement))?;
+    let csv = || statement_csv(&statement.totals, &statement.lines);
+    written.write(node, &value(&statement), csv, || statement_table(&statement))?;
     sound("the statement", statement.faults, is_whole, statement.totals.is_final)?;
     Ok(Exit::Done)
 }
@@ -188,7 +192,8 @@ fn self_check(node: &Node, date: Option<String>) -> Result<Exit, Failure> {
         Ok(table)
     })?;
     match check.faults.is_empty() {
-        true => Ok(Exit::Done),
+        true if check.unchecked.is_empty() => Ok(Exit::Done),
+        true => Ok(Exit::Partial),
         false => Err(Failure::new(Exit::Integrity, format!("{} positions do not add up", check.faults.len()))
             .next("keep the data as it is, compare with another node, and report this")),
     }
@@ -249,6 +254,12 @@ impl Written {
         let Some(file) = &self.out else { return say(&text) };
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let beside = file.with_file_name(format!("{name}.sha256"));
+        if let Some(taken) = [file, &beside].into_iter().find(|path| path.exists()).filter(|_| !self.force) {
+            let message = format!("{} is there already, and nothing was written", taken.display());
+            return Err(
+                Failure::new(Exit::Refused, message).next("name another file by --out, or replace it by --force")
+            );
+        }
         let checksum = format!("{}  {name}\n", crate::report::sha256(&text));
         let write = |path: &Path, text: &str| {
             let written =
@@ -257,7 +268,7 @@ impl Written {
         };
         write(file, &text)?;
         write(&beside, &checksum)?;
-        eprintln!("written: {} and {}", file.display(), beside.display());
+        talk!("written: {} and {}", file.display(), beside.display());
         Ok(Exit::Done)
     }
 }
@@ -311,7 +322,7 @@ fn statement_table(statement: &Statement) -> Table {
     let totals = &statement.totals;
     let balance = |name: &str, amount: &str| ["", name, "", "", "", amount, ""].map(String::from);
     table.row(balance("opening balance", &totals.opening));
-    for funding in &totals.fundings {
+    for funding in totals.moved_by_operators() {
         table.row([&funding.at, "", "", "funding", "", &funding.amount, ""]);
     }
     for line in &statement.lines {
@@ -344,7 +355,7 @@ fn show_comparison(node: &Node, comparison: &Comparison) -> Result<Exit, Failure
     let Comparison { in_file, at_switch, equal, counts, .. } = comparison;
     let all: u64 = counts.values().sum();
     let told = if all > TOLD_MAX as u64 { format!(", {TOLD_MAX} of them told") } else { String::new() };
-    eprintln!(
+    talk!(
         "{in_file} in the file, {at_switch} at the switch on {}, {equal} equal, {all} differences{told}",
         comparison.date
     );

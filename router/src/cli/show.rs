@@ -24,13 +24,14 @@ pub(super) fn status(node: &Node) -> Result<Exit, Failure> {
         let mut table = Table::default();
         let mut line = |name: &str, text: String| table.row([name.to_string(), text]);
         line("verdict", status.verdict.sentence);
-        for warning in &status.warnings {
+        for warning in &watch::gathered(&status.warnings) {
             let what = format!("{} {}", warning.sentence, warning.advice);
             line(if warning.severity == watch::Severity::Critical { "act now" } else { "warning" }, what);
         }
         let state = match (status.closed, status.refusing) {
             (Some(closed), _) => format!("serving no participants: {}", closed.replace('_', " ")),
             (None, Some(reason)) => format!("refusing with {reason}"),
+            (None, None) if status.leadership.leader.is_none() => "waiting for a leader: no payment is decided".into(),
             (None, None) => "taking payments".into(),
         };
         line(
@@ -67,7 +68,11 @@ pub(super) fn status(node: &Node) -> Result<Exit, Failure> {
         let journal = status.journal;
         line(
             "log committed",
-            format!("entry {}, {} bytes since start", journal.committed_index, journal.payload_bytes),
+            format!(
+                "entry {}, {} written since start",
+                journal.committed_index,
+                watch::text::bytes(journal.written_bytes)
+            ),
         );
         line(
             "log syncs",
@@ -189,7 +194,7 @@ pub(super) fn found(node: &Node, value: &Value) -> Result<Exit, Failure> {
         Ok(table)
     })?;
     if let Some(more) = found.more {
-        eprintln!("{more}");
+        talk!("{more}");
     }
     Ok(Exit::Done)
 }

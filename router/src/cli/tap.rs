@@ -43,14 +43,14 @@ impl Tap {
         let take = |value: Value| {
             let told: Tapped = read(&value)?;
             if said_at.is_none() {
-                eprintln!("payments that end from now on; Ctrl-C ends it");
+                talk!("payments that end from now on; Ctrl-C ends it");
             }
             let said = said_at.get_or_insert_with(Instant::now);
             besides.count(&told);
             shown += told.lines.len() as u64;
             if said.elapsed() >= SAY_EVERY {
                 if let Some(what) = std::mem::take(&mut besides).besides(shown) {
-                    eprintln!("{what}");
+                    talk!("{what}");
                 }
                 (shown, *said) = (0, Instant::now());
             }

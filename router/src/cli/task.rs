@@ -49,6 +49,16 @@ pub(super) struct Reason {
     pub(super) reason: String,
 }
 
+/// The node itself, and perhaps why.
+#[derive(Args)]
+pub(super) struct Asked {
+    /// Why; kept in the audit trail with your name
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(super) reason: String,
+    #[command(flatten)]
+    pub(super) node: Node,
+}
+
 #[derive(Args)]
 pub(super) struct One {
     /// Its number, as crosstie task list tells
@@ -81,7 +91,7 @@ impl One {
         if node.output.json {
             return say(&format!("{value}\n"));
         }
-        eprintln!("task {number} is {ended}");
+        talk!("task {number} is {ended}");
         Ok(Exit::Done)
     }
 }
@@ -90,7 +100,7 @@ fn table(value: &Value) -> Result<Table, Failure> {
     let tasks: Vec<Waiting> = read(value)?;
     let mut table = Table::new(&["TASK", "ACTION", "PARAMETERS", "PROPOSED BY", "REASON", "UNTIL"]);
     for Waiting { number, action, parameters, who, until } in tasks {
-        let proposer = format!("{} (uid {})", who.operator, who.uid);
+        let proposer = who.told();
         table.row([number.to_string(), action, parameters, proposer, who.reason, until]);
     }
     Ok(table)
@@ -102,7 +112,7 @@ pub(super) fn proposed(node: &Node, value: &Value) -> Option<Result<Exit, Failur
     if node.output.json {
         return Some(say(&format!("{value}\n")));
     }
-    eprintln!("not done yet: task {} waits for a second person", task["number"]);
-    eprintln!("next:  {}", value["next"].as_str().unwrap_or_default());
+    talk!("not done yet: task {} waits for a second person", task["number"]);
+    talk!("next:  {}", value["next"].as_str().unwrap_or_default());
     Some(Ok(Exit::Done))
 }

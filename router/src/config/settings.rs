@@ -233,7 +233,7 @@ settings! {
     traces: Traces {
         /// Where the collector takes them: `/v1/traces` is appended. Empty: none are made.
         endpoint: String = Collector => "";
-        /// Payments that are kept besides those that are slow, rejected or expired: the same ones on every node.
+        /// Payments that are kept besides those that are slow, rejected or timed out: the same ones on every node.
         share: u32 = Share => "1%";
         /// A payment is slow that takes so long from its first decision to its last.
         slow: Duration = Length(ms(0), ms(HOUR)) => "1s";

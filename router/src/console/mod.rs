@@ -6,29 +6,37 @@ mod records;
 use std::sync::Arc;
 
 use console::{Action, Direction, Order, Page, Subject, Switch, Tap, Waiting};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, SetOnce};
 use watch::tap::Filter;
 use watch::{Actor, Moment, Snapshot};
 
 use crate::admin::Desk;
 use crate::admin::asked::Origin;
+use crate::admin::desk::problem;
 use crate::admin::protocol::{self, Command, Problem, ProblemKind, Request};
 use crate::ops::Watcher;
 
+/// Open before the desk is: whether the process lives is asked while it reads its log, too.
+#[derive(Default)]
 pub(crate) struct Counter {
-    desk: Arc<Desk>,
-    watcher: Mutex<Watcher>,
+    desk: SetOnce<Arc<Desk>>,
+    watcher: Mutex<Option<Watcher>>,
 }
 
 impl Counter {
-    pub(crate) fn new(desk: Arc<Desk>) -> Counter {
-        let watcher = Mutex::new(desk.watcher.clone());
-        Counter { desk, watcher }
+    /// From now on pages are answered. Called once.
+    pub(crate) fn open(&self, desk: Arc<Desk>) {
+        _ = self.desk.set(desk);
+    }
+
+    fn desk(&self) -> Result<&Arc<Desk>, Problem> {
+        let starting = || problem(ProblemKind::Unavailable, "the node is starting: it reads its log");
+        self.desk.get().ok_or_else(starting)
     }
 
     async fn act(&self, order: Order) -> Result<String, Problem> {
         let done = done(&order.action);
-        let answer = self.desk.answer(request(order), own_uid()).await?;
+        let answer = self.desk()?.answer(request(order), own_uid()).await?;
         Ok(match answer["task"]["number"].as_u64() {
             Some(task) => format!("It waits for a second person, as task {task}: see Tasks."),
             None => done,
@@ -36,23 +44,28 @@ impl Counter {
     }
 
     async fn page(&self, subject: Subject) -> Result<Page, Problem> {
+        let desk = self.desk()?;
         match subject {
-            Subject::Payments { words } => payments::search(&self.desk, &words).await,
-            Subject::Payment { uetr } => payments::stories(&self.desk, &uetr).await,
-            Subject::Audit => records::audit(&self.desk).await,
-            Subject::Task { number } => records::one_task(&self.desk, number).await,
-            Subject::Tasks { operator } => records::tasks(&self.desk, operator.as_deref()).await,
+            Subject::Payments { words } => payments::search(desk, &words).await,
+            Subject::Payment { uetr } => payments::stories(desk, &uetr).await,
+            Subject::Audit => records::audit(desk).await,
+            Subject::Task { number } => records::one_task(desk, number).await,
+            Subject::Tasks { operator } => records::tasks(desk, operator.as_deref()).await,
         }
     }
 }
 
 impl Switch for Counter {
     fn next(&self) -> Waiting<'_, Option<Arc<Snapshot>>> {
-        Box::pin(async { self.watcher.lock().await.next().await })
+        Box::pin(async {
+            let desk = self.desk.wait().await;
+            let mut watcher = self.watcher.lock().await;
+            watcher.get_or_insert_with(|| desk.watcher.clone()).next().await
+        })
     }
 
     fn history(&self) -> Vec<Moment> {
-        self.desk.watcher.history()
+        self.desk.get().map_or_else(Vec::new, |desk| desk.watcher.history())
     }
 
     fn act(&self, order: Order) -> Waiting<'_, Result<String, console::Problem>> {
@@ -60,7 +73,11 @@ impl Switch for Counter {
     }
 
     fn forbidden(&self, order: Order, why: String) -> Waiting<'_, ()> {
-        Box::pin(self.desk.keep_refused(request(order), own_uid(), why))
+        Box::pin(async move {
+            if let Ok(desk) = self.desk() {
+                desk.keep_refused(request(order), own_uid(), why).await;
+            }
+        })
     }
 
     fn page(&self, subject: Subject) -> Waiting<'_, Result<Page, console::Problem>> {
@@ -68,15 +85,15 @@ impl Switch for Counter {
     }
 
     fn check_tap(&self, filter: &Filter) -> Result<(), console::Problem> {
-        self.desk.check_tap(filter).map_err(told)
+        self.desk().and_then(|desk| desk.check_tap(filter)).map_err(told)
     }
 
     fn tap(&self, filter: &Filter) -> Result<Box<dyn Tap>, console::Problem> {
-        Ok(Box::new(self.desk.tap(filter, Origin::Console).map_err(told)?))
+        Ok(Box::new(self.desk().and_then(|desk| desk.tap(filter, Origin::Console)).map_err(told)?))
     }
 
     fn actor(&self, participant: &str) -> Result<Actor, console::Problem> {
-        self.desk.actor(participant).map_err(told)
+        self.desk().and_then(|desk| desk.actor(participant)).map_err(told)
     }
 }
 
@@ -146,4 +163,20 @@ fn told(problem: Problem) -> console::Problem {
         ProblemKind::Unavailable | ProblemKind::Integrity => console::ProblemKind::Unavailable,
     };
     console::Problem { kind, message, next }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn while_the_node_reads_its_log_everything_else_is_told_to_wait() {
+        let counter = Counter::default();
+        let order = Order { action: Action::Drain, operator: "ann".into(), reason: "ticket 7".into() };
+        let refused = Switch::act(&counter, order).await.unwrap_err();
+        assert_eq!((refused.kind, refused.message.contains("is starting")), (console::ProblemKind::Unavailable, true));
+        assert!(counter.history().is_empty() && counter.actor("BANK-0001").is_err());
+        let soon = std::time::Duration::from_millis(20);
+        assert!(tokio::time::timeout(soon, counter.next()).await.is_err(), "there is no snapshot yet");
+    }
 }

@@ -65,7 +65,7 @@ fn sign(state: &str) -> Markup {
     let (class, shape) = match state {
         "settled" | "settled_without_posting" => ("fine", "●"),
         "in_process" => ("none", "○"),
-        "expired" => ("critical", "■"),
+        "timed_out" => ("critical", "■"),
         _ => ("degraded", "▲"),
     };
     html! { span class={ "sign " (class) } { span aria-hidden="true" { (shape) } " " (state.replace('_', " ")) } }

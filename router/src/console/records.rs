@@ -37,7 +37,7 @@ pub(super) async fn audit(desk: &Desk) -> Result<Page, Problem> {
     let entries: Vec<AuditEntry> = ask(desk, Command::AuditLog(search)).await?;
     let (checks, now_ms) = (desk.logbook.checks(), desk.switch.clock().now().milliseconds());
     let rows: Vec<Markup> = entries.iter().map(entry).collect();
-    let heading = ["NUMBER", "AT", "OPERATOR", "SECOND PERSON", "ACTION", "PARAMETERS", "REASON", "OUTCOME"];
+    let heading = ["NUMBER", "AT", "OPERATOR", "SECOND PERSON", "ACTION", "OUTCOME", "REASON", "PARAMETERS"];
     let body = html! {
         h1 { "Audit trail" }
         p.hint { "The latest " (ENTRIES_MAX) ". crosstie audit log has all, crosstie audit verify checks the chain." }
@@ -78,9 +78,9 @@ fn entry(own: &AuditEntry) -> Markup {
         td { (own.operator) }
         td { (second) }
         td { (own.action.replace('_', " ")) }
-        td { (parameters(&own.parameters)) }
-        td { (own.reason) }
         td { (outcome) @if !own.why.is_empty() { ": " (own.why) } }
+        td { (own.reason) }
+        td { (parameters(&own.parameters)) }
     }
 }
 

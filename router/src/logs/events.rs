@@ -64,7 +64,7 @@ pub const EVENTS: &[Event] = &[
     event("feed_unreadable", "error", "participant error", "a participant's notices could not be read again from the log; look at the disk"),
     event("accept_failed", "warn", "error", "a participant's connection could not be taken: out of files?"),
     // Payments.
-    event("payment_expired", "info", "uetr participant code took_ms", "the creditor agent, `participant`, did not answer in time; the funds are released"),
+    event("payment_timed_out", "info", "uetr participant code took_ms", "the creditor agent, `participant`, did not answer in time; the funds are released"),
     event("no_console", "error", "", "the node runs without its page, health checks and metrics: set ops.address"),
     // Operators.
     event("operator_action", "info warn debug", "action uid asked_at result kind message", "an operator changed something, or was refused; `asked_at` is the node that was asked"),

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ::actors::Switch;
 use parking_lot::RwLock;
+use settlement::Book;
 use tokio::sync::watch::Sender;
 use tokio::time::MissedTickBehavior;
 use watch::{History, Moment, Participant, Snapshot};
+use wire::Timestamp;
 
 use super::reading::{self, Reading};
 use super::totals::{Second, Totals};
@@ -27,6 +29,9 @@ use crate::session::Opened;
 const EVERY: Duration = Duration::from_secs(1);
 /// Without an answer from the journal's thread the book is told as it was: that the log stands still must be seen.
 const BOOK_PATIENCE: Duration = Duration::from_millis(500);
+
+/// After a start or another leader's end, participants are connected again by then, or are missed.
+const COMES_BACK_WITHIN: Duration = Duration::from_secs(30);
 
 /// What a snapshot is taken of.
 pub(crate) struct Sources {
@@ -57,6 +62,8 @@ struct Collector {
     second: Second,
     totals: Totals,
     book: Vec<Reading>,
+    /// Of what is in flight by the book; looked for while no leader is known, whose actors know it.
+    earliest_deadline: Option<Timestamp>,
     certificate_expires_ms: Option<u64>,
     before: Arc<Snapshot>,
     publish: Sender<Arc<Snapshot>>,
@@ -67,7 +74,8 @@ impl Collector {
     fn new(from: Sources, publish: Sender<Arc<Snapshot>>, history: Arc<RwLock<History>>) -> Collector {
         let certificate_expires_ms = node::certificate_expires_ms(&from);
         let (second, totals, book, before) = (Second::default(), Totals::new(), Vec::new(), Arc::default());
-        Collector { from, second, totals, book, certificate_expires_ms, before, publish, history }
+        let earliest_deadline = None;
+        Collector { from, second, totals, book, earliest_deadline, certificate_expires_ms, before, publish, history }
     }
 
     async fn live(mut self) {
@@ -75,8 +83,12 @@ impl Collector {
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             every.tick().await;
-            match tokio::time::timeout(BOOK_PATIENCE, self.from.switch.read(reading::read)).await {
-                Ok(Ok(book)) => self.book = book,
+            let has_no_leader = self.before.node.leader.is_none();
+            let read = move |book: &Book| {
+                (reading::read(book), has_no_leader.then(|| reading::earliest_deadline(book)).flatten())
+            };
+            match tokio::time::timeout(BOOK_PATIENCE, self.from.switch.read(read)).await {
+                Ok(Ok((book, earliest))) => (self.book, self.earliest_deadline) = (book, earliest),
                 Ok(Err(_)) => return,
                 Err(_) => {}
             }
@@ -95,7 +107,7 @@ impl Collector {
         self.totals.turn(&self.second);
         let (from, totals, book) = (&self.from, &self.totals, &self.book);
         let outlets = from.outlets.all();
-        let cluster = crate::admin::cluster(&from.switch, &from.door);
+        let cluster = crate::admin::cluster(&from.switch, &from.door, &from.config);
         let names: Vec<String> = book.iter().map(Reading::id).collect();
         let mut now = Snapshot {
             number: self.before.number + 1,
@@ -105,7 +117,7 @@ impl Collector {
             stages: totals.stages(),
             participants: self.participants(),
             actors: kinds::kinds(&from.switch, &names, totals, &outlets, from.config.listen.window),
-            peers: node::peers(&cluster, &from.lines.clock_offsets_ns()),
+            peers: node::peers(&cluster, &from.lines.clock_offsets()),
             log: node::log(from, totals, self.certificate_expires_ms),
             archive: node::archive(&from.switch),
             telemetry: node::telemetry(),
@@ -115,7 +127,13 @@ impl Collector {
         };
         now.node.imbalance_minor = reading::imbalance(book);
         now.payments.in_flight = reading::in_flight(book);
-        now.payments.oldest_in_flight_us = oldest_in_flight_us(&from.switch);
+        now.payments.oldest_in_flight_us = match &now.node.leader {
+            None => Some(oldest_in_flight_us(&from.switch, self.earliest_deadline)),
+            Some(_) => from.switch.reign().map(|_| {
+                let deadlines = from.switch.gauges();
+                oldest_in_flight_us(&from.switch, deadlines.iter().filter_map(|gauge| gauge.earliest_deadline()).min())
+            }),
+        };
         if self.before.number > 0 {
             let moment = Moment::between(&self.before, &now);
             now.payments.started_per_second = moment.started_per_second;
@@ -141,11 +159,20 @@ impl Collector {
             own.send_buffer_bytes = outlet.unsent_bytes() as u64;
             own.session = Some(session(&outlet, self.from.config.listen.window, now_ms));
         }
-        // Who has gone was heard of before.
-        for own in all.iter_mut().filter(|own| own.sessions == 0) {
+        let reign = self.from.switch.reign();
+        let connected = reign.map(|post| (post.connected(), post.age() >= COMES_BACK_WITHIN));
+        for (place, own) in all.iter_mut().enumerate() {
             let before = &self.before.participants;
-            let place = before.binary_search_by(|earlier| earlier.id.cmp(&own.id));
-            own.last_heard_ms = place.map_or(0, |place| before[place].last_heard_ms);
+            let before = before.binary_search_by(|earlier| earlier.id.cmp(&own.id)).ok().map(|place| &before[place]);
+            // Who has gone was heard of before.
+            if own.sessions == 0 {
+                own.last_heard_ms = before.map_or(0, |before| before.last_heard_ms);
+            }
+            own.is_connected = connected.as_ref().and_then(|(connected, all_are_back)| {
+                let is_connected = connected.get(place).copied().unwrap_or(false);
+                let is_known = is_connected || *all_are_back || before.is_some_and(|own| own.is_connected.is_some());
+                is_known.then_some(is_connected)
+            });
         }
         all.sort_by(|one, other| one.id.cmp(&other.id));
         all
@@ -174,9 +201,7 @@ fn session(outlet: &Outlet, window: u64, now_ms: u64) -> watch::Session {
 }
 
 /// By the payments' own clock: how long before now the one was sent that runs out first.
-fn oldest_in_flight_us(switch: &Switch) -> u64 {
-    let deadlines = switch.gauges();
-    let earliest = deadlines.iter().filter_map(|gauge| gauge.earliest_deadline()).min();
+fn oldest_in_flight_us(switch: &Switch, earliest: Option<Timestamp>) -> u64 {
     let sent = earliest.map(|deadline| deadline.minus(switch.rules().payment_timeout));
     sent.map_or(0, |sent| switch.clock().now().since(sent).as_micros() as u64)
 }

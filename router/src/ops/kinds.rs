@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ::actors::Switch;
+use ::actors::{Death, Switch};
 use actors::figures::Gauge;
 use watch::{Actor, ActorKind, BusiestActor, StageName};
 
@@ -38,12 +38,13 @@ fn participants(switch: &Switch, names: &[String], totals: &Totals) -> ActorKind
     let one = |(place, gauge): &(usize, &Arc<Gauge>)| BusiestActor {
         name: name(*place),
         queued: gauge.queued(),
-        oldest_us: gauge.oldest_us(),
+        oldest_us: Some(gauge.oldest_us()),
         handled: gauge.handled(),
-        in_flight: gauge.in_flight(),
-        restarts: gauge.restarts(),
+        in_flight: Some(gauge.in_flight()),
+        restarts: Some(gauge.restarts()),
     };
     let handle = totals.by_message();
+    let restarts = &switch.traffic().restarts;
     ActorKind {
         kind: PARTICIPANT.into(),
         instances: gauges.len() as u64,
@@ -57,7 +58,11 @@ fn participants(switch: &Switch, names: &[String], totals: &Totals) -> ActorKind
         busy_us: handle.values().map(|latency| latency.sum_us).sum(),
         handle,
         dropped: BTreeMap::from([("stopped".to_string(), totals.dropped)]),
-        restarts: switch.traffic().restarts.load(std::sync::atomic::Ordering::Relaxed),
+        restarts: restarts.all(),
+        restarts_by: BTreeMap::from([
+            ("failed".to_string(), restarts.after(Death::Failed)),
+            ("stopped".to_string(), restarts.after(Death::Stopped)),
+        ]),
         busiest: busiest.iter().take(BUSIEST).map(one).collect(),
     }
 }
@@ -67,10 +72,11 @@ fn sessions(totals: &Totals, outlets: &[Arc<Outlet>], window: u64) -> ActorKind 
     let outstanding = |outlet: &Arc<Outlet>| u64::from(outlet.line().outstanding());
     let decode = totals.stage(StageName::Decode);
     let mut busiest: Vec<_> = outlets.iter().collect();
-    busiest.sort_by_cached_key(|outlet| std::cmp::Reverse(outstanding(outlet)));
+    busiest.sort_by_cached_key(|outlet| std::cmp::Reverse((outstanding(outlet), outlet.instructions())));
     let one = |outlet: &&Arc<Outlet>| BusiestActor {
         name: outlet.line().participant().to_string(),
         queued: outstanding(outlet),
+        handled: outlet.instructions(),
         ..BusiestActor::default()
     };
     ActorKind {

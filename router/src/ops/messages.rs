@@ -72,14 +72,14 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Whole frames that were read.
-    pub(crate) fn read(&self, frames: &[u8]) {
-        self.read.count(frames);
+    /// The kinds of whole frames that were read.
+    pub(crate) fn read(&self, kinds: impl Iterator<Item = u16>) {
+        self.read.count(kinds);
     }
 
     /// Whole frames that the socket has taken.
     pub(crate) fn written(&self, frames: &[u8]) {
-        self.written.count(frames);
+        self.written.count(kinds(frames));
     }
 
     pub(crate) fn mistake(&self, mistake: Mistake) {
@@ -104,6 +104,10 @@ fn named(names: &[&str], counts: &[AtomicU64]) -> BTreeMap<String, u64> {
     names.iter().zip(counts).map(|(name, count)| (name.to_string(), count.load(Relaxed))).collect()
 }
 
+fn kinds(frames: &[u8]) -> impl Iterator<Item = u16> {
+    Frames::new(frames).map_while(Result::ok).map(|frame| frame.kind)
+}
+
 /// Counts of kinds, in the order of [`Kind::ALL`]; the last is of those that are unknown.
 #[derive(Debug, Default)]
 struct Kinds([AtomicU64; KINDS + 1]);
@@ -122,14 +126,13 @@ const PLACES: [u8; 256] = {
 };
 
 impl Kinds {
-    fn count(&self, frames: &[u8]) {
-        let mut counts = [0; KINDS + 1];
-        for frame in Frames::new(frames).map_while(Result::ok) {
-            let place = PLACES.get(usize::from(frame.kind)).map_or(KINDS, |place| usize::from(*place));
-            counts[place] += 1;
+    fn count(&self, kinds: impl Iterator<Item = u16>) {
+        let mut counts = [0_u32; KINDS + 1];
+        for kind in kinds {
+            counts[PLACES.get(usize::from(kind)).map_or(KINDS, |place| usize::from(*place))] += 1;
         }
         for (total, count) in self.0.iter().zip(counts).filter(|(_, count)| *count > 0) {
-            total.fetch_add(count, Relaxed);
+            total.fetch_add(u64::from(count), Relaxed);
         }
     }
 
@@ -164,13 +167,15 @@ mod tests {
         }
         let messages = Messages::default();
         let key = Key(2);
-        messages.of(key).read(&frames);
-        messages.of(key).read(&frames);
+        messages.of(key).read(kinds(&frames));
+        messages.of(key).read(kinds(&frames));
         messages.of(key).event(Event::Connect);
         messages.of(key).mistake(Mistake::Agent);
         let told = messages.told(2);
         assert_eq!((told.received["Heartbeat"], told.received["unknown"], told.received["SystemNotice"]), (8, 10, 2));
         assert_eq!((told.received.len(), told.sent.len()), (KINDS + 1, 0));
+        messages.of(key).written(&frames);
+        assert_eq!(messages.told(2).sent["unknown"], 5);
         assert_eq!((told.events["connect"], told.errors["agent"], told.errors["frame"]), (1, 1, 0));
         assert_eq!(messages.told(1), watch::Messages::default());
         assert_eq!(messages.told(7), watch::Messages::default());

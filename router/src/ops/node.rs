@@ -2,6 +2,7 @@
 
 use actors::Switch;
 use actors::archive::{Failing as Failed, Work};
+use peers::ClockOffset;
 use watch::{Archive, Failing, Log, Node, Peer, Readiness, StageName, Telemetry};
 
 use super::collector::Sources;
@@ -32,6 +33,9 @@ pub(super) fn node(from: &Sources, cluster: &Cluster, sessions: u64) -> Node {
         region: own.map_or_else(String::new, |member| member.region.clone()),
         environment: config.node.environment.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
+        revision: env!("CROSSTIE_REVISION").into(),
+        rustc: env!("CROSSTIE_RUSTC").into(),
+        protocol: wire::message::PROTOCOL_MAX.to_string(),
         pid: std::process::id(),
         address: from.address.to_string(),
         up_seconds: from.started.elapsed().as_secs(),
@@ -54,8 +58,13 @@ pub(super) fn node(from: &Sources, cluster: &Cluster, sessions: u64) -> Node {
 
 /// Why a load balancer should send nobody here.
 fn readiness(switch: &Switch, closed: Option<Closed>, leader: Option<u64>) -> Vec<Readiness> {
+    // Alone there is nowhere to send participants: they stay, and what they send is refused.
+    let (is_serving, why) = match switch.is_draining() && closed.is_none() {
+        true => (false, "it is drained and takes no new payments"),
+        false => (closed.is_none(), "it serves no participants"),
+    };
     let checks = [
-        ("serving", closed.is_none(), "it serves no participants"),
+        ("serving", is_serving, why),
         ("leader", leader.is_some(), "no leader is known"),
         ("journal", switch.journal().has_room(), "its log has no room for new payments"),
         ("caught-up", switch.has_caught_up(), "its book is behind what the leader has told"),
@@ -67,9 +76,9 @@ fn readiness(switch: &Switch, closed: Option<Closed>, leader: Option<u64>) -> Ve
     checks.into_iter().map(told).collect()
 }
 
-/// `clocks`: of connected nodes less this one's, nanoseconds.
-pub(super) fn peers(cluster: &Cluster, clocks: &[(u64, i64)]) -> Vec<Peer> {
-    let clock = |node: u64| clocks.iter().find(|(other, _)| *other == node).map(|(_, ahead_ns)| ahead_ns / 1000);
+/// `clocks`: of connected nodes.
+pub(super) fn peers(cluster: &Cluster, clocks: &[(u64, ClockOffset)]) -> Vec<Peer> {
+    let clock = |node: u64| clocks.iter().find(|(other, _)| *other == node).map(|(_, offset)| *offset);
     let role = |member: &Member| {
         match (member.kind.as_str(), member.state.as_deref()) {
             (_, Some("leader")) => "leader",
@@ -88,11 +97,13 @@ pub(super) fn peers(cluster: &Cluster, clocks: &[(u64, i64)]) -> Vec<Peer> {
         // A follower hears the leader alone.
         is_heard: member.node == cluster.node || member.state.as_deref().is_some_and(|state| state != "silent"),
         error: member.error.clone(),
+        silent_ms: member.silent_ms,
         lag_entries: member.lag_entries,
         lag_ms: member.lag_ms,
         round_trip_us: member.round_trip_us,
-        clock_offset_us: clock(member.node),
-        agreed_index: Some(cluster.agreed_index).filter(|index| *index > 0),
+        clock_offset_us: clock(member.node).map(|clock| clock.ahead_ns / 1000),
+        clock_uncertainty_us: clock(member.node).map(|clock| clock.uncertainty_ns.div_ceil(1000)),
+        agreed_index: member.book.filter(|book| book.is_same).map(|book| book.index),
         serves: member.serves.as_ref().is_some_and(|serves| serves.contains(':')),
     };
     cluster.members.iter().map(peer).collect()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use settlement::{Book, Listing};
 use watch::{Participant, Position};
-use wire::Currency;
+use wire::{Currency, Timestamp};
 
 /// One participant.
 #[derive(Clone, Debug)]
@@ -23,6 +23,11 @@ pub(super) fn read(book: &Book) -> Vec<Reading> {
         positions: own.positions().to_vec(),
     };
     book.participants().iter().map(reading).collect()
+}
+
+/// Of everything that is offered. Goes through all of it.
+pub(super) fn earliest_deadline(book: &Book) -> Option<Timestamp> {
+    book.participants().iter().flat_map(|own| own.incoming()).map(|(_, deadline)| deadline).min()
 }
 
 /// Off by so much, by currency: money only moves, so all that was settled sums to nothing.
@@ -62,7 +67,7 @@ fn state(listing: &Listing) -> &'static str {
         (true, true) => "suspended",
         (true, false) => "suspended_sending",
         (false, true) => "suspended_receiving",
-        (false, false) if listing.signed_on => "active",
+        (false, false) if listing.signed_on => "signed_on",
         (false, false) => "signed_off",
     }
 }

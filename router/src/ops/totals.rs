@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actors::figures::{self, MessageKind, Tally, Told, Work};
 use meter::{Distribution, Resolution};
 use persistence::Times;
-use watch::{Latency, Outcomes, Participant, Payments, Stage, StageName, Window};
+use watch::{Lately, Latency, Outcomes, Participant, Payments, Stage, StageName, Window};
 use wire::Currency;
 
 use super::Measured;
@@ -70,6 +70,7 @@ struct Own {
     counted: Participant,
     started_in: BTreeMap<Option<Currency>, u64>,
     told: Told,
+    unanswered: Lately,
     answer: Window,
     total: Window,
 }
@@ -78,7 +79,7 @@ impl Default for Own {
     fn default() -> Own {
         let window = || Window::new(Resolution::Coarse);
         let (counted, started_in, told) = Default::default();
-        Own { counted, started_in, told, answer: window(), total: window() }
+        Own { counted, started_in, told, unanswered: Lately::default(), answer: window(), total: window() }
     }
 }
 
@@ -165,6 +166,7 @@ impl Totals {
         (into.started, into.outcomes) = (counted.started, counted.outcomes);
         (into.within_objective, into.beyond_objective) = (counted.within_objective, counted.beyond_objective);
         (into.received, into.answered) = (counted.received, counted.answered);
+        into.unanswered_recently = own.unanswered.count();
         (into.answer, into.total) = (own.answer.latency(), own.total.latency());
         (into.duplicates_same, into.duplicates_conflict) = (own.told.duplicates_same, own.told.duplicates_conflict);
         (into.refused_draining, into.refused_full) = (own.told.refused_draining, own.told.refused_full);
@@ -195,6 +197,7 @@ impl Own {
         counted.beyond_objective += second.beyond_objective;
         counted.received += second.received;
         add(&mut counted.answered, second.answered);
+        self.unanswered.turn(second.unanswered);
         self.answer.turn(&second.answer);
         self.total.turn(&second.total);
     }

@@ -6,6 +6,7 @@ use actors::archive::{self, Archive, Entry, Latest, Search};
 use settlement::{Book, Key, Scheme};
 use wire::{BusinessDate, Money, Timestamp};
 
+use super::standing::Standing;
 use super::statement::{Flows, Line, Lines, Pages, SelfCheck, Totals};
 use crate::admin::Desk;
 use crate::admin::desk::{problem, unavailable, wrong};
@@ -20,7 +21,8 @@ const CHECKED_AT_A_TIME: usize = 20_000;
 const EXAMINED_MAX: usize = 200_000;
 
 impl Desk {
-    /// The sums of all positions of a participant on a date, or on the present one.
+    /// The sums of all positions of a participant on a date, or on the present one. Not found is a date that has not begun,
+    /// and one on which it had no position yet: nothing is no sum of 0.00.
     pub async fn totals(&self, id: &str, date: Option<&str>) -> Result<Vec<Totals>, Problem> {
         let key = self.key_of(id)?;
         let date = date.map(|date| date.parse::<BusinessDate>().map_err(wrong)).transpose()?;
@@ -55,26 +57,32 @@ impl Desk {
         found.await?.map_err(unavailable)
     }
 
-    /// Adds up every position again from the payments of a date that is over: the archive's, which the book never reads.
+    /// Adds up every position again from the payments of a date that is over: the archive's, which the book never reads. Due
+    /// is the last date with movements, so that one unless another is named.
     /// Takes as long as the archive needs, on a thread that yields to payments.
     pub async fn self_check(&self, date: Option<&str>) -> Result<SelfCheck, Problem> {
-        let date = match date {
-            Some(date) => date.parse::<BusinessDate>().map_err(wrong)?,
-            None => self.date_before().await?,
-        };
+        let asked = date.map(|date| date.parse::<BusinessDate>().map_err(wrong)).transpose()?;
         let today = self.switch.scheme().business_date();
-        if date >= today {
+        let Standing { faults, due, begins } = self.standing(today).await?;
+        let Some(date) = asked.or(due) else {
+            self.logbook.self_checked(SelfCheck::default().noted(self.switch.clock().now()));
+            return Err(not_found("no business date with movements is over yet"));
+        };
+        begun(date, today)?;
+        if date == today {
             return Err(wrong(format!("{date} is not over: the business date is {today}")));
         }
-        let faults = self.standing_faults().await?;
         let mut check = SelfCheck { date: date.to_string(), faults, ..SelfCheck::default() };
-        let ids: Vec<String> = self.switch.scheme().listings().iter().map(|listing| listing.id.to_string()).collect();
-        for id in ids {
-            match self.check_one(&id, &mut check).await {
+        for (id, _) in begins.iter().filter(|(_, begins)| *begins <= date) {
+            match self.check_one(id, &mut check).await {
                 Ok(()) => check.participants += 1,
                 Err(Problem { kind: ProblemKind::NotFound, message, .. }) => check.unchecked.push(message),
                 Err(problem) => return Err(problem),
             }
+        }
+        if check.participants == 0 && check.unchecked.is_empty() {
+            let first = begins.iter().map(|(_, begins)| *begins).min();
+            return Err(unknown_date("the switch", date, first));
         }
         let at = self.switch.clock().now();
         check.at = at.to_string();
@@ -100,7 +108,10 @@ impl Desk {
                 );
             }
         }
-        self.logbook.self_checked(check.noted(at));
+        match Some(date) == due {
+            true => self.logbook.self_checked(check.noted(at)),
+            false => self.logbook.checked_again(&check.noted(at)),
+        }
         Ok(check)
     }
 
@@ -125,14 +136,6 @@ impl Desk {
         }
         check.positions += all.len() as u64;
         Ok(())
-    }
-
-    /// The last business date with movements before the present one.
-    async fn date_before(&self) -> Result<BusinessDate, Problem> {
-        self.last_date_over().await?.ok_or_else(|| {
-            self.logbook.self_checked(SelfCheck::default().noted(self.switch.clock().now()));
-            problem(ProblemKind::NotFound, "no business date with movements is over yet: name one by --date")
-        })
     }
 }
 
@@ -218,12 +221,28 @@ impl Begins {
     }
 }
 
+fn not_found(message: impl Into<String>) -> Problem {
+    problem(ProblemKind::NotFound, message)
+}
+
+fn begun(date: BusinessDate, today: BusinessDate) -> Result<(), Problem> {
+    match date > today {
+        true => Err(not_found(format!("{date} has not begun: the business date is {today}"))),
+        false => Ok(()),
+    }
+}
+
+/// `first`: the date with the first movement, if anything has moved.
+fn unknown_date(of: &str, date: BusinessDate, first: Option<BusinessDate>) -> Problem {
+    let begins = first.map_or("nothing has moved yet".into(), |first| format!("the first movement was on {first}"));
+    let next = Some("crosstie report list tells the dates with movements".into());
+    Problem { next, ..not_found(format!("nothing is known of {of} on {date}: {begins}")) }
+}
+
 fn totals(book: &Book, key: Key, id: &str, date: Option<BusinessDate>) -> Result<Vec<Totals>, Problem> {
     let today = book.scheme().business_date();
     let date = date.unwrap_or(today);
-    if date > today {
-        return Err(wrong(format!("{date} has not begun: the business date is {today}")));
-    }
+    begun(date, today)?;
     let diary = book.diary(key);
     let listing = book.scheme().listing(key).map(|listing| listing.currencies.clone()).unwrap_or_default();
     let totals = |currency| {
@@ -236,10 +255,15 @@ fn totals(book: &Book, key: Key, id: &str, date: Option<BusinessDate>) -> Result
                 settlement::DAYS_MAX
             );
             let next = Some(format!("crosstie payment find {id} since:{date} finds the payments of that time"));
-            Problem { next, ..problem(ProblemKind::NotFound, message) }
+            Problem { next, ..not_found(message) }
         })
     };
-    listing.into_iter().map(totals).collect()
+    let all: Vec<Totals> = listing.into_iter().map(totals).collect::<Result<_, _>>()?;
+    let begins = diary.and_then(|diary| diary.begins());
+    match date == today || begins.is_some_and(|begins| begins <= date) {
+        true => Ok(all),
+        false => Err(unknown_date(id, date, begins)),
+    }
 }
 
 fn line(entry: &Entry, own: Key, scheme: &Scheme) -> Line {

@@ -11,4 +11,4 @@ mod standing;
 pub mod statement;
 mod table;
 
-pub use table::{lines_csv, sha256, totals_csv};
+pub use table::{sha256, statement_csv, totals_csv};

@@ -2,18 +2,19 @@
 //!
 //! The list is CSV with a heading; the columns are known by their names, in any order and any case: `uetr` and `amount` must be
 //! there; `currency`, `direction` (debit, credit), `counterparty`, `state` and `date` are compared where they are. Others are
-//! left alone.
+//! left alone. A statement of the switch's own is such a list: its rows that are no payments are left out.
 //!
 //! A payment is known by its debtor agent and UETR, so a participant may well have several of the same UETR: one that it sent
 //! and one that it was sent, or two by different debtor agents. Of those of one UETR, rows and payments that are equal belong
 //! together, then those that differ least; what is left of either side is there alone. (A return has a UETR of its own.)
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use wire::{Currency, Money, Uetr};
 
 use super::statement::{Line, Sum};
+use super::table::NO_PAYMENTS;
 
 pub const FILE_BYTES_MAX: u64 = 512 << 20;
 const ROWS_MAX: usize = 5_000_000;
@@ -39,6 +40,8 @@ pub struct Own {
 pub enum Kind {
     /// In the participant's list, and not settled at the switch on this date.
     OnlyInFile,
+    /// In the participant's list once more than at the switch.
+    Duplicate,
     /// Settled at the switch, and not in the list.
     OnlyAtSwitch,
     Amount,
@@ -93,7 +96,12 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Own>, String> {
         })
     };
     let (uetr, amount) = (needed("uetr")?, needed("amount")?);
-    let optional = ["currency", "direction", "counterparty", "state", "date"].map(column);
+    const OPTIONAL: [&str; 5] = ["currency", "direction", "counterparty", "state", "date"];
+    let is_twice = |name: &&&str| heading.iter().filter(|own| own.eq_ignore_ascii_case(name)).count() > 1;
+    if let Some(name) = ["uetr", "amount"].iter().chain(&OPTIONAL).find(is_twice) {
+        return Err(format!("the heading has more than one column {name:?}: leave one of them"));
+    }
+    let (optional, kind) = (OPTIONAL.map(column), column("kind"));
     let mut all = Vec::new();
     for (record, row) in reader.records().zip(2..) {
         let record = record.map_err(|error| format!("row {row}: {error}"))?;
@@ -101,6 +109,10 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Own>, String> {
             return Err(format!("the file has more than {ROWS_MAX} rows: divide it"));
         }
         let cell = |at: usize| record.get(at).unwrap_or("");
+        // A statement of the switch's own.
+        if kind.is_some_and(|at| NO_PAYMENTS.contains(&cell(at))) {
+            continue;
+        }
         let text = cell(uetr);
         let uetr: Uetr = text.parse().map_err(|error| format!("row {row}, uetr {}: {error}", shown(text)))?;
         let [currency, direction, counterparty, state, date] =
@@ -154,9 +166,11 @@ pub fn compare(participant: &str, date: &str, own: &[Own], lines: &[Line]) -> Co
         let currency = name.rsplit(' ').next().and_then(|code| code.parse::<Currency>().ok());
         sum.amount = currency.map_or_else(String::new, |own| Money::new(sum.amount_minor, own).decimal().to_string());
     }
+    let settled: HashSet<&String> = lines.iter().map(|line| &line.uetr).collect();
     for own in rows.rest() {
         let (uetr, row, in_file) = (own.uetr.to_string(), Some(own.row), Some(own.amount.clone()));
-        tell(&mut result, Difference { kind: Kind::OnlyInFile, uetr, row, in_file, at_switch: None });
+        let kind = if settled.contains(&uetr) { Kind::Duplicate } else { Kind::OnlyInFile };
+        tell(&mut result, Difference { kind, uetr, row, in_file, at_switch: None });
     }
     result
 }
@@ -296,7 +310,7 @@ mod tests {
         );
         // Booked twice: the second is the participant's own.
         let twice = format!("uetr,amount\n{ONE},12\n{ONE},12\n");
-        assert_eq!(compared(&twice, &lines[..1]), [(Kind::OnlyInFile, Some(3))]);
+        assert_eq!(compared(&twice, &lines[..1]), [(Kind::Duplicate, Some(3))]);
     }
 
     #[test]
@@ -305,6 +319,7 @@ mod tests {
             ("", "no column \"uetr\""),
             ("uetr;amount\n", "no column \"uetr\""),
             ("uetr,sum\n", "no column \"amount\""),
+            ("uetr,amount,Amount\n", "more than one column \"amount\""),
             ("uetr,amount\nnot-one,1\n", "row 2, uetr \"not-one\""),
             ("uetr,amount\n\x1b[2J,1\n", "\\u{1b}[2J"),
             ("uetr,amount\n7b0e0d4c-52f3-4a3e-9c7e-0a1b2c3d4e5f,1,2\n", "row 2"),

@@ -11,55 +11,54 @@ use crate::admin::protocol::Problem;
 use crate::story::{PARTICIPANTS_AT_A_TIME, aside};
 use crate::verify::imbalance_fault;
 
+/// What the book says by itself.
+pub(super) struct Standing {
+    /// What is wrong with it.
+    pub(super) faults: Vec<String>,
+    /// The last business date with movements before the present one.
+    pub(super) due: Option<BusinessDate>,
+    /// Of those with movements, in the order of registration: the first date of which anything is known.
+    pub(super) begins: Vec<(String, BusinessDate)>,
+}
+
 /// One participant's balances and what moved them, of the same moment.
-struct Standing {
+struct Moved {
     id: ParticipantId,
     balances: Vec<(Currency, i64)>,
     diary: Arc<Diary>,
 }
 
 impl Desk {
-    /// What is wrong with the book by itself.
-    pub(super) async fn standing_faults(&self) -> Result<Vec<String>, Problem> {
+    pub(super) async fn standing(&self, today: BusinessDate) -> Result<Standing, Problem> {
         // Of all at one moment, or they would not come to zero.
         let nets = self.query(Book::imbalances).await?;
-        let standings = self.standings().await?;
+        let keys: Vec<Key> = (0..self.switch.scheme().listings().len() as u32).map(Key).collect();
+        let mut moved = Vec::with_capacity(keys.len());
+        for part in keys.chunks(PARTICIPANTS_AT_A_TIME) {
+            let part = part.to_vec();
+            moved.extend(self.query(move |book| moved_of(book, &part)).await?);
+        }
         aside(move || {
             let mut faults: Vec<String> =
                 nets.into_iter().filter_map(|(currency, sum)| imbalance_fault(currency, sum)).collect();
-            standings.iter().for_each(|standing| standing.faults(&mut faults));
-            faults
+            moved.iter().for_each(|own| own.faults(&mut faults));
+            let due = moved.iter().filter_map(|own| own.last_date_before(today)).max();
+            let begins = moved.iter().filter_map(|own| Some((own.id.to_string(), own.diary.begins()?))).collect();
+            Standing { faults, due, begins }
         })
         .await
     }
-
-    /// The last business date with movements before the present one.
-    pub(super) async fn last_date_over(&self) -> Result<Option<BusinessDate>, Problem> {
-        let today = self.switch.scheme().business_date();
-        let standings = self.standings().await?;
-        aside(move || standings.iter().filter_map(|standing| standing.last_date_before(today)).max()).await
-    }
-
-    async fn standings(&self) -> Result<Vec<Standing>, Problem> {
-        let keys: Vec<Key> = (0..self.switch.scheme().listings().len() as u32).map(Key).collect();
-        let mut standings = Vec::with_capacity(keys.len());
-        for part in keys.chunks(PARTICIPANTS_AT_A_TIME) {
-            let part = part.to_vec();
-            standings.extend(self.query(move |book| standings_of(book, &part)).await?);
-        }
-        Ok(standings)
-    }
 }
 
-impl Standing {
-    fn of(book: &Book, key: Key) -> Option<Standing> {
+impl Moved {
+    fn of(book: &Book, key: Key) -> Option<Moved> {
         let participant = book.participant(key)?;
         let balances = participant.positions().iter().map(|(currency, position)| (*currency, position.balance()));
-        Some(Standing { id: participant.listing().id, balances: balances.collect(), diary: book.diary(key)?.clone() })
+        Some(Moved { id: participant.listing().id, balances: balances.collect(), diary: book.diary(key)?.clone() })
     }
 
     fn faults(&self, faults: &mut Vec<String>) {
-        let Standing { id, balances, diary } = self;
+        let Moved { id, balances, diary } = self;
         for (currency, balance) in balances {
             let moved = diary.of(*currency).map_or(0, |days| days.balance());
             if moved != *balance {
@@ -75,8 +74,8 @@ impl Standing {
     }
 }
 
-fn standings_of(book: &Book, keys: &[Key]) -> Vec<Standing> {
-    keys.iter().filter_map(|key| Standing::of(book, *key)).collect()
+fn moved_of(book: &Book, keys: &[Key]) -> Vec<Moved> {
+    keys.iter().filter_map(|key| Moved::of(book, *key)).collect()
 }
 
 #[cfg(test)]
@@ -100,16 +99,17 @@ mod tests {
         let mut book = Book::default();
         book.apply(&Fact::Registered { at, key, id: "BANK-A".parse().unwrap(), currency }, &mut ());
         book.apply(&funded(70, 70), &mut ());
-        let told = |standing: &Standing| {
+        let told = |standing: &Moved| {
             let mut faults = Vec::new();
             standing.faults(&mut faults);
             faults
         };
-        let mut standing = standings_of(&book, &[key, Key(1)]).pop().unwrap();
+        let mut standing = moved_of(&book, &[key, Key(1)]).pop().unwrap();
         assert_eq!((standing.balances.clone(), told(&standing)), (vec![(currency, 70)], vec![]));
         assert_eq!(book.imbalances(), BTreeMap::from([(currency, 0)]));
 
         let date = book.scheme().business_date();
+        assert_eq!(standing.diary.begins(), Some(date));
         assert_eq!((standing.last_date_before(date), standing.last_date_before(date.next())), (None, Some(date)));
         book.apply(&funded(5, 75), &mut ());
         assert_eq!(told(&standing), Vec::<String>::new(), "it is of one moment, whatever moves since");

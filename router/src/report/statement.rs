@@ -162,8 +162,8 @@ pub struct Statement {
     pub totals: Totals,
     /// In the order of time.
     pub lines: Vec<Line>,
-    /// SHA-256 of the lines as CSV.
-    pub lines_sha256: String,
+    /// SHA-256 of the statement as CSV.
+    pub csv_sha256: String,
     /// What does not add up; empty when the statement is whole.
     pub faults: Vec<String>,
 }
@@ -210,6 +210,17 @@ impl Totals {
     }
 }
 
+impl Totals {
+    /// What operators moved: each of those that are kept one by one, and the rest of the sums in one.
+    pub fn moved_by_operators(&self) -> Vec<Funding> {
+        let all = self.funded.amount_minor - self.defunded.amount_minor;
+        let rest = all - self.fundings.iter().map(|own| own.amount_minor).sum::<i64>();
+        let amount = self.currency.parse().map_or_else(|_| String::new(), |currency| text(rest.into(), currency));
+        let rest = (rest != 0).then(|| Funding { at: String::new(), amount, amount_minor: rest });
+        self.fundings.iter().cloned().chain(rest).collect()
+    }
+}
+
 impl Statement {
     /// Of the totals and the lines that the archive has, in any order.
     pub fn new(totals: Totals, mut lines: Vec<Line>) -> Statement {
@@ -219,8 +230,8 @@ impl Statement {
         };
         lines.sort_by_cached_key(place);
         let faults = Flows::of(&lines).faults(&totals);
-        let lines_sha256 = super::table::sha256(&super::table::lines_csv(&lines));
-        Statement { totals, lines, lines_sha256, faults }
+        let csv_sha256 = super::table::sha256(&super::table::statement_csv(&totals, &lines));
+        Statement { totals, lines, csv_sha256, faults }
     }
 }
 
@@ -337,6 +348,6 @@ mod tests {
         assert_eq!(whole.lines[0].at_ns, 8, "in the order of time");
         let lacking = Statement::new(totals, vec![line(2, 9)]);
         assert_eq!(lacking.faults, ["payments sent: the book counts 2 over 10 minor units, the archive has 1 over 5"]);
-        assert_ne!(whole.lines_sha256, lacking.lines_sha256);
+        assert_ne!(whole.csv_sha256, lacking.csv_sha256);
     }
 }

@@ -20,15 +20,29 @@ fn written(write: impl FnOnce(&mut csv::Writer<Vec<u8>>) -> csv::Result<()>) -> 
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-/// The lines of a statement.
-pub fn lines_csv(lines: &[Line]) -> String {
+/// Kinds of the rows of a statement that are no payments.
+pub(super) const NO_PAYMENTS: [&str; 3] = ["opening_balance", "funding", "closing_balance"];
+
+/// A statement, in the order of its table: opening balance, what operators moved, payments and returns, closing balance. Opening and
+/// credits less debits come to the closing.
+pub fn statement_csv(totals: &Totals, lines: &[Line]) -> String {
+    let [opening, funding, closing] = NO_PAYMENTS;
+    let currency = totals.currency.as_str();
+    let balance = |kind, amount| ["", "", "", kind, "", "", amount, currency, "", ""];
     written(|writer| {
         writer.write_record(LINES)?;
+        writer.write_record(balance(opening, totals.opening.as_str()))?;
+        totals.moved_by_operators().iter().try_for_each(|own| {
+            let direction = if own.amount_minor < 0 { "debit" } else { "credit" };
+            let amount = own.amount.trim_start_matches('-');
+            writer.write_record([own.at.as_str(), "", direction, funding, "", "", amount, currency, "", ""])
+        })?;
         lines.iter().try_for_each(|line| {
             let Line { at, uetr, direction, kind, counterparty, amount, currency, state, .. } = line;
             let (original, entry) = (line.original.as_deref().unwrap_or(""), line.entry.to_string());
             writer.write_record([at, uetr, direction, kind, original, counterparty, amount, currency, state, &entry])
-        })
+        })?;
+        writer.write_record(balance(closing, totals.closing.as_str()))
     })
 }
 

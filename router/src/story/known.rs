@@ -157,7 +157,7 @@ const STATES: [(&str, State); 5] = [
     ("settled", State::Settled),
     ("settled_without_posting", State::SettledWithoutPosting),
     ("rejected", State::Rejected),
-    ("expired", State::Expired),
+    ("timed_out", State::Expired),
 ];
 
 /// As it is written everywhere.

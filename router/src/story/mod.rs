@@ -49,7 +49,7 @@ pub struct Payment {
     pub currency: String,
     /// Of that, claimed by returns; the archive does not know.
     pub returned: Option<String>,
-    /// in_process, settled, settled_without_posting, rejected, expired.
+    /// in_process, settled, settled_without_posting, rejected, timed_out.
     pub state: String,
     /// ISO 20022 status: ACSP, ACSC, ACWP, RJCT.
     pub status: String,
@@ -57,7 +57,7 @@ pub struct Payment {
     /// Absent when it stood in a part of the log that the archive could not read any more.
     pub decided_at: Option<String>,
     pub ended_at: Option<String>,
-    /// While it is in process: when it expires.
+    /// While it is in process: when it times out.
     pub deadline: Option<String>,
     pub settlement_date: Option<String>,
     pub summary: String,

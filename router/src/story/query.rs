@@ -6,7 +6,7 @@
 //! | a message id | of the instruction; looked for in the log, as far as that goes back |
 //! | `BANK-A` | it sent the payment or was offered it; two such words: the payments between the two |
 //! | `from:BANK-A`, `to:BANK-B` | debtor agent, creditor agent |
-//! | `state:expired` | in_process, settled, settled_without_posting, rejected, expired |
+//! | `state:timed_out` | in_process, settled, settled_without_posting, rejected, timed_out |
 //! | `reason:AC04` | one of its reasons |
 //! | `amount:120.00`, `amount:100..200`, `amount:100..`, `amount:-5` | exactly, or both ends included |
 //! | `currency:EUR` | |
@@ -205,7 +205,7 @@ mod tests {
         }
         let range = parse("uetr:7b0e0d4c").uetrs.unwrap();
         assert!(range.contains(&uetr.number()) && range.start() >> 96 == range.end() >> 96);
-        let query = parse(" BANK-A  from:BANK-B state:expired reason:AB05 currency:EUR since:2h until:1h ");
+        let query = parse(" BANK-A  from:BANK-B state:timed_out reason:AB05 currency:EUR since:2h until:1h ");
         assert_eq!(query.parties, ["BANK-A".parse().unwrap()]);
         assert_eq!((query.debtor, query.creditor), (Some("BANK-B".parse().unwrap()), None));
         assert_eq!((query.state, query.reason), (Some(State::Expired), Some(Reason::AB05)));
@@ -249,7 +249,7 @@ mod tests {
             ("amount:99999999999999999999", "18 digits"),
             ("since:soon", "2h for two hours ago"),
             ("since:1h until:2h", "nothing lies between"),
-            ("state:settled state:expired", "stands there twice"),
+            ("state:settled state:timed_out", "stands there twice"),
             ("BANK-A BANK-B BANK-C", "two parties"),
             ("uetr:7b0e", "8 to 32"),
             ("uetr:7b0e0d4c 7b0e0d4c-52f3-4a3e-9c7e-0a1b2c3d4e5f", "one UETR"),

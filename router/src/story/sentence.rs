@@ -105,7 +105,7 @@ fn rejected(known: &Known, evidence: &Evidence, what: &str) -> (String, String) 
 
 fn expired(known: &Known, evidence: &Evidence, what: &str) -> (String, String) {
     let Known { record, creditor_agent: to, .. } = known;
-    let text = format!("{what} expired at {}; no money moved.", record.ended_at);
+    let text = format!("{what} timed out at {}; no money moved.", record.ended_at);
     let ab05 = Reason::AB05.explanation().filter(|_| record.reasons.first() == Reason::AB05);
     match (evidence.held.in_words(), ab05) {
         (Some(held), _) => {

@@ -180,9 +180,9 @@ impl Teller<'_> {
             (State::Expired, _) => match self.evidence.held.late {
                 Some(late) => {
                     let late = length(late.as_micros() as u64);
-                    format!("expired with {reasons}, {late} after the deadline; the funds are released")
+                    format!("timed out with {reasons}, {late} after the deadline; the funds are released")
                 }
-                None => format!("expired with {reasons}: no answer by the deadline; the funds are released"),
+                None => format!("timed out with {reasons}: no answer by the deadline; the funds are released"),
             },
             (_, Some(Stage::Submit)) => format!("rejected with {reasons}: nothing was set aside"),
             (_, Some(Stage::Answer)) => format!("{to} said no; rejected with {reasons}, the funds are released"),

@@ -1,6 +1,14 @@
 //! `crosstie top`: the snapshot of a node on a terminal, each second anew. It only looks.
+//!
+//! In reading order: what was read and what the keys do to it (here), who reads it (`reader`), how it is drawn (`screen`,
+//! of it `figures`, `table` and `actor`), and how text finds its lines (`flow`).
 
+mod actor;
+mod figures;
+mod flow;
+mod reader;
 mod screen;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -9,9 +17,22 @@ use std::time::{Duration, Instant};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use watch::Snapshot;
+use watch::rows::{Order, Pair, Rows};
 
 use crate::exit::{Exit, Failure};
-use watch::rows::{Order, Pair, Rows};
+pub(crate) use reader::Source;
+use reader::{Answer, Looked, Reader};
+
+/// A node that has told nothing new for so long, and for as long as it is not asked, is silent.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an answer is waited for before keys are looked at again.
+const GLANCE: Duration = Duration::from_millis(50);
+/// How often the screen is drawn at least: ages stand on it.
+const REDRAWN: Duration = Duration::from_secs(1);
+
+/// The kind of actors of which each decides for participants, and that of their connections.
+const PARTICIPANT: &str = "participant";
+const SESSION: &str = "session";
 
 /// What is looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +43,12 @@ enum Shown {
     /// The worst twenty of a kind.
     Busiest(String),
     Nodes,
+    /// One, and from where one came to it.
+    Actor {
+        kind: String,
+        id: String,
+        from: Box<Shown>,
+    },
 }
 
 /// What was read, and how it is looked at.
@@ -29,36 +56,55 @@ enum Shown {
 struct Top {
     now: Option<Snapshot>,
     before: Option<Snapshot>,
-    /// Since when the node does not answer, and why.
-    silent: Option<(Instant, String)>,
+    /// When the latest snapshot came.
+    heard_at: Option<Instant>,
+    /// After how long without a new one the node is silent.
+    silent_after: Duration,
+    /// Why the latest question had no answer.
+    failure: Option<String>,
+    /// The actor that was asked for last.
+    actor: Option<Looked>,
     shown: Shown,
     order: Order,
     filter: String,
     /// Keys go into the filter.
     is_filtering: bool,
     selected: usize,
-    is_paused: bool,
+    paused_at: Option<Instant>,
     has_help: bool,
     is_over: bool,
 }
 
 impl Top {
-    fn take(&mut self, answer: Result<Snapshot, String>) {
-        match answer {
+    fn new(every: Duration) -> Top {
+        // A snapshot is taken once a second, however often it is asked for.
+        Top { silent_after: every.max(Duration::from_secs(1)) + PATIENCE, ..Top::default() }
+    }
+
+    fn take(&mut self, answer: Answer) {
+        match answer.snapshot {
             Ok(snapshot) => {
-                self.silent = None;
-                if self
-                    .now
-                    .as_ref()
-                    .is_none_or(|now| (now.number, now.node.pid) != (snapshot.number, snapshot.node.pid))
-                {
+                self.failure = None;
+                let is_new = |now: &Snapshot| (now.number, now.node.pid) != (snapshot.number, snapshot.node.pid);
+                if self.now.as_ref().is_none_or(is_new) {
+                    self.heard_at = Some(Instant::now());
                     self.before = self.now.replace(snapshot);
                 }
             }
-            Err(why) => match &mut self.silent {
-                Some((_, latest)) => *latest = why,
-                None => self.silent = Some((Instant::now(), why)),
-            },
+            Err(why) => self.failure = Some(why),
+        }
+        if answer.actor.is_some() {
+            self.actor = answer.actor;
+        }
+    }
+
+    /// For how long nothing new has come, and why, if that is too long for what is shown to be taken as what is so.
+    fn silence(&self) -> Option<(Duration, &str)> {
+        let age = self.paused_at.unwrap_or_else(Instant::now).saturating_duration_since(self.heard_at?);
+        match &self.failure {
+            Some(why) => Some((age, why)),
+            None if age >= self.silent_after => Some((age, "it tells nothing new")),
+            None => None,
         }
     }
 
@@ -73,8 +119,17 @@ impl Top {
             Shown::Actors => pair.actors(),
             Shown::Busiest(kind) => pair.busiest(kind),
             Shown::Nodes => pair.nodes(),
+            Shown::Actor { .. } => actor::deeds(self),
         };
         Some(rows.arranged(&self.filter, self.order))
+    }
+
+    /// The participant whose actor is looked at. What is known of a session stands in the snapshot.
+    fn asks_for(&self) -> Option<&str> {
+        match &self.shown {
+            Shown::Actor { kind, id, .. } if kind != SESSION => Some(id),
+            _ => None,
+        }
     }
 
     fn show(&mut self, shown: Shown) {
@@ -114,7 +169,7 @@ impl Top {
             KeyCode::Char('3') => self.show(Shown::Nodes),
             KeyCode::Tab => self.show(match self.shown {
                 Shown::Participants => Shown::Actors,
-                Shown::Actors | Shown::Busiest(_) => Shown::Nodes,
+                Shown::Actors | Shown::Busiest(_) | Shown::Actor { .. } => Shown::Nodes,
                 Shown::Nodes => Shown::Participants,
             }),
             // Worst first, then column by column, and round again.
@@ -126,69 +181,86 @@ impl Top {
             }
             KeyCode::Char('r') => self.order.1 = !self.order.1,
             KeyCode::Char('/') => self.is_filtering = true,
-            KeyCode::Char('p' | ' ') => self.is_paused = !self.is_paused,
+            KeyCode::Char('p' | ' ') => self.paused_at = self.paused_at.xor(Some(Instant::now())),
             KeyCode::Char('?' | 'h') => self.has_help = !self.has_help,
             KeyCode::Down | KeyCode::Char('j') => self.selected = (self.selected + 1).min(count.saturating_sub(1)),
             KeyCode::Up | KeyCode::Char('k') => self.selected = self.selected.saturating_sub(1),
             KeyCode::Enter => self.descend(),
             KeyCode::Esc if self.has_help => self.has_help = false,
-            KeyCode::Esc | KeyCode::Backspace if matches!(self.shown, Shown::Busiest(_)) => self.show(Shown::Actors),
-            KeyCode::Esc => self.filter.clear(),
+            KeyCode::Esc if !self.filter.is_empty() => self.filter.clear(),
+            KeyCode::Esc | KeyCode::Backspace => self.ascend(),
             _ => {}
         }
     }
 
-    /// From a kind of actors to the worst of them.
+    /// From a kind of actors to the worst of them, from one of those, or from a participant, to its actor.
     fn descend(&mut self) {
-        if self.shown == Shown::Actors
-            && let Some(rows) = self.rows()
-            && let Some(kind) = rows.rows.get(self.selected).and_then(|row| row.cells.first())
-        {
-            self.show(Shown::Busiest(kind.text.clone()));
+        let name = self.rows().and_then(|rows| rows.rows.get(self.selected)?.cells.first().cloned());
+        let Some(name) = name else { return };
+        let actor =
+            |kind: &str| Shown::Actor { kind: kind.into(), id: name.text.clone(), from: self.shown.clone().into() };
+        match &self.shown {
+            Shown::Actors => self.show(Shown::Busiest(name.text)),
+            Shown::Participants => self.show(actor(PARTICIPANT)),
+            Shown::Busiest(kind) => self.show(actor(kind)),
+            Shown::Nodes | Shown::Actor { .. } => {}
+        }
+    }
+
+    fn ascend(&mut self) {
+        match &self.shown {
+            Shown::Busiest(_) => self.show(Shown::Actors),
+            Shown::Actor { from, .. } => self.show(Shown::clone(from)),
+            Shown::Participants | Shown::Actors | Shown::Nodes => {}
         }
     }
 }
 
-/// Looks until the person has seen enough. `read` asks the node; it blocks no longer than the person would wait.
-pub(crate) fn live(every: Duration, mut read: impl FnMut() -> Result<Snapshot, Failure>) -> Result<Exit, Failure> {
-    let mut top = Top::default();
-    top.take(Ok(read()?)); // a node that is not there is told in words, not on an empty screen
+/// Looks until the person has seen enough.
+pub(crate) fn live(every: Duration, source: impl Source) -> Result<Exit, Failure> {
+    let mut top = Top::new(every);
+    // A node that is not there is told in words, not on an empty screen.
+    top.take(Answer { snapshot: Ok(source.snapshot()?), actor: None });
+    let reader =
+        Reader::start(source).map_err(|error| Failure::new(Exit::No, format!("no thread to read: {error}")))?;
     let mut terminal = ratatui::try_init().map_err(|error| {
         Failure::new(Exit::No, format!("this terminal cannot be drawn on: {error}")).next("crosstie top --once")
     })?;
-    let ended = look(&mut terminal, &mut top, every, || read().map_err(|failure| failure.message));
+    let ended = look(&mut terminal, &mut top, every, reader);
     ratatui::restore();
     ended.map_err(|error| Failure::new(Exit::No, format!("the terminal is gone: {error}")))?;
     Ok(Exit::Done)
 }
 
-fn look(
-    terminal: &mut DefaultTerminal,
-    top: &mut Top,
-    every: Duration,
-    mut read: impl FnMut() -> Result<Snapshot, String>,
-) -> std::io::Result<()> {
+fn look(terminal: &mut DefaultTerminal, top: &mut Top, every: Duration, mut reader: Reader) -> std::io::Result<()> {
     let mut due = Instant::now() + every;
     while !top.is_over {
         terminal.draw(|frame| screen::draw(frame, top))?;
-        if event::poll(due.saturating_duration_since(Instant::now()))?
+        let patience = due.saturating_duration_since(Instant::now()).min(REDRAWN);
+        if event::poll(if reader.is_asking() { Duration::ZERO } else { patience })?
             && let Event::Key(key) = event::read()?
             && key.kind == KeyEventKind::Press
         {
+            let before = (top.paused_at, top.shown.clone());
             top.key(key);
-        }
-        if Instant::now() >= due {
-            if !top.is_paused {
-                top.take(read());
+            if before != (top.paused_at, top.shown.clone()) {
+                due = Instant::now();
             }
+        }
+        let is_due = Instant::now() >= due;
+        if is_due && (top.paused_at.is_some() || reader.ask(top.asks_for().map(Into::into))) {
             due = Instant::now() + every;
+        }
+        if reader.is_asking()
+            && let Some(answer) = reader.answer(GLANCE)
+        {
+            top.take(answer);
         }
     }
     Ok(())
 }
 
 /// Everything once, as text: for a pipe, or a terminal that cannot be drawn on. Of two snapshots, for the rates.
-pub(crate) fn once(before: Snapshot, now: Snapshot) -> String {
-    let top = Top { now: Some(now), before: Some(before), ..Top::default() };
-    top.pair().map_or_else(String::new, |pair| screen::text(&pair))
+pub(crate) fn once(before: &Snapshot, now: &Snapshot) -> String {
+    screen::text(&Pair { now, before: Some(before) })
 }

@@ -1,8 +1,10 @@
+mod frames;
+
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use watch::{
-    ActorKind, Budget, BusiestActor, Latency, Node, Outcomes, Participant, Payments, Peer, Position, Severity, Stage,
-    StageName, Verdict, Warning,
+    Actor, ActorKind, Budget, BusiestActor, Deed, Latency, Node, Outcomes, Participant, Payments, Peer, Position,
+    Session, Severity, Stage, StageName, Verdict, Warning,
 };
 
 use super::*;
@@ -17,7 +19,7 @@ fn participant(id: &str, headroom: f64, started: u64) -> Participant {
     let positions = vec![position(headroom)];
     Participant {
         id: id.into(),
-        state: "active".into(),
+        state: "signed_on".into(),
         sessions: 1,
         started,
         outcomes,
@@ -76,7 +78,7 @@ fn snapshot(number: u64, started: u64) -> Snapshot {
             settled,
             settled_per_second: 4_812.0,
             in_flight: 281,
-            oldest_in_flight_us: 9_800_000,
+            oldest_in_flight_us: Some(9_800_000),
             ..Payments::default()
         },
         stages: vec![Stage {
@@ -94,10 +96,14 @@ fn snapshot(number: u64, started: u64) -> Snapshot {
 }
 
 fn top() -> Top {
-    let mut top = Top::default();
-    top.take(Ok(snapshot(1, 1_000)));
-    top.take(Ok(snapshot(2, 1_600)));
+    let mut top = Top::new(Duration::from_secs(1));
+    top.take(told(snapshot(1, 1_000)));
+    top.take(told(snapshot(2, 1_600)));
     top
+}
+
+fn told(snapshot: Snapshot) -> Answer {
+    Answer { snapshot: Ok(snapshot), actor: None }
 }
 
 fn seen(top: &Top, width: u16, height: u16) -> String {
@@ -135,7 +141,7 @@ fn what_counts_is_on_the_screen() {
         "final in 10 s, last 1 h: 99.94 %   goal 99.95 %, budget used up, burn 1 h 1.2×, 5 min 0.4×",
         "settled p50 4.10 ms · p99 8.80 ms · p99.9 9.20 s",
         "sync 900 us",
-        "participants (2) · worst first",
+        "participants · 2 rows · worst first",
         "61 000.00 EUR",
     ] {
         assert!(seen.contains(text), "{text:?} in\n{seen}");
@@ -151,10 +157,10 @@ fn rates_are_differences_and_unknown_is_not_nothing() {
     let mut restarted = top();
     let mut fresh = snapshot(1, 5);
     fresh.node.pid = 2;
-    restarted.take(Ok(fresh));
+    restarted.take(told(fresh));
     assert_eq!(out(&restarted), "-", "another process counts from 0");
     let mut quiet = top();
-    quiet.take(Ok(snapshot(3, 1_600)));
+    quiet.take(told(snapshot(3, 1_600)));
     let row = quiet.rows().unwrap().rows.remove(0);
     assert_eq!((row.cells[3].text.as_str(), row.cells[5].text.as_str()), ("0", "-"), "of no payments none is a share");
 }
@@ -177,27 +183,140 @@ fn rows_are_sorted_filtered_and_reversed() {
     assert!(top.is_over);
 }
 
+fn deciding(id: &str) -> Looked {
+    let deed = |at_ms, what: &str, uetr: Option<&str>| Deed { at_ms, what: what.into(), uetr: uetr.map(Into::into) };
+    let deeds = vec![
+        deed(50_531_900, "settled", Some("0f3c1c52-1111-4222-8333-9a1e9a1e9a1e")),
+        deed(50_531_100, "limit_changed", None),
+    ];
+    let participants = vec![id.to_string()];
+    (
+        id.into(),
+        Ok(Actor {
+            name: id.into(),
+            participants,
+            queued: 3,
+            oldest_us: 900,
+            handled: 12_341,
+            deeds,
+            ..Actor::default()
+        }),
+    )
+}
+
 #[test]
-fn one_goes_down_from_a_kind_to_the_busiest_and_back() {
+fn one_goes_down_from_a_kind_to_the_busiest_and_to_one_actor_and_back() {
     let mut top = top();
     press(&mut top, "2\n");
     assert_eq!(top.shown, Shown::Busiest("participant".into()));
     assert_eq!(names(&top), ["BANK-C"]);
-    press(&mut top, "\x1b");
+    press(&mut top, "\n");
+    assert_eq!(top.asks_for(), Some("BANK-C"), "its decisions are not in the snapshot");
+    assert!(seen(&top, 120, 40).contains("is asked for"));
+    top.take(Answer { snapshot: Ok(snapshot(3, 1_600)), actor: Some(deciding("BANK-A")) });
+    assert!(seen(&top, 120, 40).contains("is asked for"), "what was asked before is another's");
+    top.take(Answer { snapshot: Ok(snapshot(3, 1_600)), actor: Some(deciding("BANK-C")) });
+    let actor = seen(&top, 120, 40);
+    for text in [
+        "participant BANK-C",
+        "in its mailbox          3 messages, the oldest for 900 us",
+        "messages handled        12 341",
+        "BANK-C holds            61 000.00 EUR, 0.00 of it reserved",
+        "decided last · 2 rows · latest first",
+        "14:02:11  settled        0f3c1c52-1111-4222-8333-9a1e9a1e9a1e",
+        "14:02:11  limit changed  -",
+    ] {
+        assert!(actor.contains(text), "{text:?} in\n{actor}");
+    }
+    press(&mut top, "\x1b\x1b");
     assert_eq!(top.shown, Shown::Actors);
     press(&mut top, "\t");
     assert_eq!(names(&top), ["n2", "n1"], "a node that is not heard stands first");
 }
 
 #[test]
-fn a_node_that_falls_silent_is_told_from_one_that_is_idle() {
+fn why_an_actor_cannot_be_looked_at_is_said() {
     let mut top = top();
-    top.take(Err("nothing listens there".into()));
+    press(&mut top, "\n");
+    assert_eq!(top.asks_for(), Some("BANK-C"), "from a participant to its actor");
+    let why = "only the node that leads has actors; ask the node that leads: crosstie status names it";
+    top.take(Answer { snapshot: Ok(snapshot(3, 1_600)), actor: Some(("BANK-C".into(), Err(why.into()))) });
+    assert!(seen(&top, 120, 40).contains(why));
+    press(&mut top, "\x1b");
+    assert_eq!(top.shown, Shown::Participants);
+}
+
+#[test]
+fn a_session_is_told_from_the_snapshot() {
+    let mut top = top();
+    top.show(Shown::Actor { kind: SESSION.into(), id: "BANK-C".into(), from: Box::default() });
+    assert_eq!(top.asks_for(), None);
+    assert!(seen(&top, 120, 40).contains("is not connected to this node"));
+    let mut now = snapshot(3, 1_600);
+    now.participants[1].session = Some(Session { outstanding: 7, window: 1_000, ..Session::default() });
+    top.take(told(now));
+    let session = seen(&top, 120, 40);
+    assert!(session.contains("7 instructions of 1 000 at most") && !session.contains("decided"), "{session}");
+}
+
+#[test]
+fn a_node_that_does_not_answer_is_not_fine() {
+    let mut top = top();
+    top.take(Answer { snapshot: Err("nothing listens there".into()), actor: None });
     let silent = seen(&top, 140, 30);
-    assert!(silent.contains("NO ANSWER FOR 0 s: nothing listens there"), "{silent}");
+    let verdict = "? UNKNOWN since 14:02:13 UTC, 0 s ago, nothing listens there. Before that: DEGRADED.";
+    assert!(silent.starts_with(verdict), "{silent}");
     assert!(silent.contains("BANK-C"), "the last figures stay");
-    top.take(Ok(snapshot(3, 1_600)));
-    assert!(!seen(&top, 140, 30).contains("NO ANSWER"));
+    top.take(told(snapshot(3, 1_600)));
+    assert!(seen(&top, 140, 30).starts_with("▲ DEGRADED: BANK-C runs out of money."));
+}
+
+#[test]
+fn a_node_that_hangs_is_told_from_one_that_is_idle() {
+    let mut top = top();
+    let ago = |seconds| Some(Instant::now() - Duration::from_secs(seconds));
+    top.heard_at = ago(2);
+    assert!(seen(&top, 140, 30).starts_with("▲ DEGRADED"));
+    top.heard_at = ago(4);
+    let hung = seen(&top, 140, 30);
+    assert!(hung.starts_with("? UNKNOWN since 14:02:13 UTC, 4 s ago, it tells nothing new."), "{hung}");
+    // The same snapshot again is no news.
+    top.take(told(snapshot(2, 1_600)));
+    assert!(seen(&top, 140, 30).starts_with("? UNKNOWN"));
+    // While nobody asks, silence is nothing to wonder at, and the age is said all the same.
+    (top.heard_at, top.paused_at) = (ago(60), ago(59));
+    let paused = seen(&top, 140, 30);
+    assert!(paused.starts_with("▲ DEGRADED 59 s ago, PAUSED: BANK-C runs out of money."), "{paused}");
+    top.paused_at = ago(50);
+    assert!(seen(&top, 140, 30).starts_with("? UNKNOWN"), "it was silent before");
+}
+
+/// A node that answers when the test says so.
+struct Hanging(std::sync::mpsc::Receiver<()>);
+
+impl Source for Hanging {
+    fn snapshot(&self) -> Result<Snapshot, Failure> {
+        self.0.recv().map(|()| snapshot(3, 1_600)).map_err(|_| Failure::new(Exit::Unreachable, "gone").next("look"))
+    }
+
+    fn actor(&self, participant: &str) -> Result<Actor, Failure> {
+        deciding(participant).1.map_err(|why| Failure::new(Exit::No, why))
+    }
+}
+
+#[test]
+fn who_asks_does_not_wait_for_a_node_that_hangs() {
+    let (answers, hanging) = std::sync::mpsc::channel();
+    let mut reader = Reader::start(Hanging(hanging)).unwrap();
+    assert!(reader.ask(Some("BANK-C".into())) && !reader.ask(None), "one question at a time");
+    assert!(reader.answer(Duration::from_millis(1)).is_none() && reader.is_asking());
+    answers.send(()).unwrap();
+    let answer = reader.answer(Duration::from_secs(20)).unwrap();
+    assert!(answer.snapshot.is_ok() && !reader.is_asking());
+    assert_eq!(answer.actor, Some(deciding("BANK-C")));
+    drop(answers);
+    assert!(reader.ask(None));
+    assert_eq!(reader.answer(Duration::from_secs(20)).unwrap().snapshot, Err("gone".into()));
 }
 
 #[test]
@@ -213,7 +332,7 @@ fn no_screen_is_too_small_and_no_key_too_many() {
 
 #[test]
 fn the_text_has_all_three_tables() {
-    let text = once(snapshot(1, 1_000), snapshot(2, 1_600));
+    let text = once(&snapshot(1, 1_000), &snapshot(2, 1_600));
     for part in ["▲ DEGRADED", "PARTICIPANT", "BANK-C", "ACTORS", "NODE", "600"] {
         assert!(text.contains(part), "{part} in\n{text}");
     }

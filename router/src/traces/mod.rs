@@ -9,7 +9,7 @@
 //!  payment      |------------------------------------------------------|
 //!  reserve      |--------|                       decided, synced by a majority, folded
 //!  creditor              |-------------------|   asked, until its answer or the clock decides
-//!  settle                                    |---------|   or reject, or expire
+//!  settle                                    |---------|   or reject, or time_out
 //!  told debtor, told creditor                          |---|   until its socket has taken the notice
 //! ```
 //!

@@ -45,7 +45,7 @@ fn name(stage: Stage, end: What) -> &'static str {
         (Stage::Reserve, _) => "reserve",
         (Stage::Creditor, _) => "creditor",
         (Stage::End, What::Rejected(..)) => "reject",
-        (Stage::End, What::Expired(_)) => "expire",
+        (Stage::End, What::Expired(_)) => "time_out",
         (Stage::End, _) => "settle",
         (Stage::ToldDebtor, _) => "told debtor",
         (Stage::ToldCreditor, _) => "told creditor",
@@ -58,7 +58,7 @@ fn outcome(end: What) -> (&'static str, Option<Reason>) {
         What::Reserved => ("reserved", None),
         What::Settled => ("settled", None),
         What::Rejected(_, reason) => ("rejected", Some(reason)),
-        What::Expired(reason) => ("expired", Some(reason)),
+        What::Expired(reason) => ("timed_out", Some(reason)),
     }
 }
 

@@ -12,7 +12,7 @@ pub(super) enum Stage {
     Payment = 0,
     Reserve = 1,
     Creditor = 2,
-    /// Settle, reject or expire.
+    /// Settle, reject or time out.
     End = 3,
     ToldDebtor = 4,
     ToldCreditor = 5,

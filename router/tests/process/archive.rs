@@ -20,8 +20,8 @@ fn find(node: &Node, words: &[&str]) -> Vec<Value> {
     found["payments"].as_array().unwrap().clone()
 }
 
-/// Sends a payment that expires; returns when it has.
-async fn expired(debtor: &Client, amount: &str) -> Uetr {
+/// Sends a payment that times out; returns when it has.
+async fn timed_out(debtor: &Client, amount: &str) -> Uetr {
     let amount = Money::parse(amount, Currency::EUR).unwrap();
     let transfer = Transfer::new("BANK-0002".parse().unwrap(), amount).from("Ann", "DE01").to("Ben", "DE02");
     let handle = debtor.submit(&transfer).await.unwrap();
@@ -49,7 +49,7 @@ async fn a_forgotten_payment_is_still_found() {
     let (debtor, creditor) = (connect(&node, "BANK-0001").await, connect(&node, "BANK-0002").await);
     let stranger = connect(&node, "BANK-0003").await;
 
-    let first = expired(&debtor, "60.00").await;
+    let first = timed_out(&debtor, "60.00").await;
     let id = first.to_string();
     let shown = |node: &Node| node.ask(&["payment", &id, "--json"]).with(0).json()[0].clone();
     assert_eq!(shown(&node)["returned"], "0.00", "the book knows it: {}", shown(&node));
@@ -57,7 +57,7 @@ async fn a_forgotten_payment_is_still_found() {
     while shown(&node)["returned"] == "0.00" {
         assert!(sent < 40, "the book does not forget");
         tokio::time::sleep(Duration::from_millis(100)).await;
-        expired(&debtor, "1.00").await;
+        timed_out(&debtor, "1.00").await;
         sent += 1;
     }
 
@@ -70,8 +70,8 @@ async fn a_forgotten_payment_is_still_found() {
     assert!(refusal.contains("AG09"), "{refusal}");
 
     let payment = shown(&node);
-    assert_eq!((&payment["state"], &payment["reasons"][0]), (&"expired".into(), &"AB05".into()), "{payment}");
-    assert!(payment["summary"].as_str().unwrap().contains("expired at"), "{payment}");
+    assert_eq!((&payment["state"], &payment["reasons"][0]), (&"timed_out".into(), &"AB05".into()), "{payment}");
+    assert!(payment["summary"].as_str().unwrap().contains("timed out at"), "{payment}");
     let ended = node.ask(&["payment", "find", "BANK-0002", "--json"]).with(0).json();
     assert_eq!(ended["more"], Value::Null);
     let ended = ended["payments"].as_array().unwrap().clone();
@@ -86,7 +86,7 @@ async fn a_forgotten_payment_is_still_found() {
         ("BANK-0002 state:settled", 0),
         ("BANK-0003", 0),
         ("from:BANK-0002", 0),
-        ("state:expired", sent),
+        ("state:timed_out", sent),
         ("BANK-0002 BANK-0001 reason:AB05 currency:EUR", sent),
         ("to:BANK-0002 amount:60", 1),
         ("amount:1.00", sent - 1),
@@ -97,7 +97,7 @@ async fn a_forgotten_payment_is_still_found() {
     }
     assert_eq!(count(&[&id]), 1);
     assert_eq!(count(&[&format!("uetr:{}", &id[..13])]), 1);
-    let one = node.ask(&["payment", "find", "state:expired", "--limit", "1", "--json"]).with(0);
+    let one = node.ask(&["payment", "find", "state:timed_out", "--limit", "1", "--json"]).with(0);
     assert!(one.stderr.contains("more than 1") && one.json()["more"].is_string(), "{one:#?}");
     let table = node.ask(&["payment", "find", "BANK-0001", "--plain"]).with(0).stdout;
     assert_eq!(table.lines().count(), sent);

@@ -14,6 +14,8 @@ fn what_operators_did_is_there_again_after_a_restart() {
     assert_eq!(node.ready["recovered_entries"], 0);
     let why = ["--currency", "EUR", "--reason", "a test"];
     node.ask(&[&["participant", "register", "BANK-0001"], &why[..]].concat()).with(0);
+    let actor = node.ask(&["actor", "show", "BANK-0001", "--json"]).with(0).json();
+    assert_eq!(actor["deeds"].as_array().unwrap().len(), 0, "it has done nothing yet: {actor}");
     node.ask(&[&["participant", "fund", "BANK-0001", "1000.50"], &why[..]].concat()).with(0);
     node.ask(&[&["participant", "defund", "BANK-0001", "0.25"], &why[..]].concat()).with(0);
     let cap = ["participant", "limit", "BANK-0001", "--net-debit-cap", "70"];
@@ -163,10 +165,25 @@ fn signals_and_operators_stop_a_node_in_good_order() {
     let node = Node::start(data.path(), &[]);
     node.ask(&["node", "drain"]).with(0);
     assert_eq!(node.ask(&["status", "--json"]).with(0).json()["refusing"], "DRAN");
+    // Alone it keeps its participants, and refuses what they send: that is not called serving.
+    node.until_told(&["crosstie_node_ready 0.0", "crosstie_node_state{state=\"drained\"} 1.0"]);
+    let warnings = node.ask(&["status", "--json"]).with(0).json()["warnings"].to_string();
+    assert!(warnings.contains("it is drained and takes no new payments"), "{warnings}");
     node.ask(&["stop"]).with(0);
     assert_eq!(node.ended().0, Some(0));
     let gone = run(&["status", "--data", data.path().to_str().unwrap()]).with(3);
     assert!(gone.stderr.contains("is the node running?"), "{gone:#?}");
+    let gone = run(&["status", "--json", "--data", data.path().to_str().unwrap()]).with(3);
+    assert!(gone.stdout.is_empty(), "{gone:#?}");
+    let error = serde_json::from_str::<serde_json::Value>(&gone.stderr).unwrap()["error"].take();
+    assert_eq!((&error["code"], &error["exit"]), (&"unreachable".into(), &3.into()), "{error}");
+    assert!(
+        error["message"].is_string() && error["next"].as_str().unwrap().contains("is the node running?"),
+        "{error}"
+    );
+    let wrong = run(&["status", "--json", "--pumpkin"]).with(2);
+    let error = serde_json::from_str::<serde_json::Value>(&wrong.stderr).unwrap()["error"].take();
+    assert!(error["code"] == "usage" && error["message"].as_str().unwrap().contains("--pumpkin"), "{error}");
 }
 
 #[test]

@@ -246,7 +246,7 @@ fn what_is_refused_says_why_and_what_next() {
     check(&with(&["participant", "register", "BANK-0001"]), 4, "registered already");
     check(&with(&["participant", "register", "bank"]), 2, "A-Z");
     check(&with(&["participant", "fund", "BANK-0002", "1"]), 5, "crosstie participant list");
-    check(&with(&["participant", "fund", "BANK-0001", "0"]), 4, "AM01");
+    check(&with(&["participant", "fund", "BANK-0001", "0"]), 4, "error: AM01: The amount must be above 0.");
     check(&with(&["participant", "fund", "BANK-0001", "1.234"]), 2, "3 decimals");
     check(&with(&["participant", "fund", "BANK-0001", "1e9"]), 2, "no amount");
     check(&with(&["participant", "defund", "BANK-0001", "1"]), 4, "AM04");
@@ -254,6 +254,12 @@ fn what_is_refused_says_why_and_what_next() {
     check(&["participant", "fund", "BANK-0001", "1", "--currency", "XXX", "--reason", "x"], 2, "no active currency");
     check(&["participant", "fund", "BANK-0001", "1", "--currency", "EUR", "--reason", " "], 2, "needs a reason");
     check(&["participant", "fund", "BANK-0001", "1", "--currency", "EUR"], 2, "--reason");
+    check(
+        &["participant", "fund", "BANK-0001", "1", "--currency", "EUR", "--reason", "x\u{202e}y"],
+        2,
+        "format characters",
+    );
+    check(&["day", "roll", "--to", "2099-01-01", "--reason", "x"], 4, "more than 7 days ahead");
     check(&["day", "roll"], 2, "--reason");
     check(&["day", "roll", "--to", "2001-01-01", "--reason", "x"], 4, "cannot become");
     check(&["day", "roll", "--to", "tomorrow", "--reason", "x"], 2, "no date");

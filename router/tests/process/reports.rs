@@ -72,13 +72,19 @@ async fn a_statement_is_the_same_whenever_it_is_made() {
         let file = path(out);
         let made = ["report", "statement", "BANK-0001", "--date", &date, "--format", "csv", "--out", &file];
         node.ask(&made).with(0);
-        std::fs::read_to_string(&file).unwrap()
+        let text = std::fs::read_to_string(&file).unwrap();
+        let again = node.ask(&made).with(4);
+        assert!(again.stderr.contains("is there already") && again.stderr.contains("--force"), "{again:?}");
+        node.ask(&[&made[..], &["--force"]].concat()).with(0);
+        text
     };
     let before = statement(&node, "before.csv");
     let lines: Vec<&str> = before.lines().collect();
-    assert_eq!(lines.len(), 3, "{before}");
+    assert_eq!(lines.len(), 6, "{before}");
     assert!(lines[0].starts_with("at,uetr,direction,kind,"), "{before}");
-    assert!(lines[1].contains(&first) && lines[2].contains(&second) && !before.contains(&third), "{before}");
+    assert_eq!((lines[1], lines[5]), (",,,opening_balance,,,0.00,EUR,,", ",,,closing_balance,,,63.00,EUR,,"));
+    assert!(lines[2].ends_with(",,credit,funding,,,100.00,EUR,,"), "{before}");
+    assert!(lines[3].contains(&first) && lines[4].contains(&second) && !before.contains(&third), "{before}");
     let checksum = std::fs::read_to_string(path("before.csv.sha256")).unwrap();
     assert!(checksum.ends_with("  before.csv\n") && checksum.len() == 64 + 13, "{checksum}");
 
@@ -94,6 +100,7 @@ async fn a_statement_is_the_same_whenever_it_is_made() {
         node.ask(&[&["report", "reconcile", &mine], &named[..]].concat()).with(code)
     };
     let equal = reconcile(&format!("UETR,Amount,Direction\n{second},7,debit\n{first},30.00,debit\n"), 0).json();
+    assert_eq!(reconcile(&before, 0).json()["equal"], 2, "its own statement");
     assert_eq!(
         (&equal["equal"], &equal["switch_sums"]["debit EUR"]["amount"]),
         (&2.into(), &"37.00".into()),
@@ -133,7 +140,16 @@ async fn a_statement_is_the_same_whenever_it_is_made() {
     node.ask(&["report", "list", "BANK-9999"]).with(5);
 
     node.ask(&["report", "totals", "BANK-9999"]).with(5);
-    node.ask(&["report", "totals", "BANK-0001", "--date", "2100-01-01"]).with(2);
+    // Of a date that the switch does not know there is no sum of 0.00.
+    for date in ["2020-01-01", "2100-01-01"] {
+        for report in [&["totals", "BANK-0001"][..], &["statement", "BANK-0001"], &["self-check"]] {
+            let refused = node.ask(&[&["report"], report, &["--date", date]].concat()).with(5);
+            let why = if date < "2026" { "the first movement was on" } else { "has not begun" };
+            assert!(refused.stderr.contains(why) && refused.stdout.is_empty(), "{refused:#?}");
+        }
+    }
+    let checks = node.ask(&["status", "--json"]).with(0).json()["checks"].clone();
+    assert_eq!((&checks["self_check"]["date"], &checks["self_check"]["payments"]), (&date.as_str().into(), &2.into()));
     node.ask(&["report", "totals", "BANK-0001", "--date", "tomorrow"]).with(2);
     node.ask(&["report", "statement", "BANK-0001", "--currency", "USD"]).with(5);
     run(&["report", "statement", "BANK-0001", "--out", "x"]).with(2);

@@ -27,6 +27,13 @@ fn propose(node: &Node, what: &str, amount: &str) -> u64 {
     node.ask(&asked).with(0).json()["task"]["number"].as_u64().unwrap()
 }
 
+/// The same by ann at the console, where there is a second person.
+fn propose_there(node: &Node, what: &str, amount: &str) -> u64 {
+    let command = serde_json::json!({ what: { "id": "BANK-0001", "currency": "EUR", "amount": amount } });
+    let told = console(node, "ann", &command);
+    told["ok"]["task"]["number"].as_u64().unwrap_or_else(|| panic!("{told}"))
+}
+
 fn waiting(node: &Node) -> usize {
     node.ask(&["task", "list", "--json"]).with(0).json().as_array().unwrap().len()
 }
@@ -54,9 +61,11 @@ fn money_waits_for_a_second_person_and_moves_once() {
     node.ask(&[&["participant", "register", "BANK-0001"], &WHY[..]].concat()).with(0);
 
     let told = node.ask(&[&["participant", "fund", "BANK-0001", "100.00"], &WHY[..]].concat()).with(0);
-    assert!(told.stderr.contains("task 2 waits") && told.stderr.contains("--role approver"), "{told:?}");
+    assert!(told.stderr.contains("task 2 waits") && told.stderr.contains("next:  "), "{told:?}");
     assert!(told.stdout.is_empty(), "{told:?}");
     node.ask(&[&["participant", "fund", "BANK-0009", "1"], &WHY[..]].concat()).with(5);
+    let nothing = node.ask(&[&["participant", "fund", "BANK-0001", "0"], &WHY[..]].concat()).with(4);
+    assert!(nothing.stderr.contains("error: AM01: "), "{nothing:?}");
     node.ask(&[&["participant", "fund", "BANK-0001", "x"], &WHY[..]].concat()).with(2);
     assert_eq!((funded(&node), waiting(&node)), ("0.00".into(), 1));
 
@@ -71,20 +80,36 @@ fn money_waits_for_a_second_person_and_moves_once() {
     assert_eq!(other_name.status.code(), Some(4), "{other_name:?}");
     assert_eq!((funded(&node), waiting(&node)), ("0.00".into(), 1));
 
+    // Nor another name at the console: on the command line his was as good as any.
+    assert_eq!(console(&node, "grace", &approve(2))["error"]["kind"], "refused");
+    node.ask(&["task", "withdraw", "2", "--reason", "to be proposed at the console"]).with(0);
+    let number = propose_there(&node, "fund", "100.00");
+    let own = number.to_string();
+    let mallory = crate::support::crosstie()
+        .args(["task", "approve", &own, "--data", data.path().to_str().unwrap()])
+        .env("USER", "mallory")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&mallory.stderr);
+    assert!(mallory.status.code() == Some(4) && said.contains("proposed by ann at the console"), "{mallory:?}");
+    assert_eq!(console(&node, "ann", &approve(number))["error"]["kind"], "refused");
+    assert_eq!((funded(&node), waiting(&node)), ("0.00".into(), 1));
+
     // It waits through a crash.
     node.signal("KILL");
     node.ended();
     let node = Node::start(data.path(), &TWO);
     assert_eq!(waiting(&node), 1);
-    assert!(console(&node, "grace", &approve(2))["ok"].is_object());
-    assert_eq!(console(&node, "grace", &approve(2))["error"]["kind"], "not_found");
+    assert!(console(&node, "grace", &approve(number))["ok"].is_object());
+    assert_eq!(console(&node, "grace", &approve(number))["error"]["kind"], "not_found");
     assert_eq!((funded(&node), waiting(&node)), ("100.00".into(), 0));
     let done = node.ask(&["audit", "log", "--limit", "2", "--json"]).with(0).json()[1].clone();
     let names = (&done["operator"], &done["approver"]["operator"], &done["task"], &done["outcome"]);
-    assert_eq!(names, (&"ann".into(), &"grace".into(), &2.into(), &"done".into()), "{done}");
+    assert_eq!(names, (&"ann".into(), &"grace".into(), &number.into(), &"done".into()), "{done}");
+    assert_eq!((&done["reason"], &done["why"]), (&"seen".into(), &"approved: seen".into()));
 
     // Two at once: one of them does it.
-    let number = propose(&node, "fund", "1.00");
+    let number = propose_there(&node, "fund", "1.00");
     let answers: Vec<Value> = std::thread::scope(|scope| {
         let ask = |name: &'static str| scope.spawn(|| console(&node, name, &approve(number)));
         ["grace", "eve"].map(ask).into_iter().map(|asked| asked.join().unwrap()).collect()
@@ -93,7 +118,7 @@ fn money_waits_for_a_second_person_and_moves_once() {
     assert_eq!(funded(&node), "101.00");
 
     // What the rules refuse ends as well, and so does what a second person refuses, or the first one withdraws.
-    let number = propose(&node, "defund", "500.00");
+    let number = propose_there(&node, "defund", "500.00");
     assert_eq!(console(&node, "grace", &approve(number))["error"]["kind"], "refused");
     let number = propose(&node, "defund", "1.00");
     let own = node.ask(&["task", "refuse", &number.to_string(), "--reason", "no"]).with(4);
@@ -162,7 +187,7 @@ fn a_task_outlives_the_leader_and_is_done_once() {
     cluster.node(first).ask(&[&["participant", "register", "BANK-0001"], &WHY[..]].concat()).with(0);
 
     // Proposed at a node that does not lead, approved when the one that did is gone.
-    let number = propose(cluster.node(other(first)), "fund", "100.00");
+    let number = propose_there(cluster.node(other(first)), "fund", "100.00");
     cluster.kill_node(first);
     let second = cluster.leader();
     let bystander = (1..=3).find(|node| ![first, second].contains(node)).unwrap();
@@ -186,7 +211,7 @@ fn a_task_outlives_the_leader_and_is_done_once() {
     cluster.wait("it is heard", |_| !file.exists());
 
     // The leader is lost while it is at it: whether or not it was done, it can be asked again, and is done once.
-    let number = propose(cluster.node(second), "fund", "1.00");
+    let number = propose_there(cluster.node(second), "fund", "1.00");
     let (from, command) = (cluster.node(bystander).socket(), approve(number));
     let asked = std::thread::spawn(move || ask(&from, "grace", &command));
     cluster.kill_node(second);

@@ -185,7 +185,7 @@ async fn nothing_of_customers_is_in_log_lines_and_traces_and_both_tell_what_happ
         creditor.answer(&no).await.unwrap();
     })
     .await;
-    let (expired, outcome) = pay(&debtor, &mut offers, "2.00", async |_| {}).await;
+    let (timed_out, outcome) = pay(&debtor, &mut offers, "2.00", async |_| {}).await;
     assert_eq!(outcome.status, FinalStatus::Rejected);
     let too_much = debtor.submit(&transfer("99.00")).await.unwrap();
     let short = too_much.uetr();
@@ -210,11 +210,11 @@ async fn nothing_of_customers_is_in_log_lines_and_traces_and_both_tell_what_happ
         let text = String::from_utf8_lossy(&body).to_lowercase();
         assert!(!head.to_lowercase().contains(CANARY) && !text.contains(CANARY), "a canary is in a trace");
     }
-    check_lines(&log, expired);
-    check_traces(&collector, [settled, refused, expired, short, returned]);
+    check_lines(&log, timed_out);
+    check_traces(&collector, [settled, refused, timed_out, short, returned]);
 }
 
-fn check_lines(log: &str, expired: Uetr) {
+fn check_lines(log: &str, timed_out: Uetr) {
     let table = run(&["log", "events", "--json"]).with(0).json();
     let names: HashSet<&str> = table.as_array().unwrap().iter().map(|event| event["name"].as_str().unwrap()).collect();
     let lines = lines(log);
@@ -226,9 +226,9 @@ fn check_lines(log: &str, expired: Uetr) {
     }
     let of = |event: &str| lines.iter().filter(|line| line["event"] == event).collect::<Vec<_>>();
     assert!(of("ready")[0]["took_ms"].is_u64() && of("signed_on")[0]["session"].is_u64());
-    let line = of("payment_expired")[0];
-    let trace_id = expired.to_string().replace('-', "");
-    assert_eq!((&line["uetr"], &line["trace_id"]), (&expired.to_string().into(), &trace_id.into()), "{line}");
+    let line = of("payment_timed_out")[0];
+    let trace_id = timed_out.to_string().replace('-', "");
+    assert_eq!((&line["uetr"], &line["trace_id"]), (&timed_out.to_string().into(), &trace_id.into()), "{line}");
     assert_eq!((&line["participant"], &line["code"]), (&"BANK-0002".into(), &"AB05".into()), "{line}");
     assert!(line["took_ms"].as_u64().unwrap() >= 600, "{line}");
     let fields: Vec<_> = of("message_refused").iter().map(|line| line["field"].clone()).collect();
@@ -238,14 +238,14 @@ fn check_lines(log: &str, expired: Uetr) {
 }
 
 /// Of payments that were settled, refused by the creditor agent, not answered, refused by the switch; and of a return.
-fn check_traces(collector: &Collector, [settled, refused, expired, short, returned]: [Uetr; 5]) {
+fn check_traces(collector: &Collector, [settled, refused, timed_out, short, returned]: [Uetr; 5]) {
     let traces = traces(collector.spans());
     let of = |uetr: Uetr| traces.get(&uetr.bytes()[..]).unwrap_or_else(|| panic!("no trace of {uetr}"));
     let told = ["told creditor", "told debtor"];
     for (uetr, stages, outcome, kept, reason) in [
         (settled, &["creditor", "payment", "reserve", "settle", told[0], told[1]][..], "settled", "share", ""),
         (refused, &["creditor", "payment", "reject", "reserve", told[1]], "rejected", "failed", "AC04"),
-        (expired, &["creditor", "expire", "payment", "reserve", told[0], told[1]], "expired", "failed", "AB05"),
+        (timed_out, &["creditor", "payment", "reserve", "time_out", told[0], told[1]], "timed_out", "failed", "AB05"),
         (short, &["payment", "reject", told[1]], "rejected", "failed", "AM04"),
     ] {
         let trace = of(uetr);
@@ -272,7 +272,7 @@ fn check_traces(collector: &Collector, [settled, refused, expired, short, return
     let took_ms = |span: &Span| (span.end_time_unix_nano - span.start_time_unix_nano) / 1_000_000;
     let creditor = took_ms(&of(settled)["creditor"]);
     assert!((25..400).contains(&creditor), "the creditor agent took 30 ms, not {creditor}");
-    assert!(took_ms(&of(expired)["creditor"]) >= 550, "the creditor agent never answered");
+    assert!(took_ms(&of(timed_out)["creditor"]) >= 550, "the creditor agent never answered");
     let root = &of(returned)["payment"];
     assert_eq!(
         (&root.links[0].trace_id[..], &root.links[0].span_id),

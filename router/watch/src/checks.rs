@@ -9,7 +9,7 @@ use crate::text::{count, length};
 /// Since the node's start; none before the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checks {
-    /// The latest, of the latest date: whoever checks an older one again does not do what is due.
+    /// The latest, of the date that was due then.
     pub self_check: Option<SelfCheck>,
     /// When that was last made in full, milliseconds since 1970.
     #[serde(default)]
@@ -47,8 +47,24 @@ pub struct AuditCheck {
 }
 
 impl Checks {
-    /// Notes a check. Of at most `dates_max` dates it is kept that they differ, the oldest is forgotten first.
+    /// Notes the check that is due: the latest, and when positions were last checked.
     pub fn self_checked(&mut self, check: SelfCheck, dates_max: usize) {
+        self.compared(&check, dates_max);
+        if self.self_check.as_ref().is_none_or(|last| last.date <= check.date) {
+            if check.is_whole() {
+                self.self_check_whole_ms = Some(check.at_ms);
+            }
+            self.self_check = Some(check);
+        }
+    }
+
+    /// Notes a check of another date, which somebody chose: whether that date differs, and nothing else.
+    pub fn checked_again(&mut self, check: &SelfCheck, dates_max: usize) {
+        self.compared(check, dates_max);
+    }
+
+    /// Of at most `dates_max` dates it is kept that they differ, the oldest is forgotten first.
+    fn compared(&mut self, check: &SelfCheck, dates_max: usize) {
         if let Some(date) = &check.date {
             if check.differences > 0 {
                 self.differing.insert(date.clone(), check.clone());
@@ -58,12 +74,6 @@ impl Checks {
         }
         while self.differing.len() > dates_max {
             self.differing.pop_first();
-        }
-        if self.self_check.as_ref().is_none_or(|last| last.date <= check.date) {
-            if check.is_whole() {
-                self.self_check_whole_ms = Some(check.at_ms);
-            }
-            self.self_check = Some(check);
         }
     }
 
@@ -176,6 +186,17 @@ mod tests {
         assert_eq!(note(check("2026-11-23", 7, 0)), (Some(3), 0), "an older date again");
         assert_eq!(note(check("2026-11-24", 8, 0)), (Some(8), 0));
         assert_eq!(checks.self_check, Some(check("2026-11-24", 8, 0)));
+    }
+
+    #[test]
+    fn a_date_that_somebody_chose_is_not_what_is_due() {
+        let mut checks = Checks::default();
+        checks.checked_again(&check("2026-11-22", 1, 2), 35);
+        assert_eq!((&checks.self_check, checks.self_check_whole_ms, checks.differences()), (&None, None, 2));
+        checks.self_checked(check("2026-11-23", 2, 0), 35);
+        checks.checked_again(&check("2026-11-22", 3, 0), 35);
+        assert_eq!((checks.self_check_whole_ms, checks.differences()), (Some(2), 0), "what differed does no more");
+        assert_eq!(checks.self_check, Some(check("2026-11-23", 2, 0)));
     }
 
     #[test]

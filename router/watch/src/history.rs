@@ -260,7 +260,7 @@ mod tests {
     fn what_changed_is_marked() {
         let mut before = Snapshot::default();
         let own = |state: &str| Participant { id: "BANK-0001".into(), state: state.into(), ..Participant::default() };
-        before.participants.push(own("active"));
+        before.participants.push(own("signed_on"));
         before.node.leader = Some("n1".into());
         let mut now = before.clone();
         assert_eq!(Moment::between(&before, &now).marks, []);

@@ -25,5 +25,5 @@ pub use snapshot::{
     Actor, ActorKind, Archive, BusiestActor, Deed, Failing, Latency, Log, Messages, Node, Outcomes, Participant,
     Payments, Peer, Position, Readiness, Session, Severity, Snapshot, Stage, StageName, Telemetry, Verdict, Warning,
 };
-pub use verdict::{CODES, judge};
-pub use window::Window;
+pub use verdict::{CODES, SEVERAL, gathered, judge};
+pub use window::{Lately, Window};

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::text::{self, NONE};
-use crate::{ActorKind, BusiestActor, Outcomes, Participant, Peer, Severity, Snapshot};
+use crate::{ActorKind, BusiestActor, Deed, Outcomes, Participant, Peer, Severity, Snapshot};
 
 /// A cell: what is read, and what is sorted by.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +18,10 @@ enum Key {
     None,
     Number(f64),
     Text,
+}
+
+fn or_unknown(value: Option<u64>, cell: fn(u64) -> Cell) -> Cell {
+    value.map_or_else(Cell::unknown, cell)
 }
 
 impl Cell {
@@ -110,6 +114,19 @@ impl Rows {
         });
         self
     }
+}
+
+/// What an actor decided, the latest first.
+pub fn deeds(deeds: &[Deed]) -> Rows {
+    let row = |deed: &Deed| {
+        let cells = vec![
+            Cell::number(deed.at_ms as f64, text::time_of_day(deed.at_ms)),
+            Cell::text(deed.what.replace('_', " ")),
+            deed.uetr.as_ref().map_or_else(Cell::unknown, Cell::text),
+        ];
+        Row { cells, severity: Severity::Fine }
+    };
+    Rows { name: "decided last", heading: vec!["AT", "WHAT", "PAYMENT"], rows: deeds.iter().map(row).collect() }
 }
 
 /// Two snapshots of one node, one after the other: rates are their differences.
@@ -212,10 +229,10 @@ impl<'a> Pair<'a> {
             let cells = vec![
                 Cell::text(&own.name),
                 Cell::count(own.queued),
-                Cell::percentile(own.oldest_us, own.queued),
+                own.oldest_us.map_or_else(Cell::unknown, |us| Cell::percentile(us, own.queued)),
                 Cell::count(own.handled),
-                Cell::count(own.in_flight),
-                Cell::count(own.restarts),
+                or_unknown(own.in_flight, Cell::count),
+                or_unknown(own.restarts, Cell::count),
             ];
             Row { cells, severity: Severity::Fine }
         };
@@ -237,7 +254,6 @@ impl<'a> Pair<'a> {
             "SERVES",
             "ADDRESS",
         ];
-        let or_unknown = |value: Option<u64>, cell: fn(u64) -> Cell| value.map_or_else(Cell::unknown, cell);
         // Only the leader hears of every node.
         let is_unknown = |own: &Peer| own.role == "unknown";
         let row = |own: &Peer| {
@@ -247,12 +263,15 @@ impl<'a> Pair<'a> {
                 Cell::text(&own.role),
                 match own.is_heard {
                     _ if is_unknown(own) => Cell::unknown(),
-                    is_heard => Cell::text(if is_heard { "yes" } else { "NO" }),
+                    true => Cell::text("yes"),
+                    false => {
+                        Cell::text(own.silent_ms.map_or("NO".into(), |ms| format!("NO, {}", text::length(ms * 1000))))
+                    }
                 },
                 or_unknown(own.lag_entries, Cell::count),
                 or_unknown(own.lag_ms, |ms| Cell::number(ms as f64, text::length(ms * 1000))),
                 or_unknown(own.round_trip_us, |us| Cell::number(us as f64, text::length(us))),
-                own.clock_offset_us.map_or_else(Cell::unknown, offset),
+                own.clock_offset_us.map_or_else(Cell::unknown, |us| offset(us, own.clock_uncertainty_us)),
                 or_unknown(own.agreed_index, Cell::count),
                 Cell::text(if own.serves { "yes" } else { "no" }),
                 Cell::text(&own.address),
@@ -270,10 +289,10 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// How far from this node's, and which way.
-fn offset(us: i64) -> Cell {
+/// How far from this node's, which way, and how sure that is.
+fn offset(us: i64, uncertainty_us: Option<u64>) -> Cell {
     let sign = if us < 0 { "-" } else { "+" };
-    Cell::number(us as f64, format!("{sign}{}", text::length(us.unsigned_abs())))
+    Cell::number(us as f64, format!("{sign}{}", text::uncertain(us.unsigned_abs(), uncertainty_us)))
 }
 
 fn headroom(participant: &Participant) -> f64 {

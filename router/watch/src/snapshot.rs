@@ -74,6 +74,13 @@ pub struct Node {
     /// `dev`, `uat`, `cert`, `prod`, or as configured.
     pub environment: String,
     pub version: String,
+    /// Of the source it was built from, the compiler, and the newest protocol that participants may speak.
+    #[serde(default)]
+    pub revision: String,
+    #[serde(default)]
+    pub rustc: String,
+    #[serde(default)]
+    pub protocol: String,
     pub pid: u32,
     pub address: String,
     pub up_seconds: u64,
@@ -125,14 +132,15 @@ impl Node {
 pub struct Payments {
     pub started: u64,
     pub outcomes: Outcomes,
-    /// Final within the objective of 10 s, and not.
+    /// Final within the objective of 10 s, and not: later, or because the payment's own clock had run out.
     pub within_objective: u64,
     pub beyond_objective: u64,
     /// The same over the last hour, against the goal.
     pub budget: Budget,
     pub in_flight: u64,
-    /// Since the time that its instruction says; 0 when none is in flight. Known to the leader alone.
-    pub oldest_in_flight_us: u64,
+    /// Since the time that its instruction says; 0 when none is in flight. Known to the leader, and by its book to every node
+    /// while nobody leads.
+    pub oldest_in_flight_us: Option<u64>,
     /// From the decision about the reservation to the end, of payments that settled.
     pub settled: Latency,
     /// The same of those that ended otherwise after funds had been set aside.
@@ -240,10 +248,13 @@ pub struct Stage {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Participant {
     pub id: String,
-    /// `active`, `suspended`, `suspended_sending`, `suspended_receiving`, `signed_off`.
+    /// `signed_on`, `suspended`, `suspended_sending`, `suspended_receiving`, `signed_off`.
     pub state: String,
     /// Connected to this node.
     pub sessions: u64,
+    /// To whatever node. Known to the one that leads, once participants have had time to come back to it or to others.
+    #[serde(default)]
+    pub is_connected: Option<bool>,
     /// When something was last heard of it here, milliseconds since 1970; 0 when it never was.
     pub last_heard_ms: u64,
     pub send_buffer_bytes: u64,
@@ -259,6 +270,8 @@ pub struct Participant {
     /// Received by it as creditor agent, and how those ended.
     pub received: u64,
     pub answered: Outcomes,
+    /// Payments to it that timed out in the last 5 to 10 s though it was told of them in time.
+    pub unanswered_recently: u64,
     /// How long it takes to answer as creditor agent.
     pub answer: Latency,
     /// Total of the payments that it sent.
@@ -338,7 +351,7 @@ pub struct ActorKind {
     pub oldest_us: u64,
     #[serde(default)]
     pub oldest_in: String,
-    /// 0 when nothing bounds it.
+    /// Messages that one mailbox holds at most; 0 when nothing bounds it.
     pub capacity: u64,
     pub wait: Latency,
     /// By message.
@@ -346,6 +359,9 @@ pub struct ActorKind {
     pub handled: BTreeMap<String, u64>,
     pub dropped: BTreeMap<String, u64>,
     pub restarts: u64,
+    /// The same by reason: `failed`, `stopped`.
+    #[serde(default)]
+    pub restarts_by: BTreeMap<String, u64>,
     pub busy_us: u64,
     /// The worst twenty, by queue and then by what they handled.
     pub busiest: Vec<BusiestActor>,
@@ -355,10 +371,12 @@ pub struct ActorKind {
 pub struct BusiestActor {
     pub name: String,
     pub queued: u64,
-    pub oldest_us: u64,
+    /// None in kinds where it is not measured; so are the others.
+    pub oldest_us: Option<u64>,
+    /// Of a session: its instructions.
     pub handled: u64,
-    pub in_flight: u64,
-    pub restarts: u64,
+    pub in_flight: Option<u64>,
+    pub restarts: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -374,12 +392,19 @@ pub struct Peer {
     /// Why nothing is known of how it fares now.
     #[serde(default)]
     pub error: Option<String>,
+    /// How long nothing has been heard of it; while it is silent and that is known.
+    #[serde(default)]
+    pub silent_ms: Option<u64>,
+    /// None of a node that is silent, like the next two.
     pub lag_entries: Option<u64>,
     pub lag_ms: Option<u64>,
     pub round_trip_us: Option<u64>,
     /// Its clock less this node's; none of a node that is not connected.
     pub clock_offset_us: Option<i64>,
-    /// Its book agreed with the majority's at this entry.
+    /// By how much that may be wrong: half of the quickest round trip.
+    #[serde(default)]
+    pub clock_uncertainty_us: Option<u64>,
+    /// Its book was last found to be the same as this node's at this entry; this node's agreed with the majority's.
     pub agreed_index: Option<u64>,
     pub serves: bool,
 }
@@ -451,7 +476,7 @@ pub struct Actor {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deed {
     pub at_ms: u64,
-    /// `reserved`, `settled`, `rejected`, `expired`…
+    /// `reserved`, `settled`, `rejected`, `timed_out`…
     pub what: String,
     pub uetr: Option<String>,
 }

@@ -17,12 +17,24 @@ pub fn length(us: u64) -> String {
     }
 }
 
+/// [`length`] of what was measured, and by how much it may be wrong: `80.0 ms ± 1.50 ms`.
+pub fn uncertain(us: u64, uncertainty_us: Option<u64>) -> String {
+    let measured = length(us);
+    uncertainty_us.map_or(measured.clone(), |uncertainty| format!("{measured} ± {}", length(uncertainty)))
+}
+
 /// How long ago, as people read it; nobody looks at parts of seconds.
 pub fn ago(then_ms: u64, now_ms: u64) -> String {
     match now_ms.saturating_sub(then_ms) {
         0..1000 => "less than 1 s".into(),
         ms => length(ms / 1000 * 1_000_000),
     }
+}
+
+/// `14:02:11`, in UTC.
+pub fn time_of_day(at_ms: u64) -> String {
+    let seconds = at_ms / 1000 % 86_400;
+    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
 /// [`length`] of a percentile, which nothing is known of when it is one of no values.
@@ -104,6 +116,10 @@ mod tests {
         ] {
             assert_eq!(length(us), text, "{us}");
         }
+        assert_eq!(
+            (uncertain(80_000, Some(1_500)).as_str(), uncertain(870, None).as_str()),
+            ("80.0 ms ± 1.50 ms", "870 us")
+        );
         assert_eq!(percentile(0, 0), NONE);
         assert_eq!(percentile(0, 1), "0 us");
     }

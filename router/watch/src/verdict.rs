@@ -2,10 +2,13 @@
 //! where those say it over time; each code has its entry in `deploy/RUNBOOK.md`.
 
 mod checks;
+mod gathered;
 
 use std::cmp::Reverse;
 
-use crate::{Failing, Participant, Severity, Snapshot, Verdict, Warning, text};
+pub use gathered::{SEVERAL, gathered};
+
+use crate::{Failing, Participant, Peer, Severity, Snapshot, Verdict, Warning, text};
 
 /// An alert's and a rule's name, and the anchor of its entry in the runbook.
 pub const CODES: &[&str] = &[
@@ -41,6 +44,9 @@ const LAG_MS: u64 = 1_000;
 const SYNC_P99_US: u64 = 20_000;
 const ACTOR_OLDEST_US: u64 = 1_000_000;
 const CREDITOR_P99_US: u64 = 8_000_000;
+/// One or two may be anybody's; of those to a busy bank a hundredth.
+const UNANSWERED: u64 = 3;
+const UNANSWERED_SHARE: f64 = 0.01;
 const HEADROOM: f64 = 0.10;
 const FREE_LOW: f64 = 0.10;
 const FREE_OUT: f64 = 0.03;
@@ -57,14 +63,14 @@ pub fn judge(now: &mut Snapshot, before: &Snapshot) {
     checks::of_its_checks(now, &mut warnings);
     of_its_disk(now, &mut warnings);
     of_its_actors(now, before, &mut warnings);
-    now.participants.iter().for_each(|participant| of_a_participant(now, participant, &mut warnings));
+    now.participants.iter().for_each(|participant| of_a_participant(participant, &mut warnings));
     let mut warnings = warnings.0;
     for warning in &mut warnings {
         let same = |earlier: &&Warning| (&earlier.code, &earlier.subject) == (&warning.code, &warning.subject);
         warning.since_ms = before.warnings.iter().find(same).map_or(now.at_ms, |earlier| earlier.since_ms);
     }
     warnings.sort_by_key(|warning| Reverse(warning.severity));
-    now.verdict = verdict(now, &warnings);
+    now.verdict = verdict(now, &gathered(&warnings));
     now.warnings = warnings;
 }
 
@@ -113,12 +119,12 @@ fn of_the_node(now: &Snapshot, before: &Snapshot, found: &mut Found) {
         found.critical("no_leader", "", sentence, "See whether a majority of the nodes is up and reaches each other.");
     }
     // Closed on purpose is nothing to warn of.
-    for check in now.node.not_ready().filter(|_| now.node.closed.is_none() && now.node.leader.is_some()) {
-        let sentence = format!("This node is not ready: {check}.");
-        found.degraded("not_ready", check, sentence, "crosstie status and the node's log say more.");
+    for own in now.node.readiness.iter().filter(|_| now.node.closed.is_none() && now.node.leader.is_some()) {
+        let Some(failure) = &own.failure else { continue };
+        let sentence = format!("This node is not ready: {failure}.");
+        found.degraded("not_ready", &own.check, sentence, "crosstie status and the node's log say more.");
     }
-    let oldest = now.payments.oldest_in_flight_us;
-    if oldest > OLDEST_IN_FLIGHT_US {
+    if let Some(oldest) = now.payments.oldest_in_flight_us.filter(|oldest| *oldest > OLDEST_IN_FLIGHT_US) {
         let sentence = format!("A payment is in flight for {}, longer than any may be.", text::length(oldest));
         found.critical("oldest_in_flight", "", sentence, "Look at the slowest actor and at the log's syncs.");
     }
@@ -150,8 +156,22 @@ fn of_the_node(now: &Snapshot, before: &Snapshot, found: &mut Found) {
     }
 }
 
+/// Connections come up within seconds of a start.
+const CONNECTED_AFTER_SECONDS: u64 = 10;
+
 fn of_its_peers(now: &Snapshot, found: &mut Found) {
-    if now.node.role != "leader" || now.peers.len() < 2 {
+    if now.peers.len() < 2 {
+        return;
+    }
+    if now.node.role != "leader" {
+        // How the others fare it is not told; whether they are there it sees.
+        let is_lost = |peer: &&Peer| peer.id != now.node.id && peer.error.is_some();
+        let lost = now.peers.iter().filter(is_lost).filter(|_| now.node.up_seconds >= CONNECTED_AFTER_SECONDS);
+        for peer in lost {
+            let why = peer.error.as_deref().unwrap_or("-");
+            let sentence = format!("{} in {} is not reached from this node: {why}.", peer.name, peer.region);
+            found.degraded("node_silent", &peer.name, sentence, "Is it up, and is the network between whole?");
+        }
         return;
     }
     let voters = || now.peers.iter().filter(|peer| peer.role != "learner");
@@ -232,8 +252,13 @@ fn of_its_actors(now: &Snapshot, before: &Snapshot, found: &mut Found) {
     }
 }
 
-fn of_a_participant(now: &Snapshot, own: &Participant, found: &mut Found) {
-    if own.answer.recent >= FEW && own.answer.p99_us > CREDITOR_P99_US {
+fn of_a_participant(own: &Participant, found: &mut Found) {
+    let (unanswered, offered) = (own.unanswered_recently, own.unanswered_recently + own.answer.recent);
+    if unanswered >= UNANSWERED && unanswered as f64 > UNANSWERED_SHARE * offered as f64 {
+        let sentence =
+            format!("{} does not answer: {unanswered} of the last {offered} payments to it timed out.", own.id);
+        found.degraded("creditor_slow", &own.id, sentence, "Call the participant, or suspend it from receiving.");
+    } else if own.answer.recent >= FEW && own.answer.p99_us > CREDITOR_P99_US {
         let p99 = text::length(own.answer.p99_us);
         let sentence = format!("{} answers slowly: p99 {p99}. Payments to it may time out.", own.id);
         found.degraded("creditor_slow", &own.id, sentence, "Call the participant.");
@@ -244,8 +269,7 @@ fn of_a_participant(now: &Snapshot, own: &Participant, found: &mut Found) {
         let sentence = format!("{} has {available} {} left to pay with.", own.id, position.currency);
         found.degraded("headroom_low", &own.id, sentence, "Call its treasury; crosstie participant fund, or limit.");
     }
-    // In a cluster it may be connected to another node.
-    if now.peers.len() < 2 && own.state == "active" && own.sessions == 0 && own.last_heard_ms > 0 {
+    if own.state == "signed_on" && own.is_connected == Some(false) {
         let sentence = format!("{} is signed on but not connected: payments to it will time out.", own.id);
         found.degraded("not_connected", &own.id, sentence, "Call the participant, or suspend it.");
     }
@@ -254,7 +278,7 @@ fn of_a_participant(now: &Snapshot, own: &Participant, found: &mut Found) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ActorKind, AuditCheck, Budget, Latency, Peer, Position, Readiness, SelfCheck};
+    use crate::{ActorKind, AuditCheck, Budget, Latency, Position, Readiness, SelfCheck};
 
     pub(super) fn fine() -> Snapshot {
         let mut own = Snapshot { at_ms: 1_000 * DAY_MS, ..Snapshot::default() };
@@ -264,7 +288,7 @@ mod tests {
         own.peers = vec![voter(1), voter(2), voter(3)];
         own.actors.push(ActorKind { kind: "participant".into(), ..ActorKind::default() });
         let position = Position { currency: "EUR".into(), headroom: 0.5, ..Position::default() };
-        let (id, state) = ("BANK-0001".to_string(), "active".to_string());
+        let (id, state) = ("BANK-0001".to_string(), "signed_on".to_string());
         own.participants.push(Participant {
             id,
             state,
@@ -303,12 +327,24 @@ mod tests {
     }
 
     #[test]
+    fn a_check_that_fails_is_named_and_told_once() {
+        let mut now = fine();
+        now.node.readiness.push(failing("caught-up", "its book is behind"));
+        judge(&mut now, &fine());
+        let own = &now.warnings[0];
+        assert_eq!(
+            (own.subject.as_str(), own.sentence.as_str()),
+            ("caught-up", "This node is not ready: its book is behind.")
+        );
+    }
+
+    #[test]
     fn every_rule_finds_what_it_is_for() {
         use Severity::{Critical, Degraded};
         check("imbalance", Critical, |now| _ = now.node.imbalance_minor.insert("EUR".into(), -1));
         check("no_leader", Critical, |now| now.node.leader = None);
         check("not_ready", Degraded, |now| now.node.readiness.push(failing("journal", "the log has no room")));
-        check("oldest_in_flight", Critical, |now| now.payments.oldest_in_flight_us = 12_000_001);
+        check("oldest_in_flight", Critical, |now| now.payments.oldest_in_flight_us = Some(12_000_001));
         check("budget_burning", Critical, |now| {
             let (late, window_seconds) = (Some(14.5), 3600);
             now.payments.budget = Budget { burn: late, burn_recent: late, window_seconds, ..Budget::default() };
@@ -331,11 +367,9 @@ mod tests {
         check("actor_restarted", Degraded, |now| now.actors[0].restarts = 1);
         check("actor_slow", Degraded, |now| now.actors[0].oldest_us = 1_000_001);
         check("creditor_slow", Degraded, |now| now.participants[0].answer = latency(8_000_001));
+        check("creditor_slow", Degraded, |now| now.participants[0].unanswered_recently = 3);
         check("headroom_low", Degraded, |now| now.participants[0].positions[0].headroom = 0.09);
-        check("not_connected", Degraded, |now| {
-            now.peers.truncate(1);
-            now.participants[0].last_heard_ms = 1;
-        });
+        check("not_connected", Degraded, |now| now.participants[0].is_connected = Some(false));
         check("clock_offset", Degraded, |now| now.peers[1].clock_offset_us = Some(-50_001));
         let checked = |own: SelfCheck| move |now: &mut Snapshot| now.checks.self_checked(own, 35);
         let date = Some("2026-11-23".to_string());
@@ -372,6 +406,20 @@ mod tests {
         judge(&mut now, &fine());
         let sentence = "No snapshot could be written: 3 failures in a row, the last 1.50 min ago.";
         assert_eq!(now.verdict.sentence, sentence);
+    }
+
+    #[test]
+    fn a_follower_warns_of_a_node_that_it_does_not_reach() {
+        let warned = |up_seconds| {
+            let mut now = fine();
+            (now.node.id, now.node.role, now.node.up_seconds) = (2, "follower".into(), up_seconds);
+            let (region, error) = ("west".into(), Some("there is no connection to it".into()));
+            now.peers[2] = Peer { region, error, is_heard: false, ..now.peers[2].clone() };
+            judge(&mut now, &fine());
+            now.warnings.iter().map(|own| format!("{}: {}", own.code, own.sentence)).collect::<Vec<_>>()
+        };
+        let lost = "node_silent: n3 in west is not reached from this node: there is no connection to it.";
+        assert_eq!((warned(1), warned(60)), (vec![], vec![lost.to_string()]));
     }
 
     #[test]

@@ -83,6 +83,30 @@ impl Window {
     }
 }
 
+/// A count of the same last seconds as a window's percentiles.
+#[derive(Clone, Debug, Default)]
+pub struct Lately {
+    recent: u64,
+    newer: u64,
+    turns: u32,
+}
+
+impl Lately {
+    /// Takes in what was counted since the last turn.
+    pub fn turn(&mut self, count: u64) {
+        self.turns += 1;
+        if self.turns == TURNS {
+            (self.turns, self.recent, self.newer) = (0, self.newer, 0);
+        }
+        self.recent += count;
+        self.newer += count;
+    }
+
+    pub fn count(&self) -> u64 {
+        self.recent
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -115,6 +139,11 @@ mod tests {
             assert!(seen.recent == 4 || second + 1 >= TURNS, "forgotten after {second} s");
             assert_eq!((seen.count, &seen.buckets), (4, &latency.buckets));
         }
+        let mut lately = Lately::default();
+        lately.turn(4);
+        let seen: Vec<u64> = (0..2 * TURNS).map(|_| (lately.turn(0), lately.count()).1).collect();
+        assert!(seen[..TURNS as usize - 1].iter().all(|count| *count == 4), "{seen:?}");
+        assert_eq!((seen.last(), lately.count()), (Some(&0), 0));
         assert_eq!((window.latency().recent, window.latency().p50_us), (0, 0));
     }
 

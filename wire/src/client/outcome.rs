@@ -12,7 +12,7 @@ pub enum FinalStatus {
     Settled,
     /// ACWP: settled just as finally; the creditor agent has not posted it to its customer yet.
     SettledWithoutPosting,
-    /// RJCT: rejected or expired, no money moved, and it stays so.
+    /// RJCT: rejected or timed out, no money moved, and it stays so.
     Rejected,
 }
 

@@ -95,8 +95,11 @@ impl World {
     }
 }
 
-/// What the connection is told next: status and amount, or the reason of a refusal.
-fn told(line: &Line) -> Vec<(Uetr, Result<(Status, i64), Reason>)> {
+/// Status and amount, or the reason of a refusal.
+type Told = Result<(Status, i64), Reason>;
+
+/// What the connection is told next, and of which payments.
+fn told(line: &Line) -> Vec<(Uetr, Told)> {
     let mut bytes = Vec::new();
     until("the line has an answer", || {
         line.take_direct(&mut bytes);

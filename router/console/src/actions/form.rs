@@ -29,6 +29,7 @@ pub(super) async fn page(
     };
     let name = name_of(kind, given, now);
     let title = format!("{} {name}", words::name(kind));
+    let number = asked.app.sessions.show_form(&asked.visitor.token).unwrap_or_default();
     let main = html! {
         div.narrow {
             h1 { (title) }
@@ -38,6 +39,7 @@ pub(super) async fn page(
             ul.consequences { @for sentence in words::consequences(kind, now, participant) { li { (sentence) } } }
             form.stacked method="post" action=(asked.path) {
                 input type="hidden" name="form_token" value=(asked.visitor.form_token);
+                input type="hidden" name="form" value=(number);
                 @if kind.is_of_task() { input type="hidden" name="task" value=(given.task); }
                 @if let Some(own) = participant {
                     input type="hidden" name="participant" value=(own.id);

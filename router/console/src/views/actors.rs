@@ -8,7 +8,7 @@ use watch::{ActorKind, Deed, Latency, Snapshot, facts as told, text};
 
 use super::participant::positions;
 use crate::links::{page_of_actor, page_of_kind, participant, payment};
-use crate::live::{Ask, Section, View, time_of_day};
+use crate::live::{Ask, Section, View};
 use crate::look::Look;
 use crate::parts::{facts, table};
 use crate::visitor::Visitor;
@@ -212,7 +212,7 @@ fn deeds(all: &[Deed]) -> Markup {
                 tbody {
                     @for deed in all {
                         tr {
-                            td { (time_of_day(deed.at_ms)) }
+                            td { (text::time_of_day(deed.at_ms)) }
                             td { (deed.what.replace('_', " ")) }
                             td { @if let Some(uetr) = &deed.uetr { (payment(uetr)) } }
                         }

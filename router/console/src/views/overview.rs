@@ -3,11 +3,11 @@
 use maud::{Markup, html};
 use serde_json::Value;
 use watch::tap::Filter;
-use watch::text::{self, ago};
+use watch::text::{self, ago, time_of_day};
 use watch::{Snapshot, Warning};
 
 use crate::links::{linked_of, page_of_kind, page_of_node, page_of_participant, subject};
-use crate::live::{Ask, Section, View, order, time_of_day};
+use crate::live::{Ask, Section, View, order};
 use crate::look::Look;
 use crate::parts::{Stand, Tile, bar, class, sign, table, tiles};
 use crate::visitor::Visitor;
@@ -82,11 +82,12 @@ pub(super) fn warning(now: &Snapshot, warning: &Warning) -> Markup {
 }
 
 fn warnings(now: &Snapshot) -> Markup {
-    let more = now.warnings.len().saturating_sub(WARNINGS_MAX);
+    let shown = watch::gathered(&now.warnings);
+    let more = shown.len().saturating_sub(WARNINGS_MAX);
     html! {
-        @if !now.warnings.is_empty() {
+        @if !shown.is_empty() {
             ul.warnings {
-                @for one in now.warnings.iter().take(WARNINGS_MAX) { (warning(now, one)) }
+                @for one in shown.iter().take(WARNINGS_MAX) { (warning(now, one)) }
                 @if more > 0 { li.hint { "and " (more) " more: " a href="/?format=json" { "all, as JSON" } } }
             }
         }
@@ -94,17 +95,17 @@ fn warnings(now: &Snapshot) -> Markup {
 }
 
 fn figures(look: &Look) -> Vec<Tile> {
-    let (payments, pair) = (&look.now.payments, look.pair());
-    let settled = pair.rate(payments.outcomes.settled, pair.before.map(|before| before.payments.outcomes.settled));
+    let payments = &look.now.payments;
     let own = &payments.settled;
     let percentile = |us| text::percentile(us, own.recent);
     let oldest = match payments.in_flight {
         0 => "none waits".to_string(),
-        _ => format!("oldest {}", text::length(payments.oldest_in_flight_us)),
+        _ => payments.oldest_in_flight_us.map_or_else(String::new, |oldest| format!("oldest {}", text::length(oldest))),
     };
     vec![
         Tile {
-            figure: settled.map_or_else(|| text::NONE.into(), |rate| format!("{} /s", text::rate(rate))),
+            // Of the last second, as in the verdict beside it.
+            figure: format!("{} /s", text::rate(payments.settled_per_second)),
             label: "settled",
             beside: format!("{} since start", text::count(payments.outcomes.settled)),
             help: "sum(rate(crosstie_transfers_finished_total{outcome=\"settled\"}[10s])) · crosstie top",

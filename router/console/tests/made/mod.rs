@@ -284,10 +284,11 @@ fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
     let (rejected, timed_out) = (counted(number, 40, 80), counted(number, 2, 6));
     now.payments.started = settled + rejected + timed_out + 281;
     now.payments.outcomes = Outcomes { settled, rejected, timed_out, returned: number * 3 };
+    now.payments.settled_per_second = wave(number, 4000, 900) as f64;
     now.payments.within_objective = settled + rejected;
     now.payments.beyond_objective = timed_out / 10;
     now.payments.in_flight = wave(number, 281, 30);
-    now.payments.oldest_in_flight_us = 9_800_000;
+    now.payments.oldest_in_flight_us = Some(9_800_000);
     let buckets = settled_by_band(number, settled);
     now.payments.settled = Latency { count: settled, buckets, ..latency(number, 14_000) };
     let buckets = meter::EDGES_US.map(|edge| (edge, if edge == 10_000_000 { timed_out } else { 0 }));
@@ -326,10 +327,10 @@ fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
                 .map(|name| BusiestActor {
                     name: name.into(),
                     queued: 3,
-                    oldest_us: 900,
+                    oldest_us: Some(900),
                     handled: number * 500,
-                    in_flight: 28,
-                    restarts: 0,
+                    in_flight: Some(28),
+                    restarts: Some(0),
                 })
                 .into(),
             ..ActorKind::default()
@@ -344,10 +345,12 @@ fn snapshot(number: u64, at_ms: u64, environment: &str) -> Snapshot {
             role: if id == 1 { "leader" } else { "follower" }.into(),
             is_heard: true,
             error: None,
+            silent_ms: None,
             lag_entries: lag.map(|(entries, _)| entries),
             lag_ms: lag.map(|(_, ms)| ms),
             round_trip_us: (id > 1).then_some(30_400 * id),
             clock_offset_us: (id > 1).then_some(-300 * id as i64),
+            clock_uncertainty_us: (id > 1).then_some(15_200 * id),
             agreed_index: Some(9_812_004 + number),
             serves: true,
         })
@@ -370,7 +373,7 @@ fn participant(number: u64, at_ms: u64, place: u64, id: &str) -> Participant {
     let available_minor = (headroom * 500_000_000.0) as i64;
     Participant {
         id: id.into(),
-        state: if id == "BANK-H" { "suspended_sending" } else { "active" }.into(),
+        state: if id == "BANK-H" { "suspended_sending" } else { "signed_on" }.into(),
         sessions: 4,
         last_heard_ms: at_ms - 300,
         session: Some(watch::Session {

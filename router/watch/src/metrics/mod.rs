@@ -5,6 +5,7 @@
 //! UETR and no account stands in a label.
 
 mod exemplars;
+mod read;
 mod table;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use prometheus_client::registry::Registry;
 use serde::Serialize;
 
 use crate::{Latency, Snapshot};
+pub use read::{Reading, readings};
 use table::METRICS;
 
 /// What [`encode`] gives.

@@ -28,7 +28,7 @@ macro_rules! metrics {
     };
 }
 
-const STATES: &[&str] = &["active", "suspended", "suspended_sending", "suspended_receiving", "signed_off"];
+const STATES: &[&str] = &["signed_on", "suspended", "suspended_sending", "suspended_receiving", "signed_off"];
 const ROLES: &[&str] = &["leader", "follower", "candidate", "learner", "witness"];
 const SERVING: &[&str] =
     &["serving", "starting", "stopping", "drained", "witness", "learner", "not_a_member", "removed"];
@@ -43,7 +43,7 @@ metrics! {
     "crosstie_transfers_finished_total" Counter ["debtor", "outcome"] "Payments and returns that reached their end.", |now, out| {
         now.participants.iter().for_each(|own| outcomes(out, &own.id, own.outcomes));
     };
-    "crosstie_transfer_slo_total" Counter ["debtor", "within"] "Ends within 10 s of the decision, and later.", |now, out| {
+    "crosstie_transfer_slo_total" Counter ["debtor", "within"] "Ends within 10 s of the decision, and others: later, or because the payment's clock had run out.", |now, out| {
         for own in &now.participants {
             out.count(&[&own.id, "true"], own.within_objective);
             out.count(&[&own.id, "false"], own.beyond_objective);
@@ -64,8 +64,8 @@ metrics! {
         now.stages.iter().for_each(|stage| out.times(&[stage.name.label()], &stage.latency));
     };
     "crosstie_transfers_in_flight" Gauge [] "Payments and returns that have not ended.", |now, out| out.count(&[], now.payments.in_flight);
-    "crosstie_transfers_in_flight_oldest_age_seconds" Gauge [] "Age of the oldest of them by its own timestamp; on the leader.", |now, out| {
-        out.number(&[], seconds(now.payments.oldest_in_flight_us));
+    "crosstie_transfers_in_flight_oldest_age_seconds" Gauge [] "Age of the oldest of them by its own timestamp; on the leader, and on every node while nobody leads.", |now, out| {
+        now.payments.oldest_in_flight_us.iter().for_each(|us| out.number(&[], seconds(*us)));
     };
     "crosstie_transfer_duplicates_total" Counter ["debtor", "verdict"] "Instructions with a UETR seen before, with the same content and with another; on the leader.", |now, out| {
         for own in &now.participants {
@@ -149,7 +149,7 @@ metrics! {
     "crosstie_actor_mailbox_messages_max" Gauge ["kind"] "Messages in the longest mailbox.", |now, out| {
         now.actors.iter().for_each(|own| out.count(&[&own.kind], own.queued_longest));
     };
-    "crosstie_actor_mailbox_capacity_messages" Gauge ["kind"] "Bound of one mailbox, where there is one.", |now, out| {
+    "crosstie_actor_mailbox_capacity_messages" Gauge ["kind"] "Capacity of one mailbox, where it has one.", |now, out| {
         now.actors.iter().filter(|own| own.capacity > 0).for_each(|own| out.count(&[&own.kind], own.capacity));
     };
     "crosstie_actor_mailbox_wait_seconds" Histogram ["kind"] "From being sent until an actor took it up.", |now, out| {
@@ -170,8 +170,10 @@ metrics! {
             own.dropped.iter().for_each(|(reason, count)| out.count(&[&own.kind, reason], *count));
         }
     };
-    "crosstie_actor_restarts_total" Counter ["kind"] "Actors that died and were made anew from the book.", |now, out| {
-        now.actors.iter().for_each(|own| out.count(&[&own.kind], own.restarts));
+    "crosstie_actor_restarts_total" Counter ["kind", "reason"] "Actors that died (failed: of an error or a panic; stopped: otherwise) and were made anew from the book.", |now, out| {
+        for own in &now.actors {
+            own.restarts_by.iter().for_each(|(reason, count)| out.count(&[&own.kind, reason], *count));
+        }
     };
     "crosstie_actor_busy_seconds_total" Counter ["kind"] "Time spent on messages.", |now, out| {
         now.actors.iter().for_each(|own| out.number(&[&own.kind], seconds(own.busy_us)));
@@ -186,7 +188,7 @@ metrics! {
             others(now).for_each(|peer| out.truth(&[&peer.name], peer.is_heard));
         }
     };
-    "crosstie_peer_round_trip_seconds" Gauge ["peer"] "To the other node and back.", |now, out| {
+    "crosstie_peer_round_trip_seconds" Gauge ["peer"] "To the other node and back; of nodes that are there.", |now, out| {
         for peer in others(now) {
             peer.round_trip_us.iter().for_each(|us| out.number(&[&peer.name], seconds(*us)));
         }
@@ -196,12 +198,17 @@ metrics! {
             peer.clock_offset_us.iter().for_each(|us| out.number(&[&peer.name], *us as f64 / 1e6));
         }
     };
-    "crosstie_replication_lag_entries" Gauge ["peer"] "Entries of the log that the other node lacks; on the leader.", |now, out| {
+    "crosstie_clock_offset_uncertainty_seconds" Gauge ["peer"] "By how much that may be wrong, either way: half of the quickest round trip.", |now, out| {
+        for peer in others(now) {
+            peer.clock_uncertainty_us.iter().for_each(|us| out.number(&[&peer.name], seconds(*us)));
+        }
+    };
+    "crosstie_replication_lag_entries" Gauge ["peer"] "Entries of the log that the other node lacks; on the leader, of nodes that are there.", |now, out| {
         for peer in others(now) {
             peer.lag_entries.iter().for_each(|entries| out.count(&[&peer.name], *entries));
         }
     };
-    "crosstie_replication_lag_seconds" Gauge ["peer"] "How long it has lacked the first of them; on the leader.", |now, out| {
+    "crosstie_replication_lag_seconds" Gauge ["peer"] "How long it has lacked the first of them; on the leader, of nodes that are there.", |now, out| {
         for peer in others(now) {
             peer.lag_ms.iter().for_each(|ms| out.number(&[&peer.name], *ms as f64 / 1e3));
         }
@@ -227,7 +234,8 @@ metrics! {
 
     // The node.
     "crosstie_node_state" Gauge ["state"] "1 for serving, or why it serves no participants.", |now, out| {
-        out.state(&[], SERVING, now.node.closed.as_deref().unwrap_or("serving"));
+        let otherwise = if now.node.is_draining { "drained" } else { "serving" };
+        out.state(&[], SERVING, now.node.closed.as_deref().unwrap_or(otherwise));
     };
     "crosstie_node_ready" Gauge [] "1 when no check of /readyz fails.", |now, out| out.truth(&[], now.node.is_ready());
     "crosstie_operator_actions_total" Counter ["action", "result"] "What operators asked for and this node carried out, and what came of it.", |now, out| {
@@ -255,7 +263,10 @@ metrics! {
         out.count(&["event"], now.telemetry.events_dropped);
     };
     "crosstie_observed_timestamp_seconds" Gauge [] "When these figures were taken.", |now, out| out.number(&[], now.at_ms as f64 / 1e3);
-    "crosstie_build_info" Gauge ["version"] "1.", |now, out| out.count(&[&now.node.version], 1);
+    "crosstie_build_info" Gauge ["version", "revision", "rustc", "protocol"] "1. Of what was built, by which compiler; protocol is the newest that participants may speak.", |now, out| {
+        let node = &now.node;
+        out.count(&[&node.version, &node.revision, &node.rustc, &node.protocol], 1);
+    };
     "process_cpu_seconds_total" Counter [] "Processor time.", |now, out| out.number(&[], now.node.cpu_seconds);
     "process_resident_memory_bytes" Gauge [] "Resident memory.", |now, out| out.count(&[], now.node.resident_bytes);
     "process_open_fds" Gauge [] "Open files.", |now, out| out.count(&[], now.node.open_files);

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wire::Uetr;
 
@@ -42,12 +42,13 @@ pub(crate) fn full() -> Arc<Snapshot> {
     let one = |what: &str| [(what.to_string(), 1)].into();
     let messages =
         Messages { received: one("Answer"), sent: one("GoAway"), errors: one("frame"), events: one("connect") };
-    let (id, state) = ("BANK-0001".to_string(), "active".to_string());
+    let (id, state) = ("BANK-0001".to_string(), "signed_on".to_string());
     let answer = latency.clone();
     let started_in = [("EUR".to_string(), 4), ("other".to_string(), 1)].into();
     let own = Participant { id, state, started: 5, started_in, positions, answer, messages, ..Participant::default() };
     now.participants.push(own);
     now.node.is_draining = true;
+    now.payments.oldest_in_flight_us = Some(4);
     let check = |date: &str, differences: u64| {
         let (date, at_ms) = (Some(date.to_string()), 1_500);
         SelfCheck { date, at_ms, positions: 3, differences, ..SelfCheck::default() }
@@ -61,7 +62,17 @@ pub(crate) fn full() -> Arc<Snapshot> {
     let handled = [("letters".to_string(), 2)].into();
     let dropped = [("stopped".to_string(), 0)].into();
     let (kind, wait) = ("participant".to_string(), latency);
-    now.actors.push(ActorKind { kind, capacity: 9, wait, handle, handled, dropped, ..ActorKind::default() });
+    let restarts_by = BTreeMap::from([("failed".to_string(), 2)]);
+    now.actors.push(ActorKind {
+        kind,
+        capacity: 9,
+        wait,
+        handle,
+        handled,
+        dropped,
+        restarts_by,
+        ..ActorKind::default()
+    });
     let other = Peer {
         id: 2,
         name: "n2".into(),
@@ -69,6 +80,7 @@ pub(crate) fn full() -> Arc<Snapshot> {
         lag_ms: Some(2),
         round_trip_us: Some(3),
         clock_offset_us: Some(-70_000),
+        clock_uncertainty_us: Some(1_500),
         ..Peer::default()
     };
     now.peers.push(other);
@@ -130,7 +142,7 @@ fn figures_come_out_as_they_are() {
     };
     has(r#"crosstie_transfer_rejects_total{reason="AM04",by="switch"} 3.0"#);
     has(r#"crosstie_position_minor_units{participant="BANK-0001",currency="EUR"} -3.0"#);
-    has(r#"crosstie_participant_state{participant="BANK-0001",state="active"} 1.0"#);
+    has(r#"crosstie_participant_state{participant="BANK-0001",state="signed_on"} 1.0"#);
     has(r#"crosstie_participant_state{participant="BANK-0001",state="suspended"} 0.0"#);
     has(r#"crosstie_transfer_duration_seconds_bucket{le="0.0005",outcome="settled"} 1"#);
     has(r#"crosstie_transfer_duration_seconds_bucket{le="10.0",outcome="settled"} 1"#);
@@ -142,6 +154,7 @@ fn figures_come_out_as_they_are() {
     has(r#"crosstie_messages_total{participant="BANK-0001",direction="in",type="Answer"} 1.0"#);
     has(r#"crosstie_messages_total{participant="BANK-0001",direction="out",type="GoAway"} 1.0"#);
     has(r#"crosstie_clock_offset_seconds{peer="n2"} -0.07"#);
+    has(r#"crosstie_clock_offset_uncertainty_seconds{peer="n2"} 0.0015"#);
     has(r#"crosstie_report_last_success_timestamp_seconds{report="self_check"} 1.5"#);
     has("crosstie_reconciliation_differences 3.0");
     has("crosstie_reconciliation_unchecked_participants 4.0");

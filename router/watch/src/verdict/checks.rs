@@ -1,28 +1,51 @@
 //! What is wrong with a node's clock, and with what it checks of itself.
 
 use super::Found;
-use crate::{Snapshot, text};
+use crate::{Peer, Snapshot, text};
 
 /// A node checks itself twice a day.
 const CHECK_AGE_MS: u64 = 25 * 3_600_000;
 const CLOCK_OFFSET_US: u64 = 50_000;
 
-/// A node knows of the others' clocks only how far they are from its own: when most are, it is its own that is wrong.
+/// Another node's clock, as far as it could be measured.
+struct Clock<'a> {
+    node: &'a str,
+    /// Less this node's.
+    offset_us: i64,
+    uncertainty_us: Option<u64>,
+}
+
+impl Clock<'_> {
+    fn of(peer: &Peer) -> Option<Clock<'_>> {
+        let (offset_us, uncertainty_us) = (peer.clock_offset_us?, peer.clock_uncertainty_us);
+        Some(Clock { node: &peer.name, offset_us, uncertainty_us })
+    }
+
+    /// So far it is for certain, microseconds.
+    fn least_us(&self) -> u64 {
+        self.offset_us.unsigned_abs().saturating_sub(self.uncertainty_us.unwrap_or(0))
+    }
+
+    fn distance(&self) -> String {
+        text::uncertain(self.offset_us.unsigned_abs(), self.uncertainty_us)
+    }
+}
+
+/// A node knows of the others' clocks only how far they are from its own: when most are, it is its own that is wrong. A way that
+/// takes longer there than back looks like a clock that is off: what may be the way is not held against the clock.
 pub(super) fn of_its_clock(now: &Snapshot, found: &mut Found) {
-    let known: Vec<(&str, i64)> =
-        now.peers.iter().filter_map(|peer| Some((peer.name.as_str(), peer.clock_offset_us?))).collect();
-    let is_far = |(_, offset): &&(&str, i64)| offset.unsigned_abs() > CLOCK_OFFSET_US;
-    let far: Vec<_> = known.iter().filter(is_far).collect();
+    let known: Vec<Clock<'_>> = now.peers.iter().filter_map(Clock::of).collect();
+    let far: Vec<&Clock<'_>> = known.iter().filter(|clock| clock.least_us() > CLOCK_OFFSET_US).collect();
     let advice = "Does it follow a time server? chronyc tracking; deadlines and business dates go by this clock.";
     if known.len() > 1 && far.len() * 2 > known.len() {
-        let least = far.iter().map(|(_, offset)| offset.unsigned_abs()).min().unwrap_or(0);
+        let least = far.iter().map(|clock| clock.least_us()).min().unwrap_or(0);
         let sentence = format!("The clock of this node is {} or more from those of others.", text::length(least));
         return found.degraded("clock_offset", "", sentence, advice);
     }
-    for (name, offset) in far {
-        let way = if *offset > 0 { "ahead of" } else { "behind" };
-        let sentence = format!("The clock of {name} is {} {way} this node's.", text::length(offset.unsigned_abs()));
-        found.degraded("clock_offset", name, sentence, advice);
+    for clock in far {
+        let way = if clock.offset_us > 0 { "ahead of" } else { "behind" };
+        let sentence = format!("The clock of {} is {} {way} this node's.", clock.node, clock.distance());
+        found.degraded("clock_offset", clock.node, sentence, advice);
     }
 }
 
@@ -101,6 +124,28 @@ mod tests {
         assert_eq!(blamed([50_000, -50_000]), [""; 0]);
         assert_eq!(blamed([-1_000, 80_000]), ["n3|The clock of n3 is 80.0 ms ahead of this node's."]);
         assert_eq!(blamed([70_000, 80_000]), ["|The clock of this node is 70.0 ms or more from those of others."]);
+    }
+
+    /// A way that takes 100 ms there and nothing back looks like a clock that is 50 ms off.
+    #[test]
+    fn what_may_be_the_way_is_not_held_against_the_clock() {
+        let blamed = |clocks: [(i64, u64); 2]| {
+            let mut now = fine();
+            for (peer, (offset_us, uncertainty_us)) in now.peers[1..].iter_mut().zip(clocks) {
+                (peer.clock_offset_us, peer.clock_uncertainty_us) = (Some(offset_us), Some(uncertainty_us));
+            }
+            judge(&mut now, &fine());
+            now.warnings.iter().map(|own| format!("{}|{}", own.subject, own.sentence)).collect::<Vec<_>>()
+        };
+        assert_eq!(blamed([(60_000, 10_000), (-60_000, 10_000)]), [""; 0]);
+        assert_eq!(
+            blamed([(-1_000, 1_000), (-80_000, 10_000)]),
+            ["n3|The clock of n3 is 80.0 ms ± 10.0 ms behind this node's."]
+        );
+        assert_eq!(
+            blamed([(70_000, 5_000), (80_000, 20_000)]),
+            ["|The clock of this node is 60.0 ms or more from those of others."]
+        );
     }
 
     #[test]
