@@ -151,7 +151,8 @@ impl PostOffice {
         match mail.seats.get_mut(seat) {
             // An actor that has just ended no longer takes messages; its supervisor is about to rebuild it.
             Some(Seat::Taken(actor, gauge)) => {
-                if actor.cast(Posted::new(message, gauge, now_us)).is_err() {
+                let sent = actor.cast(Posted::new(message, gauge, now_us));
+                if sent.is_err() {
                     self.premises.figures.work.lock().dropped += 1;
                 }
             }

@@ -213,7 +213,7 @@ mod tests {
         let (mut own, client) = UnixStream::pair().unwrap();
         let mut lines = tokio::io::BufReader::new(client).lines();
         let slow = tokio::time::sleep(WORKING_EVERY + Duration::from_millis(100));
-        assert_eq!(wait_telling(&mut own, async { slow.await }).await, Some(()));
+        assert_eq!(wait_telling(&mut own, slow).await, Some(()));
         assert_eq!(lines.next_line().await.unwrap().unwrap(), "{\"working_seconds\":1}");
         drop(lines);
         assert_eq!(wait_telling(&mut own, std::future::pending::<()>()).await, None);

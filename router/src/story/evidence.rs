@@ -98,7 +98,7 @@ fn longest(trace: &Trace, from: Timestamp, until: Timestamp) -> Option<LeaderCha
 /// Where so much lies between two steps that the log was not read through.
 fn between(first: &Step, second: &Step) -> Option<LeaderChange> {
     let at = second.fact.at();
-    (first.term != second.term).then(|| LeaderChange { terms: (first.term, second.term), between: (at, at) })
+    (first.term != second.term).then_some(LeaderChange { terms: (first.term, second.term), between: (at, at) })
 }
 
 /// `the leader changed (term 5 to 6) and nothing was decided from … to …`. A node alone that starts anew leads in a new term.
