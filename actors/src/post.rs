@@ -148,16 +148,17 @@ impl PostOffice {
 
     fn cast(&self, mail: &mut Mail, seat: usize, message: host::Message, now_us: u64) {
         self.premises.traffic.messages.fetch_add(1, Ordering::Relaxed);
-        match mail.seats.get_mut(seat) {
+        let is_taken = match mail.seats.get_mut(seat) {
             // An actor that has just ended no longer takes messages; its supervisor is about to rebuild it.
-            Some(Seat::Taken(actor, gauge)) => {
-                let sent = actor.cast(Posted::new(message, gauge, now_us));
-                if sent.is_err() {
-                    self.premises.figures.work.lock().dropped += 1;
-                }
+            Some(Seat::Taken(actor, gauge)) => actor.cast(Posted::new(message, gauge, now_us)).is_ok(),
+            Some(Seat::Waiting(waiting)) => {
+                waiting.push(message);
+                true
             }
-            Some(Seat::Waiting(waiting)) => waiting.push(message),
-            None => {}
+            None => true,
+        };
+        if !is_taken {
+            self.premises.figures.work.lock().dropped += 1;
         }
     }
 

@@ -190,14 +190,14 @@ fn expired_while_nobody_led() {
     log.reserve(own, START);
     log.add(Fact::Expired(Expired { at: after(35_555_000), payment: own, reasons: Reasons::one(Reason::AB05) }));
     let (known, mut trace) = (log.known(own), log.trace(own));
-    check("expired-late", &tell(&known, Ok(&trace), Links::default(), LATER));
+    check("timed-out-late", &tell(&known, Ok(&trace), Links::default(), LATER));
     trace.steps[1].term = 9;
     let long_ago = LeaderChange { terms: (6, 7), between: (after(0), START) };
     let change = LeaderChange { terms: (7, 9), between: (after(420_000), after(35_554_000)) };
     trace.leader_changes = vec![long_ago, change];
     let story = tell(&known, Ok(&trace), Links::default(), LATER);
     assert_eq!(story.payment.must_act, "the operator of the switch");
-    check("expired-without-leader", &story);
+    check("timed-out-without-leader", &story);
     // Not read through, and decided in time: the terms tell all the same.
     trace.leader_changes.clear();
     let (mut log, own) = (Log::new(), payment(12, 0, 1, 12_000));

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wire::Uetr;
 
@@ -62,7 +62,17 @@ pub(crate) fn full() -> Arc<Snapshot> {
     let handled = [("letters".to_string(), 2)].into();
     let dropped = [("stopped".to_string(), 0)].into();
     let (kind, wait) = ("participant".to_string(), latency);
-    now.actors.push(ActorKind { kind, capacity: 9, wait, handle, handled, dropped, ..ActorKind::default() });
+    let restarts_by = BTreeMap::from([("failed".to_string(), 2)]);
+    now.actors.push(ActorKind {
+        kind,
+        capacity: 9,
+        wait,
+        handle,
+        handled,
+        dropped,
+        restarts_by,
+        ..ActorKind::default()
+    });
     let other = Peer {
         id: 2,
         name: "n2".into(),

@@ -13,7 +13,7 @@ pub const SEVERAL: &str = "participants";
 /// What is said of several, where many may have it at once.
 fn of_several(code: &str) -> Option<&'static str> {
     match code {
-        "creditor_slow" => Some("answer slowly"),
+        "creditor_slow" => Some("answer slowly or not at all"),
         "headroom_low" => Some("have little left to pay with"),
         "not_connected" => Some("are signed on but not connected"),
         _ => None,
@@ -72,7 +72,7 @@ mod tests {
         all.extend((4..=36).map(|number| of("not_connected", &format!("B{number}"), 20)));
         all.push(of("headroom_low", "B1", 3));
         let one = "7 participants 36 participants are signed on but not connected: B1, B2, B3 and 33 more.";
-        assert_eq!(told(&all), ["9  disk_low.", one, "3 B1 B1 headroom_low."]);
+        assert_eq!(told(&all), ["9   disk_low.", one, "3 B1 B1 headroom_low."]);
         all.extend([of("headroom_low", "B1", 3), of("headroom_low", "B2", 3), of("headroom_low", "B3", 3)]);
         assert_eq!(told(&all).len(), 6, "several positions are one participant's");
     }
