@@ -63,7 +63,11 @@ pub(crate) fn parts(budget: &Budget, creditor: &str) -> Vec<(char, String)> {
     if late_us > 0 {
         parts.push((
             '!',
-            format!("{} past its deadline until the switch {}", length(late_us), if has_ended { "decided" } else { "decides" }),
+            format!(
+                "{} past its deadline until the switch {}",
+                length(late_us),
+                if has_ended { "decided" } else { "decides" }
+            ),
         ));
     }
     parts.push(('.', format!("{} {}", length(left_us), if has_ended { "not needed" } else { "left" })));
