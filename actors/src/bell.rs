@@ -29,12 +29,11 @@ pub struct Rung {
 }
 
 impl Rung {
-    /// A connection has something to be told besides its feed.
+    /// A connection has something to be told besides its feed. Of many replies in a row it is rung for once.
     pub(crate) fn add(&mut self, line: Arc<Line>) {
-        if line.remote.is_some() {
-            self.remote.push(line);
-        } else {
-            self.lines.push(line);
+        let lines = if line.remote.is_some() { &mut self.remote } else { &mut self.lines };
+        if lines.last().is_none_or(|last| !Arc::ptr_eq(last, &line)) {
+            lines.push(line);
         }
     }
 

@@ -147,7 +147,7 @@ impl Said {
     fn finish(&mut self, instructions: u32, replies: &[u8]) -> u32 {
         match self.owed.back_mut() {
             Some(owed) => {
-                owed.behind += instructions;
+                owed.behind = owed.behind.saturating_add(instructions);
                 owed.replies.extend_from_slice(replies);
                 0
             }
@@ -168,7 +168,7 @@ impl Said {
         {
             self.frames.extend_from_slice(&answer);
             self.frames.extend_from_slice(&replies);
-            done += instructions + behind;
+            done = instructions.saturating_add(behind).saturating_add(done);
         }
         done
     }

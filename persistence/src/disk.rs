@@ -37,16 +37,16 @@ pub fn creating() -> OpenOptions {
 /// Files in a directory that other users of the machine may read: one of them, and how many there are. None when nobody
 /// else may enter it.
 pub fn read_by_others(directory: &Path) -> io::Result<Option<(PathBuf, usize)>> {
-    const MAY_ENTER: u32 = 0o011;
-    const MAY_READ: u32 = 0o044;
-    if fs::metadata(directory)?.mode() & MAY_ENTER == 0 {
+    // Of the group and of the rest: who may enter may read what its own bit lets it.
+    let may_read = (fs::metadata(directory)?.mode() & 0o011) << 2;
+    if may_read == 0 {
         return Ok(None);
     }
     let mut found = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let metadata = entry.metadata()?;
-        if metadata.is_file() && metadata.mode() & MAY_READ != 0 {
+        if metadata.is_file() && metadata.mode() & may_read != 0 {
             found.push(entry.path());
         }
     }

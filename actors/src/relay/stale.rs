@@ -43,7 +43,11 @@ impl Word {
         };
         let looked_up: Result<(), Refused> = premises.journal.visit(Passenger::Query(Box::new(tell)));
         if looked_up.is_err() {
-            own.end(Ending::elsewhere(Reason::DRAN, 1000, "this node is being stopped"));
+            own.end(Ending::elsewhere(
+                Reason::DRAN,
+                1000,
+                "this node cannot tell just now what became of a payment; ask again at another",
+            ));
         }
     }
 }

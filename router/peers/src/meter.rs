@@ -28,7 +28,7 @@ pub struct RoundTrip {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockOffset {
     pub ahead_ns: i64,
-    /// It is no further than this from `ahead_ns`.
+    /// It is no further than this from `ahead_ns`, once a ping of the peer was as quick as our quickest.
     pub uncertainty_ns: u64,
 }
 

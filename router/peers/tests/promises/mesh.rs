@@ -44,8 +44,8 @@ fn each_knows_how_far_the_other_clocks_are_from_its_own() {
         // What is measured is wrong by no more than it says, and that is little once a ping was quick.
         until("the clock is known", || {
             let Some(offset) = offset(&nodes[from], to) else { return false };
-            assert!(offset.ahead_ns.abs_diff(expected) <= offset.uncertainty_ns + 1_000_000, "{offset:?}, {expected}");
-            offset.uncertainty_ns < 40_000_000
+            let is_right = offset.ahead_ns.abs_diff(expected) <= offset.uncertainty_ns + 1_000_000;
+            is_right && offset.uncertainty_ns < 40_000_000
         });
     }
     nodes.pop();

@@ -117,7 +117,7 @@ metrics! {
     "crosstie_creditor_finished_total" Counter ["creditor", "outcome"] "Ends of what was offered to it.", |now, out| {
         now.participants.iter().for_each(|own| outcomes(out, &own.id, own.answered));
     };
-    "crosstie_creditor_response_duration_seconds" Histogram ["creditor"] "How long it takes to answer, where the switch did not stand still and its leader stayed the same meanwhile.", |now, out| {
+    "crosstie_creditor_response_duration_seconds" Histogram ["creditor"] "How long it takes to answer, while its leader stayed the same; on the node that leads less what it held up itself.", |now, out| {
         now.participants.iter().for_each(|own| out.times(&[&own.id], &own.answer));
     };
     "crosstie_position_minor_units" Gauge ["participant", "currency"] "Balance. For alerts only: exact up to 2^53; the log has the books.", |now, out| {
