@@ -115,10 +115,11 @@ impl Days {
         self.past().iter().chain(&self.recent)
     }
 
-    /// The first date of which all is known; `None` before anything has moved.
+    /// The first date on which there may have been a movement: before all others where its past is not known any more; `None`
+    /// before anything has moved.
     fn begins(&self) -> Option<BusinessDate> {
         let first = || self.all().next().map(|day| day.date);
-        if self.unknown_until.is_none() { first() } else { Some(self.unknown_until.next()) }
+        if self.unknown_until.is_none() { first() } else { Some(BusinessDate::default()) }
     }
 
     /// The balance before this date, and what moved on it; `None` when that is not known any more.
@@ -209,7 +210,8 @@ impl Diary {
         self.0.iter().map(|(_, days)| days)
     }
 
-    /// The first date of which anything is known: on the dates before it had no position. `None` before anything has moved.
+    /// On the dates before this one it had no position: the first movement, or before all others where its past is not known any
+    /// more. `None` before anything has moved.
     pub fn begins(&self) -> Option<BusinessDate> {
         self.all().filter_map(Days::begins).min()
     }

@@ -205,7 +205,10 @@ pub(crate) async fn carry_out(Place(kind): Place<Kind>, asked: Asked, Form(given
         let operator = asked.visitor.name.as_deref();
         tracing::warn!(event = "console_action", action = kind.slug(), operator, result = "forbidden");
         let problem = forbidden(kind);
-        if let Some(operator) = asked.visitor.name.clone().filter(|_| given.form_token == asked.visitor.form_token) {
+        let is_his = given.form_token == asked.visitor.form_token;
+        if let Some(operator) = asked.visitor.name.clone().filter(|_| is_his)
+            && asked.app.sessions.count_forbidden(&asked.visitor.token)
+        {
             let order = Order { action: given.action(kind), operator, reason: given.reason.trim().into() };
             asked.app.switch.forbidden(order, problem.message.clone()).await;
         }
@@ -237,6 +240,12 @@ pub(crate) async fn carry_out(Place(kind): Place<Kind>, asked: Asked, Form(given
         }
         Err(problem) => {
             tracing::warn!(event = "console_action", action = kind.slug(), operator, result = "refused");
+            // What may have been done is not offered once more.
+            if problem.kind == ProblemKind::Unavailable {
+                let next = Some(format!("see at {place} and in the audit trail what came of it before you ask again"));
+                let message = format!("It may have been done, or be done yet: {}", problem.message);
+                return frame::problem(&asked, &Problem { next, message, ..problem });
+            }
             match form::page(&asked, kind, &given, Some(&problem)).await {
                 Ok(page) => (frame::status(problem.kind), page).into_response(),
                 Err(_) => frame::problem(&asked, &problem),

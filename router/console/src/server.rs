@@ -22,7 +22,8 @@ const CONNECTIONS_MAX: usize = 128;
 /// For a request's line and headers.
 const HEADERS_BYTES_MAX: usize = 16 << 10;
 const HEADERS_MAX: usize = 64;
-/// One address has no more of them, so that a stranger does not take those of `/livez` and its like.
+/// One address has no more of them, so that one client that misbehaves does not take those of `/livez` and its like. Against
+/// somebody with many addresses the network before it has to help.
 const CONNECTIONS_OF_ADDRESS_MAX: usize = CONNECTIONS_MAX / 2;
 /// For a request's head to come in, for a connection to be idle, and for what was sent to be received.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -15,6 +15,8 @@ pub(crate) const AGE_MAX: Duration = Duration::from_secs(12 * 3600);
 const SESSIONS_MAX: usize = 256;
 /// Of one session; who opens more loses the first.
 const FORMS_MAX: usize = 64;
+/// Tries without the role that are kept of one session: the trail is for ever.
+const FORBIDDEN_MAX: u32 = 20;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
@@ -26,6 +28,8 @@ pub(crate) struct Session {
     seen: Instant,
     /// Numbers of forms that were shown and not sent yet, the oldest first: each is carried out once.
     forms: VecDeque<String>,
+    /// What was tried without the role for it.
+    forbidden: u32,
     /// Told on the next page, once.
     notice: Option<String>,
 }
@@ -61,6 +65,7 @@ impl Sessions {
             since: now,
             seen: now,
             forms: VecDeque::new(),
+            forbidden: 0,
             notice: None,
         };
         all.insert(token.clone(), session);
@@ -103,6 +108,14 @@ impl Sessions {
         let Some(session) = all.get_mut(token) else { return false };
         let place = session.forms.iter().position(|own| own == number);
         place.is_some_and(|place| session.forms.remove(place).is_some())
+    }
+
+    /// Whether one more try without the role is to be kept.
+    pub(crate) fn count_forbidden(&self, token: &str) -> bool {
+        let mut all = self.0.lock();
+        let Some(session) = all.get_mut(token) else { return false };
+        session.forbidden = session.forbidden.saturating_add(1);
+        session.forbidden <= FORBIDDEN_MAX
     }
 
     pub(crate) fn tell(&self, token: &str, notice: String) {
@@ -161,6 +174,8 @@ mod tests {
         let first = sessions.show_form(&token).unwrap();
         (0..FORMS_MAX).for_each(|_| _ = sessions.show_form(&token));
         assert!(!sessions.take_form(&token, &first), "too many were opened since");
+        let kept = (0..30).filter(|_| sessions.count_forbidden(&token)).count();
+        assert_eq!((kept, sessions.count_forbidden("")), (FORBIDDEN_MAX as usize, false));
     }
 
     #[test]

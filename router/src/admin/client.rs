@@ -176,14 +176,14 @@ mod tests {
         let listener = UnixListener::bind(&socket).unwrap();
         let node = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            for seconds in 1..=4 {
-                std::thread::sleep(Duration::from_millis(150));
+            for seconds in 1..=12 {
+                std::thread::sleep(Duration::from_millis(200));
                 writeln!(stream, "{{\"working_seconds\":{seconds}}}").unwrap();
             }
             stream.write_all(b"{\"ok\":7}\n").unwrap();
         });
         // Longer than it is patient with silence.
-        let answer = ask(&socket, Command::SelfCheck { date: None }, "", Duration::from_millis(500)).unwrap();
+        let answer = ask(&socket, Command::SelfCheck { date: None }, "", Duration::from_secs(2)).unwrap();
         assert_eq!(answer, 7);
         node.join().unwrap();
     }

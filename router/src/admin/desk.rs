@@ -22,7 +22,7 @@ use super::asked::{Forwarded, Who};
 use super::figures::{archive, journal, recovery, report};
 use super::logbook::Logbook;
 use super::protocol::{Command, Day, Leadership, Participant, Problem, ProblemKind, Reply, Request, Status, Traffic};
-use super::trail::Asking;
+use super::trail::{Asking, is_plain};
 use crate::config::{Config, SETTINGS};
 use crate::door::{Closed, Door};
 use crate::ops::{self, Watcher};
@@ -51,6 +51,8 @@ pub struct Desk {
 
 /// So far ahead of the calendar, or of the business date where that is ahead itself, it may be rolled to a date: over holidays.
 const ROLL_DAYS_MAX: u32 = 7;
+/// Of what was tried without the role for it, bytes as JSON.
+const PARAMETERS_TRIED_MAX: usize = 512;
 const STEP_DOWN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 pub(super) type Answer = Result<Value, Problem>;
@@ -96,9 +98,17 @@ impl Desk {
         self.change(command, who).await
     }
 
-    /// Keeps for the trail what was refused before it came to this desk.
-    pub async fn keep_refused(&self, request: Request, uid: u32, why: String) {
+    /// Keeps for the trail what was refused before it came to this desk, with or without a reason. What nobody could have
+    /// carried out, for it cannot be read, is not worth an entry.
+    pub async fn keep_refused(&self, mut request: Request, uid: u32, why: String) {
+        if request.reason.trim().is_empty() {
+            request.reason = "-".into();
+        }
         let Ok(who) = self.who(&request, uid) else { return };
+        let parameters = request.command.parameters();
+        if parameters.len() > PARAMETERS_TRIED_MAX || !parameters.chars().all(is_plain) {
+            return;
+        }
         let refused = Err(problem(ProblemKind::Refused, why));
         self.logbook.acted(request.command.name(), &refused);
         if let Some(record) = Asking::new(&request.command, who).record(&refused) {

@@ -522,6 +522,7 @@ pub struct Archive {
 pub struct Journal {
     pub committed_index: u64,
     pub entries: u64,
+    #[serde(default)]
     pub written_bytes: u64,
     pub syncs: u64,
     pub sync_mean_us: u64,

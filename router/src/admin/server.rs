@@ -212,7 +212,8 @@ mod tests {
     async fn what_takes_long_is_told_to_go_on_as_long_as_somebody_listens() {
         let (mut own, client) = UnixStream::pair().unwrap();
         let mut lines = tokio::io::BufReader::new(client).lines();
-        let slow = tokio::time::sleep(WORKING_EVERY + Duration::from_millis(100));
+        // Long enough that a machine which stands still for a while tells of it once at least.
+        let slow = tokio::time::sleep(WORKING_EVERY * 3);
         assert_eq!(wait_telling(&mut own, slow).await, Some(()));
         assert_eq!(lines.next_line().await.unwrap().unwrap(), "{\"working_seconds\":1}");
         drop(lines);

@@ -124,7 +124,7 @@ pub(crate) fn own_draft(switch: &Switch, actor: Option<&str>, command: &Command,
 
 /// Neither a control character nor one that nobody sees and that makes others be read otherwise: those of the Unicode
 /// categories Cc, Cf, Zl and Zp.
-fn is_plain(letter: char) -> bool {
+pub(super) fn is_plain(letter: char) -> bool {
     let is_format = matches!(letter,
         '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
         | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'

@@ -110,7 +110,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Own>, String> {
         }
         let cell = |at: usize| record.get(at).unwrap_or("");
         // A statement of the switch's own.
-        if kind.is_some_and(|at| NO_PAYMENTS.contains(&cell(at))) {
+        if cell(uetr).is_empty() && kind.is_some_and(|at| NO_PAYMENTS.contains(&cell(at))) {
             continue;
         }
         let text = cell(uetr);

@@ -17,7 +17,7 @@ pub(super) struct Standing {
     pub(super) faults: Vec<String>,
     /// The last business date with movements before the present one.
     pub(super) due: Option<BusinessDate>,
-    /// Of those with movements, in the order of registration: the first date of which anything is known.
+    /// Of those with movements, in the order of registration: the first date on which there may have been one.
     pub(super) begins: Vec<(String, BusinessDate)>,
 }
 

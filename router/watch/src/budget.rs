@@ -1,5 +1,5 @@
-//! The objective: of 10,000 payments 9,995 are final within 10 s of the decision, and neither expire nor are refused because their
-//! clock had run out. How many were, what is left of those that need not be, and how fast that is used up. By the same goal, thresholds and guard as the alerts in `deploy/alerts.yml`.
+//! The objective: of 10,000 payments 9,995 are final within 10 s of the decision, and neither time out nor are refused because
+//! their clock had run out. How many were, what is left of those that need not be, and how fast that is used up. By the same goal, thresholds and guard as the alerts in `deploy/alerts.yml`.
 
 use serde::{Deserialize, Serialize};
 

@@ -104,6 +104,7 @@ pub struct Node {
     /// The sum of all balances and of what is between them less what was funded, by currency. Must be 0.
     pub imbalance_minor: BTreeMap<String, i64>,
     /// The checks of `/readyz`; ready when none fails.
+    #[serde(default)]
     pub readiness: Vec<Readiness>,
 }
 
@@ -271,6 +272,7 @@ pub struct Participant {
     pub received: u64,
     pub answered: Outcomes,
     /// Payments to it that timed out in the last 5 to 10 s though it was told of them in time.
+    #[serde(default)]
     pub unanswered_recently: u64,
     /// How long it takes to answer as creditor agent.
     pub answer: Latency,

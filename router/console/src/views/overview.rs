@@ -108,7 +108,7 @@ fn figures(look: &Look) -> Vec<Tile> {
             figure: format!("{} /s", text::rate(payments.settled_per_second)),
             label: "settled",
             beside: format!("{} since start", text::count(payments.outcomes.settled)),
-            help: "sum(rate(crosstie_transfers_finished_total{outcome=\"settled\"}[10s])) · crosstie top",
+            help: "in the last second; over longer: max(sum by (instance) (rate(crosstie_transfers_finished_total{outcome=\"settled\"}[1m]))) · crosstie top",
         },
         Tile {
             figure: payments.budget.share(),
